@@ -1,0 +1,4 @@
+//! The OCI runtime as a library.
+#![forbid(unsafe_code)]
+
+pub mod spec;

@@ -1,0 +1,3 @@
+//! The `mydocker-runtime` program.
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,472 @@
+//! Files and directories, always relative to a directory descriptor.
+
+use crate::error::{Context, Result, check, describe};
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+pub use nix::dir::{Dir, Type as DirEntryType};
+pub use nix::fcntl::OFlag;
+pub use nix::sys::stat::{FileStat, Mode, SFlag};
+
+/// The directory that relative paths start from: the working directory of the process.
+pub use nix::fcntl::AT_FDCWD;
+
+fn at(dir: BorrowedFd<'_>, path: &Path) -> String {
+    if dir.as_raw_fd() == libc::AT_FDCWD {
+        format!("{path:?}")
+    } else {
+        format!("{}, {path:?}", describe(dir))
+    }
+}
+
+/// `openat(2)` with `O_CLOEXEC`.
+///
+/// # Errors
+/// What the kernel says, with the directory and the path.
+pub fn openat(dir: impl AsFd, path: &Path, flags: OFlag, mode: u32) -> Result<OwnedFd> {
+    let dir = dir.as_fd();
+    nix::fcntl::openat(dir, path, flags | OFlag::O_CLOEXEC, Mode::from_bits_truncate(mode))
+        .context("openat", || format!("{}, {flags:?}", at(dir, path)))
+}
+
+/// [`openat`] from the working directory; absolute paths are the usual argument.
+///
+/// # Errors
+/// As [`openat`].
+pub fn open(path: &Path, flags: OFlag) -> Result<OwnedFd> {
+    openat(AT_FDCWD, path, flags, 0)
+}
+
+/// Opens `path` below `root` as if `root` were `/`: symbolic links, also absolute ones and `..`, stay inside
+/// (`openat2(2)` with `RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS`, Linux 5.6).
+///
+/// # Errors
+/// What the kernel says; `ELOOP` also for a magic link.
+pub fn open_in_root(root: impl AsFd, path: &Path, flags: OFlag, mode: u32) -> Result<OwnedFd> {
+    use rustix::fs::ResolveFlags;
+    openat2(root, path, flags, mode, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+}
+
+/// Opens `path` below `dir` without following any symbolic link and without crossing a mount
+/// (`RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV`): for a private procfs that nobody may overmount.
+///
+/// # Errors
+/// What the kernel says: `ELOOP` for a link, `EXDEV` for a mount on the way.
+pub fn open_no_xdev(dir: impl AsFd, path: &Path, flags: OFlag) -> Result<OwnedFd> {
+    use rustix::fs::ResolveFlags;
+    openat2(dir, path, flags, 0, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV)
+}
+
+fn openat2(
+    dir: impl AsFd,
+    path: &Path,
+    flags: OFlag,
+    mode: u32,
+    resolve: rustix::fs::ResolveFlags,
+) -> Result<OwnedFd> {
+    let dir = dir.as_fd();
+    let oflags = rustix::fs::OFlags::from_bits_retain(flags.bits() as u32) | rustix::fs::OFlags::CLOEXEC;
+    // The kernel gives EAGAIN when a rename raced with a ".."; that says nothing about the path.
+    for _ in 0..128 {
+        match rustix::fs::openat2(dir, path, oflags, rustix::fs::Mode::from_bits_retain(mode), resolve) {
+            Err(rustix::io::Errno::AGAIN) => {}
+            other => return other.context("openat2", || format!("{}, {flags:?}", at(dir, path))),
+        }
+    }
+    Err(crate::Error::new("openat2", at(dir, path), crate::Errno::EAGAIN))
+}
+
+/// `mkdirat(2)`.
+///
+/// # Errors
+/// What the kernel says, with the directory and the path.
+pub fn mkdirat(dir: impl AsFd, path: &Path, mode: u32) -> Result<()> {
+    let dir = dir.as_fd();
+    nix::sys::stat::mkdirat(dir, path, Mode::from_bits_truncate(mode)).context("mkdirat", || at(dir, path))
+}
+
+/// `mknodat(2)`; `kind` is the file type and `dev` as made by [`makedev`].
+///
+/// # Errors
+/// What the kernel says, with the directory and the path.
+pub fn mknodat(dir: impl AsFd, path: &Path, kind: SFlag, mode: u32, dev: u64) -> Result<()> {
+    let dir = dir.as_fd();
+    nix::sys::stat::mknodat(dir, path, kind, Mode::from_bits_truncate(mode), dev).context("mknodat", || {
+        format!("{}, {kind:?}, {mode:o}, {}:{}", at(dir, path), major(dev), minor(dev))
+    })
+}
+
+/// The device number of `major`:`minor`.
+#[must_use]
+pub fn makedev(major: u64, minor: u64) -> u64 {
+    nix::sys::stat::makedev(major, minor)
+}
+
+/// The major part of a device number.
+#[must_use]
+pub fn major(dev: u64) -> u64 {
+    nix::sys::stat::major(dev)
+}
+
+/// The minor part of a device number.
+#[must_use]
+pub fn minor(dev: u64) -> u64 {
+    nix::sys::stat::minor(dev)
+}
+
+/// `symlinkat(2)`: makes `link` below `dir` point to `target`.
+///
+/// # Errors
+/// What the kernel says, with both paths.
+pub fn symlinkat(target: &Path, dir: impl AsFd, link: &Path) -> Result<()> {
+    let dir = dir.as_fd();
+    nix::unistd::symlinkat(target, dir, link)
+        .context("symlinkat", || format!("{target:?}, {}", at(dir, link)))
+}
+
+/// `readlinkat(2)`.
+///
+/// # Errors
+/// What the kernel says, with the directory and the path.
+pub fn readlinkat(dir: impl AsFd, path: &Path) -> Result<PathBuf> {
+    let dir = dir.as_fd();
+    nix::fcntl::readlinkat(dir, path).map(PathBuf::from).context("readlinkat", || at(dir, path))
+}
+
+/// `unlinkat(2)` of a file.
+///
+/// # Errors
+/// What the kernel says, with the directory and the path.
+pub fn unlinkat(dir: impl AsFd, path: &Path) -> Result<()> {
+    let dir = dir.as_fd();
+    nix::unistd::unlinkat(dir, path, nix::unistd::UnlinkatFlags::NoRemoveDir)
+        .context("unlinkat", || at(dir, path))
+}
+
+/// `unlinkat(2)` of an empty directory.
+///
+/// # Errors
+/// What the kernel says, with the directory and the path.
+pub fn rmdirat(dir: impl AsFd, path: &Path) -> Result<()> {
+    let dir = dir.as_fd();
+    nix::unistd::unlinkat(dir, path, nix::unistd::UnlinkatFlags::RemoveDir)
+        .context("unlinkat", || format!("{}, AT_REMOVEDIR", at(dir, path)))
+}
+
+/// `renameat(2)` within one directory.
+///
+/// # Errors
+/// What the kernel says, with both paths.
+pub fn renameat(dir: impl AsFd, from: &Path, to: &Path) -> Result<()> {
+    let dir = dir.as_fd();
+    nix::fcntl::renameat(dir, from, dir, to).context("renameat", || format!("{}, {to:?}", at(dir, from)))
+}
+
+/// `fstat(2)`.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn fstat(fd: impl AsFd) -> Result<FileStat> {
+    let fd = fd.as_fd();
+    nix::sys::stat::fstat(fd).context("fstat", || describe(fd))
+}
+
+/// `fstatat(2)` that does not follow a last symbolic link.
+///
+/// # Errors
+/// What the kernel says, with the directory and the path.
+pub fn lstatat(dir: impl AsFd, path: &Path) -> Result<FileStat> {
+    let dir = dir.as_fd();
+    nix::sys::stat::fstatat(dir, path, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)
+        .context("fstatat", || at(dir, path))
+}
+
+/// The magic number of the file system that a descriptor is on (`fstatfs(2)`), such as [`PROC_SUPER_MAGIC`].
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn fs_magic(fd: impl AsFd) -> Result<i64> {
+    let fd = fd.as_fd();
+    #[allow(clippy::unnecessary_cast, reason = "the field's type differs between architectures")]
+    nix::sys::statfs::fstatfs(fd).map(|s| s.filesystem_type().0 as i64).context("fstatfs", || describe(fd))
+}
+
+/// [`fs_magic`] of procfs.
+pub const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+/// [`fs_magic`] of sysfs.
+pub const SYSFS_MAGIC: i64 = 0x6265_6572;
+/// [`fs_magic`] of cgroup2.
+pub const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
+/// [`fs_magic`] of a cgroup v1 hierarchy.
+pub const CGROUP_SUPER_MAGIC: i64 = 0x0027_e0eb;
+/// [`fs_magic`] of tmpfs.
+pub const TMPFS_MAGIC: i64 = 0x0102_1994;
+
+/// `fchmod(2)`.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn fchmod(fd: impl AsFd, mode: u32) -> Result<()> {
+    let fd = fd.as_fd();
+    nix::sys::stat::fchmod(fd, Mode::from_bits_truncate(mode))
+        .context("fchmod", || format!("{}, {mode:o}", describe(fd)))
+}
+
+/// `fchown(2)`.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn fchown(fd: impl AsFd, uid: u32, gid: u32) -> Result<()> {
+    let fd = fd.as_fd();
+    nix::unistd::fchown(fd, Some(uid.into()), Some(gid.into()))
+        .context("fchown", || format!("{}, {uid}, {gid}", describe(fd)))
+}
+
+/// `fchownat(2)` that does not follow a last symbolic link.
+///
+/// # Errors
+/// What the kernel says, with the directory and the path.
+pub fn lchownat(dir: impl AsFd, path: &Path, uid: u32, gid: u32) -> Result<()> {
+    let dir = dir.as_fd();
+    nix::unistd::fchownat(
+        dir,
+        path,
+        Some(uid.into()),
+        Some(gid.into()),
+        nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
+    )
+    .context("fchownat", || format!("{}, {uid}, {gid}", at(dir, path)))
+}
+
+/// `fchmodat(2)` of a path whose last component the caller has just made (it follows a symbolic link).
+///
+/// # Errors
+/// What the kernel says, with the directory and the path.
+pub fn chmodat(dir: impl AsFd, path: &Path, mode: u32) -> Result<()> {
+    let dir = dir.as_fd();
+    nix::sys::stat::fchmodat(
+        dir,
+        path,
+        Mode::from_bits_truncate(mode),
+        nix::sys::stat::FchmodatFlags::FollowSymlink,
+    )
+    .context("fchmodat", || format!("{}, {mode:o}", at(dir, path)))
+}
+
+/// An exclusive `flock(2)`, held until the descriptor is closed; waits for another holder when `wait`.
+///
+/// # Errors
+/// `EWOULDBLOCK` when somebody else holds it and `wait` is false.
+pub fn lock_exclusive(fd: impl AsFd, wait: bool) -> Result<()> {
+    flock(fd.as_fd(), libc::LOCK_EX | if wait { 0 } else { libc::LOCK_NB })
+}
+
+/// A shared `flock(2)`, held until the descriptor is closed.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn lock_shared(fd: impl AsFd) -> Result<()> {
+    flock(fd.as_fd(), libc::LOCK_SH)
+}
+
+fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<()> {
+    // SAFETY: flock takes an open descriptor, which BorrowedFd guarantees, and no pointer.
+    let ret = unsafe { libc::flock(fd.as_raw_fd(), operation) };
+    check(ret.into(), "flock", || format!("{}, {operation}", describe(fd))).map(drop)
+}
+
+/// An anonymous file in memory that can be sealed (`memfd_create(2)`).
+///
+/// # Errors
+/// What the kernel says.
+pub fn memfd(name: &CStr) -> Result<OwnedFd> {
+    use nix::sys::memfd::MFdFlags;
+    nix::sys::memfd::memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)
+        .context("memfd_create", || format!("{name:?}"))
+}
+
+/// Seals a [`memfd`] against writing, growing, shrinking and further seals.
+///
+/// # Errors
+/// What the kernel says.
+pub fn seal(fd: impl AsFd) -> Result<()> {
+    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    let seals =
+        SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
+    fcntl(fd.as_fd(), FcntlArg::F_ADD_SEALS(seals))
+        .context("fcntl", || format!("F_ADD_SEALS, {seals:?}"))
+        .map(drop)
+}
+
+/// Reads a whole file below `dir`, at most `limit` bytes of it.
+///
+/// # Errors
+/// What the kernel says; `EFBIG` for a file above the limit.
+pub fn read_at(dir: impl AsFd, path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let dir = dir.as_fd();
+    let file = File::from(openat(dir, path, OFlag::O_RDONLY | OFlag::O_NOCTTY, 0)?);
+    let mut bytes = Vec::new();
+    let read = file.take(limit + 1).read_to_end(&mut bytes);
+    read.context("read", || at(dir, path))?;
+    if bytes.len() as u64 > limit {
+        return Err(crate::Error::new("read", at(dir, path), crate::Errno::EFBIG));
+    }
+    Ok(bytes)
+}
+
+/// Writes `bytes` to an existing file below `dir` with one `write(2)`, as kernel control files want it.
+///
+/// # Errors
+/// What the kernel says, with the bytes that were refused.
+pub fn write_at(dir: impl AsFd, path: &Path, bytes: &[u8]) -> Result<()> {
+    let dir = dir.as_fd();
+    let fd = openat(dir, path, OFlag::O_WRONLY | OFlag::O_NOCTTY, 0)?;
+    write_once(&fd, bytes)
+}
+
+/// One `write(2)` that must take all bytes.
+///
+/// # Errors
+/// What the kernel says, with the path and the bytes that were refused; `EIO` for a short write.
+pub fn write_once(fd: impl AsFd, bytes: &[u8]) -> Result<()> {
+    let fd = fd.as_fd();
+    let text = || format!("{}, {:?}", describe(fd), String::from_utf8_lossy(&bytes[..bytes.len().min(200)]));
+    let written = nix::unistd::write(fd, bytes).context("write", text)?;
+    if written == bytes.len() { Ok(()) } else { Err(crate::Error::new("write", text(), crate::Errno::EIO)) }
+}
+
+/// Writes all bytes, however many calls it takes.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn write_all(fd: &OwnedFd, bytes: &[u8]) -> Result<()> {
+    let duplicate = dup(fd)?;
+    File::from(duplicate).write_all(bytes).context("write", || describe(fd.as_fd()))
+}
+
+/// `read(2)` into `buffer`; 0 is the end of the file.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
+    let fd = fd.as_fd();
+    loop {
+        match nix::unistd::read(fd, buffer) {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => return other.context("read", || describe(fd)),
+        }
+    }
+}
+
+/// Writes as much of `bytes` as one `write(2)` takes.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn write(fd: impl AsFd, bytes: &[u8]) -> Result<usize> {
+    let fd = fd.as_fd();
+    loop {
+        match nix::unistd::write(fd, bytes) {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => return other.context("write", || describe(fd)),
+        }
+    }
+}
+
+/// A duplicate of a descriptor, close-on-exec.
+///
+/// # Errors
+/// What the kernel says.
+pub fn dup(fd: impl AsFd) -> Result<OwnedFd> {
+    let fd = fd.as_fd();
+    fd.try_clone_to_owned().context("fcntl", || format!("{}, F_DUPFD_CLOEXEC", describe(fd)))
+}
+
+/// Sets or clears close-on-exec.
+///
+/// # Errors
+/// What the kernel says.
+pub fn set_cloexec(fd: impl AsFd, on: bool) -> Result<()> {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    let flag = if on { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
+    fcntl(fd.as_fd(), FcntlArg::F_SETFD(flag)).context("fcntl", || format!("F_SETFD, {flag:?}")).map(drop)
+}
+
+/// Sets or clears `O_NONBLOCK`.
+///
+/// # Errors
+/// What the kernel says.
+pub fn set_nonblocking(fd: impl AsFd, on: bool) -> Result<()> {
+    use nix::fcntl::{FcntlArg, fcntl};
+    let fd = fd.as_fd();
+    let flags = fcntl(fd, FcntlArg::F_GETFL).context("fcntl", || "F_GETFL".into())?;
+    let mut flags = OFlag::from_bits_retain(flags);
+    flags.set(OFlag::O_NONBLOCK, on);
+    fcntl(fd, FcntlArg::F_SETFL(flags)).context("fcntl", || format!("F_SETFL, {flags:?}")).map(drop)
+}
+
+/// A pipe: (read end, write end).
+///
+/// # Errors
+/// What the kernel says.
+pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    nix::unistd::pipe2(OFlag::O_CLOEXEC).context("pipe2", String::new)
+}
+
+/// `mkfifoat(3)`.
+///
+/// # Errors
+/// What the kernel says, with the directory and the path.
+pub fn mkfifoat(dir: impl AsFd, path: &Path, mode: u32) -> Result<()> {
+    mknodat(dir, path, SFlag::S_IFIFO, mode, 0)
+}
+
+/// Takes ownership of a descriptor number that another program passed to this one (`LISTEN_FDS`, `--preserve-fds`).
+///
+/// # Errors
+/// `EBADF` when the number is not open.
+pub fn inherited(raw: i32) -> Result<OwnedFd> {
+    // SAFETY: F_GETFD takes any number and fails with EBADF for one that is not open.
+    let ret = unsafe { libc::fcntl(raw, libc::F_GETFD) };
+    check(ret.into(), "fcntl", || format!("{raw}, F_GETFD"))?;
+    // SAFETY: the number is open, and the callers name descriptors that only they were told of.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// A path as the C string that a system call takes.
+///
+/// # Errors
+/// `EINVAL` for a path with a NUL byte.
+pub fn cstring(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| crate::Error::new("path", format!("{path:?}"), crate::Errno::EINVAL))
+}
+
+/// `umask(2)`; returns the old mask.
+pub fn umask(mask: u32) -> u32 {
+    nix::sys::stat::umask(Mode::from_bits_truncate(mask)).bits()
+}
+
+/// `access(2)` for executing, with the effective ids (`AT_EACCESS`).
+///
+/// # Errors
+/// What the kernel says: `ENOENT`, `EACCES`, ...
+pub fn executable(path: &Path) -> Result<()> {
+    nix::unistd::faccessat(AT_FDCWD, path, nix::unistd::AccessFlags::X_OK, nix::fcntl::AtFlags::AT_EACCESS)
+        .context("faccessat", || format!("{path:?}, X_OK"))
+}
+
+/// Sets the extended attribute that carries a file's SELinux label and the like (`fsetxattr(2)`).
+///
+/// # Errors
+/// What the kernel says.
+pub fn fsetxattr(fd: impl AsFd, name: &CStr, value: &[u8]) -> Result<()> {
+    let fd = fd.as_fd();
+    // SAFETY: name is NUL-terminated, and value's pointer and length describe one live slice.
+    let ret =
+        unsafe { libc::fsetxattr(fd.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    check(ret.into(), "fsetxattr", || format!("{}, {name:?}", describe(fd))).map(drop)
+}

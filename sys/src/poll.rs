@@ -1,0 +1,83 @@
+//! Waiting on descriptors with a deadline.
+
+use crate::error::{Context, Error, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+/// What happened on one descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Events {
+    /// There is something to read, or the end of it.
+    pub readable: bool,
+    /// There is room to write.
+    pub writable: bool,
+    /// The other end is gone.
+    pub hangup: bool,
+}
+
+/// What is waited for on one descriptor.
+#[derive(Debug, Clone, Copy)]
+pub struct Interest<'fd> {
+    /// The descriptor.
+    pub fd: BorrowedFd<'fd>,
+    /// Wait until it can be read.
+    pub read: bool,
+    /// Wait until it can be written.
+    pub write: bool,
+}
+
+impl<'fd> Interest<'fd> {
+    /// Waits until `fd` can be read or is at its end.
+    #[must_use]
+    pub fn read(fd: BorrowedFd<'fd>) -> Self {
+        Self { fd, read: true, write: false }
+    }
+}
+
+/// Waits until one of the descriptors is ready and says what happened on each, in their order.
+///
+/// `deadline` is the end of the wait; `None` waits for ever.
+///
+/// # Errors
+/// `ETIMEDOUT` at the deadline, with `what` as the arguments: it names what was waited for.
+pub fn poll(interests: &[Interest<'_>], deadline: Option<Instant>, what: &str) -> Result<Vec<Events>> {
+    let mut fds: Vec<PollFd<'_>> = interests
+        .iter()
+        .map(|interest| {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::POLLIN, interest.read);
+            flags.set(PollFlags::POLLOUT, interest.write);
+            PollFd::new(interest.fd, flags)
+        })
+        .collect();
+    loop {
+        let timeout = match deadline {
+            None => PollTimeout::NONE,
+            Some(end) => remaining(end),
+        };
+        match nix::poll::poll(&mut fds, timeout) {
+            Ok(0) if deadline.is_some_and(|end| Instant::now() >= end) => {
+                return Err(Error::new("poll", what, crate::Errno::ETIMEDOUT));
+            }
+            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) => return Ok(fds.iter().map(|fd| events(fd.revents())).collect()),
+            Err(errno) => return Err(errno).context("poll", || what.into()),
+        }
+    }
+}
+
+/// The rest of the time until `end`, rounded up so that a wait does not end before it.
+fn remaining(end: Instant) -> PollTimeout {
+    let left = end.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+    PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+}
+
+fn events(flags: Option<PollFlags>) -> Events {
+    let flags = flags.unwrap_or(PollFlags::empty());
+    Events {
+        readable: flags.contains(PollFlags::POLLIN),
+        writable: flags.contains(PollFlags::POLLOUT),
+        hangup: flags.intersects(PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL),
+    }
+}

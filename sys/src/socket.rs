@@ -1,0 +1,97 @@
+//! Unix sockets, with descriptors passed over them.
+
+use crate::error::{Context, Error, Result, describe};
+use nix::cmsg_space;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg,
+    sendmsg,
+};
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+/// The most descriptors that [`receive`] takes in one message.
+pub const MAX_FDS: usize = 16;
+
+/// A connected pair of sockets that keep message boundaries.
+///
+/// # Errors
+/// What the kernel says.
+pub fn seqpacket_pair() -> Result<(OwnedFd, OwnedFd)> {
+    nix::sys::socket::socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+        .context("socketpair", || "AF_UNIX, SOCK_SEQPACKET".into())
+}
+
+/// Connects to the stream socket at `path`.
+///
+/// # Errors
+/// What the kernel says, with the path; `ENAMETOOLONG` for one over 107 bytes.
+pub fn connect_stream(path: &Path) -> Result<OwnedFd> {
+    let fd = nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+        .context("socket", || "AF_UNIX, SOCK_STREAM".into())?;
+    let address = UnixAddr::new(path).context("connect", || format!("{path:?}"))?;
+    nix::sys::socket::connect(fd.as_raw_fd(), &address).context("connect", || format!("{path:?}"))?;
+    Ok(fd)
+}
+
+/// Sends one message, with descriptors.
+///
+/// # Errors
+/// `EPIPE` when the other end is gone, `EMSGSIZE` for a message over the socket's buffer.
+pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[RawFd]) -> Result<()> {
+    let socket = socket.as_fd();
+    let iov = [IoSlice::new(bytes)];
+    let rights = [ControlMessage::ScmRights(fds)];
+    let control: &[ControlMessage<'_>] = if fds.is_empty() { &[] } else { &rights };
+    loop {
+        match sendmsg::<()>(socket.as_raw_fd(), &iov, control, MsgFlags::MSG_NOSIGNAL, None) {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => {
+                return other
+                    .context("sendmsg", || format!("{}, {} bytes", describe(socket), bytes.len()))
+                    .map(drop);
+            }
+        }
+    }
+}
+
+/// A message and the descriptors that came with it.
+#[derive(Debug)]
+pub struct Message {
+    /// How many bytes of the buffer it filled; 0 at the end of the connection.
+    pub length: usize,
+    /// The descriptors, close-on-exec.
+    pub fds: Vec<OwnedFd>,
+}
+
+/// Receives one message into `buffer`.
+///
+/// # Errors
+/// `EMSGSIZE` for a message (or its descriptors) that did not fit, and what the kernel says.
+pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<Message> {
+    let socket = socket.as_fd();
+    let mut control = cmsg_space!([RawFd; MAX_FDS]);
+    let (length, fds, cut) = loop {
+        let mut iov = [IoSliceMut::new(buffer)];
+        match recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC) {
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(Error::new("recvmsg", describe(socket), errno)),
+            Ok(message) => {
+                let mut fds = Vec::new();
+                for control in message.cmsgs().context("recvmsg", || describe(socket))? {
+                    if let ControlMessageOwned::ScmRights(raw) = control {
+                        // SAFETY: the kernel has just made these descriptors for this process alone.
+                        fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+                    }
+                }
+                let cut = message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
+                break (message.bytes, fds, cut);
+            }
+        }
+    };
+    if cut {
+        Err(Error::new("recvmsg", describe(socket), crate::Errno::EMSGSIZE))
+    } else {
+        Ok(Message { length, fds })
+    }
+}
