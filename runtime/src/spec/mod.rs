@@ -11,6 +11,7 @@ mod resources;
 mod seccomp;
 
 pub use linux::*;
+pub(crate) use parse::escape;
 pub use parse::{MAX_CONFIG_BYTES, ParseError, parse, parse_process, parse_resources};
 pub use process::*;
 pub use resources::*;
