@@ -1,5 +1,6 @@
 //! The OCI runtime as a library.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod spec;
 pub mod validate;

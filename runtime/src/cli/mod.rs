@@ -1,0 +1,11 @@
+//! The command line: words to typed arguments, the environment to a [`Context`], and results to text. What the
+//! commands do is not here.
+
+mod args;
+mod parse;
+mod target;
+mod words;
+
+pub use args::*;
+pub use parse::{CommandLine, PROGRAM, Request, UsageError, parse_global, version_text};
+pub use target::{Target, TargetError, choose_bundle};
