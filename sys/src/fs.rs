@@ -3,7 +3,7 @@
 use crate::error::{Context, Result, check, describe};
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -371,9 +371,23 @@ pub fn write_once(fd: impl AsFd, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// What the kernel says, with the path behind the descriptor.
-pub fn write_all(fd: &OwnedFd, bytes: &[u8]) -> Result<()> {
-    let duplicate = dup(fd)?;
-    File::from(duplicate).write_all(bytes).context("write", || describe(fd.as_fd()))
+pub fn write_fully(fd: impl AsFd, mut bytes: &[u8]) -> Result<()> {
+    let fd = fd.as_fd();
+    while !bytes.is_empty() {
+        let written = write(fd, bytes)?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+/// The names in a directory, without `.` and `..`, in no order.
+///
+/// # Errors
+/// What the kernel says, with the path.
+pub fn directory_names(path: &Path) -> Result<Vec<std::ffi::OsString>> {
+    std::fs::read_dir(path)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect())
+        .context("getdents64", || format!("{path:?}"))
 }
 
 /// `read(2)` into `buffer`; 0 is the end of the file.
