@@ -1,7 +1,7 @@
 //! Files and directories, always relative to a directory descriptor.
 
 use crate::error::{Context, Result, check, describe};
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -404,6 +404,20 @@ pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
     }
 }
 
+/// `pread(2)` into `buffer` from `offset` on; 0 is the end of the file.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn read_from(fd: impl AsFd, buffer: &mut [u8], offset: i64) -> Result<usize> {
+    let fd = fd.as_fd();
+    loop {
+        match nix::sys::uio::pread(fd, buffer, offset) {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => return other.context("pread64", || describe(fd)),
+        }
+    }
+}
+
 /// Writes as much of `bytes` as one `write(2)` takes.
 ///
 /// # Errors
@@ -448,6 +462,27 @@ pub fn set_nonblocking(fd: impl AsFd, on: bool) -> Result<()> {
     let mut flags = OFlag::from_bits_retain(flags);
     flags.set(OFlag::O_NONBLOCK, on);
     fcntl(fd, FcntlArg::F_SETFL(flags)).context("fcntl", || format!("F_SETFL, {flags:?}")).map(drop)
+}
+
+/// The names of the directories in a directory, `.` and `..` left out, as the kernel lists them; an entry whose
+/// kind the file system does not tell is left out too (cgroup file systems, procfs and tmpfs tell it).
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn subdirectories(dir: impl AsFd) -> Result<Vec<OsString>> {
+    let dir = dir.as_fd();
+    let text = || describe(dir);
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut list = Dir::openat(dir, ".", flags, Mode::empty()).context("openat", text)?;
+    let mut names = Vec::new();
+    for entry in list.iter() {
+        let entry = entry.context("getdents64", text)?;
+        let name = entry.file_name().to_bytes();
+        if entry.file_type() == Some(DirEntryType::Directory) && name != b"." && name != b".." {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// A pipe: (read end, write end).
