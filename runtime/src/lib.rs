@@ -4,3 +4,4 @@
 pub mod cli;
 pub mod mount_options;
 pub mod spec;
+pub mod validate;

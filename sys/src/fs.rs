@@ -15,6 +15,16 @@ pub use nix::sys::stat::{FileStat, Mode, SFlag};
 /// The directory that relative paths start from: the working directory of the process.
 pub use nix::fcntl::AT_FDCWD;
 
+/// Descriptor 0, which may be closed.
+// SAFETY: the borrow lasts as long as the process, and nothing in this crate closes 0.
+pub const STDIN: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(0) };
+/// Descriptor 1, which may be closed.
+// SAFETY: as for STDIN.
+pub const STDOUT: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(1) };
+/// Descriptor 2, which may be closed.
+// SAFETY: as for STDIN.
+pub const STDERR: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(2) };
+
 fn at(dir: BorrowedFd<'_>, path: &Path) -> String {
     if dir.as_raw_fd() == libc::AT_FDCWD {
         format!("{path:?}")
@@ -49,6 +59,15 @@ pub fn open(path: &Path, flags: OFlag) -> Result<OwnedFd> {
 pub fn open_in_root(root: impl AsFd, path: &Path, flags: OFlag, mode: u32) -> Result<OwnedFd> {
     use rustix::fs::ResolveFlags;
     openat2(root, path, flags, mode, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+}
+
+/// As [`open_in_root`], but no symbolic link is followed at all (`RESOLVE_NO_SYMLINKS`).
+///
+/// # Errors
+/// What the kernel says; `ELOOP` for a link anywhere on the way.
+pub fn open_in_root_no_links(root: impl AsFd, path: &Path, flags: OFlag) -> Result<OwnedFd> {
+    use rustix::fs::ResolveFlags;
+    openat2(root, path, flags, 0, ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
 }
 
 /// Opens `path` below `dir` without following any symbolic link and without crossing a mount
@@ -224,6 +243,15 @@ pub fn fchown(fd: impl AsFd, uid: u32, gid: u32) -> Result<()> {
     let fd = fd.as_fd();
     nix::unistd::fchown(fd, Some(uid.into()), Some(gid.into()))
         .context("fchown", || format!("{}, {uid}, {gid}", describe(fd)))
+}
+
+/// `fchown(2)` of the user alone.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn fchown_user(fd: impl AsFd, uid: u32) -> Result<()> {
+    let fd = fd.as_fd();
+    nix::unistd::fchown(fd, Some(uid.into()), None).context("fchown", || format!("{}, {uid}", describe(fd)))
 }
 
 /// `fchownat(2)` that does not follow a last symbolic link.

@@ -13,6 +13,7 @@ mod seccomp;
 
 pub use default::{DefaultOptions, default_spec};
 pub use linux::*;
+pub(crate) use parse::escape;
 pub use parse::{MAX_CONFIG_BYTES, ParseError, parse, parse_process, parse_resources};
 pub use process::*;
 pub use resources::*;
