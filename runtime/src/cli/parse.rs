@@ -450,6 +450,7 @@ mod tests {
             (&["--log-format", "xml", "list"], "xml"),
             (&["--rootless", "maybe", "list"], "maybe"),
             (&["--bogus", "list"], "--bogus"),
+            (&["--root", "", "list"], "--root"),
             (&["spec", "x"], "'x'"),
         ] {
             let error = refused(words);

@@ -4,12 +4,14 @@
 //! Fields keep the order of the specification's Go types, so that what is written out reads like runc's output.
 //! A missing list or text is empty; `null` stands for a missing value, as Go programs write it.
 
+mod default;
 mod linux;
 mod parse;
 mod process;
 mod resources;
 mod seccomp;
 
+pub use default::{DefaultOptions, default_spec};
 pub use linux::*;
 pub(crate) use parse::escape;
 pub use parse::{MAX_CONFIG_BYTES, ParseError, parse, parse_process, parse_resources};
