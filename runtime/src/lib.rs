@@ -18,6 +18,7 @@ pub mod engine;
 pub mod host;
 pub mod mount_options;
 pub mod plan;
+pub mod seccomp;
 pub mod spec;
 pub mod state;
 pub mod validate;
