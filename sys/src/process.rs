@@ -599,9 +599,12 @@ pub struct SchedulerAttributes {
 /// # Errors
 /// `EPERM` for a policy without the privilege, `EINVAL` for contradictory values.
 pub fn set_scheduler(mut attributes: SchedulerAttributes) -> Result<()> {
-    // The utilisation clamps are not set, so that the 48 bytes of version 0 say everything.
-    attributes.size = 48;
-    // SAFETY: attributes is live and longer than the size it names.
+    // SCHED_FLAG_UTIL_CLAMP_MIN and _MAX; without them the 48 bytes of version 0 say everything, and Linux before 5.3
+    // knows no more.
+    const CLAMPS: u64 = 0x60;
+    attributes.size =
+        if attributes.flags & CLAMPS == 0 { 48 } else { size_of::<SchedulerAttributes>() as u32 };
+    // SAFETY: attributes is live and as long as the size it names, or longer.
     let ret = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
     check(ret, "sched_setattr", || format!("{attributes:?}")).map(drop)
 }
