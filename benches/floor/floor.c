@@ -39,10 +39,17 @@ static void copy(const char *hierarchy, const char *name, const char *file) {
     close(from), close(to);
 }
 
-static void join(const char *hierarchy, const char *name, pid_t pid) {
-    int procs = open(path("%s/%s/cgroup.procs", hierarchy, name, 0), O_WRONLY);
-    if (dprintf(procs, "%d", pid) < 0) err(1, "%s", path("%s/%s", hierarchy, name, 0));
-    close(procs);
+/* Moving oneself as a single thread ("0" into a v1 tasks file) is the only move for which the kernel does not take
+ * its lock over all thread groups; on a machine that rests, waiting for that lock takes a grace period of RCU. */
+static void join(const char *hierarchy, const char *name) {
+    int tasks = open(path("%s/%s/tasks", hierarchy, name, 0), O_WRONLY);
+    if (tasks < 0 || write(tasks, "0", 1) != 1) err(1, "%s", path("%s/%s", hierarchy, name, 0));
+    close(tasks);
+}
+
+/* The hierarchy of cgroup v2 has no tasks file; clone3 begins there. */
+static int is_v2(const char *hierarchy) {
+    return access(path("%s/cgroup.controllers", hierarchy, 0, 0), F_OK) == 0;
 }
 
 static void mount_cgroups(const char *name, char **hierarchies) {
@@ -93,23 +100,28 @@ static void container(const char *rootfs, const char *name, char **hierarchies) 
 int main(int argc, char **argv) {
     if (argc < 2 || argc == 3) errx(2, "usage: floor ROOTFS [NAME HIERARCHY...]");
     const char *name = argc > 3 ? argv[2] : 0;
-    int joined[2], status;
-    TRY(pipe2(joined, O_CLOEXEC));
+    struct clone_args args = {.flags = NAMESPACES | (name ? 0 : CLONE_NEWCGROUP), .exit_signal = SIGCHLD};
+    char *v2 = 0;
+    int status;
     for (char **h = argv + 3; name && *h; h++) {
         TRY(mkdir(path("%s/%s", *h, name, 0), 0755));
         if (!strcmp(strrchr(*h, '/'), "/cpuset")) copy(*h, name, "cpuset.cpus"), copy(*h, name, "cpuset.mems");
+        if (is_v2(*h)) {
+            v2 = *h;
+            args.flags |= CLONE_INTO_CGROUP;
+            int into = open(path("%s/%s", v2, name, 0), O_PATH | O_CLOEXEC);
+            TRY(into);
+            args.cgroup = into;
+        }
     }
-    struct clone_args args = {.flags = NAMESPACES | (name ? 0 : CLONE_NEWCGROUP), .exit_signal = SIGCHLD};
     pid_t pid = syscall(SYS_clone3, &args, sizeof args);
     TRY(pid);
     if (pid == 0) {
+        for (char **h = argv + 3; name && *h; h++) if (*h != v2) join(*h, name);
         /* The cgroup namespace takes the cgroups of this moment as its root, so it comes after the joining. */
-        close(joined[1]);
-        if (name && (read(joined[0], &status, 1) != 0 || unshare(CLONE_NEWCGROUP) < 0)) err(1, "unshare");
+        if (name) TRY(unshare(CLONE_NEWCGROUP));
         container(argv[1], name, argv + 3);
     }
-    for (char **h = argv + 3; name && *h; h++) join(*h, name, pid);
-    close(joined[1]);
     TRY(waitpid(pid, &status, 0));
     for (char **h = argv + 3; name && *h; h++) TRY(rmdir(path("%s/%s", *h, name, 0)));
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Measures container runtimes side by side: ours (MYDOCKER_RUNTIME, else bin/mydocker-runtime), crun, runc, every
 /// BENCH_NAME=PATH of the environment, and a program that makes the bare system calls.
@@ -24,6 +25,12 @@ pub struct Args {
     /// Five iterations only
     #[arg(long, conflicts_with = "iterations")]
     quick: bool,
+    /// Let the machine rest this long before each measurement, as it does between two commands of a person
+    ///
+    /// Back to back, the kernel still has the lock over all thread groups at hand that moving a process to another
+    /// cgroup takes; on a machine that rests, the first move waits for a grace period of RCU, some 8 ms.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    rest: u64,
     /// Only this workload; may be given again
     #[arg(long, value_name = "NAME", value_parser = Workload::by_name)]
     only: Vec<Workload>,
@@ -60,7 +67,7 @@ fn measure_all(args: &Args) -> Result<Results> {
         None => PathBuf::from("bin/mydocker-runtime"),
     };
     // First of all, so that a Ctrl-C from here on is a way out that undoes everything.
-    let executor = Executor::new()?;
+    let executor = Executor::new(Duration::from_millis(args.rest))?;
     let arena = Arena::new()?;
     let entrants = runtime::entrants(&arena, &ours)?;
     let iterations = if args.quick { QUICK_ITERATIONS } else { args.iterations };

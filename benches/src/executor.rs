@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// How long one step may take before its processes are killed.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// The whole environment of every command.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How much of a failed command's complaint goes into the report, in characters.
 const COMPLAINT: usize = 200;
 
@@ -53,19 +55,21 @@ pub struct Sample {
 #[derive(Debug)]
 pub struct Executor {
     signals: SignalQueue,
+    rest: Duration,
 }
 
 impl Executor {
     /// Takes over SIGINT, SIGTERM and SIGHUP, and makes this process the parent of what its children leave behind.
+    /// `rest` is how long the machine rests before each measurement.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn new() -> Result<Self> {
+    pub fn new(rest: Duration) -> Result<Self> {
         let mut set = SigSet::empty();
         set.extend([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
         signal::block(&set)?;
         process::set_subreaper(true)?;
-        Ok(Self { signals: SignalQueue::new(&set)? })
+        Ok(Self { signals: SignalQueue::new(&set)?, rest })
     }
 
     /// Carries out steps one after another and measures them.
@@ -82,6 +86,31 @@ impl Executor {
         }
         sample.cpu = usage::children()?.cpu().saturating_sub(before.cpu());
         Ok(sample)
+    }
+
+    /// How long [`Executor::rest`] takes.
+    pub fn rest_time(&self) -> Duration {
+        self.rest
+    }
+
+    /// Lets the machine come to rest.
+    ///
+    /// # Errors
+    /// An interruption.
+    pub fn rest(&self) -> Result<()> {
+        let interest = poll::Interest::read(self.signals.as_fd());
+        match poll::poll(&[interest], Some(Instant::now() + self.rest), "an interruption") {
+            Err(error) if error.errno() == mydocker_sys::Errno::ETIMEDOUT => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(_) => self.check_interrupted(),
+        }
+    }
+
+    fn check_interrupted(&self) -> Result<()> {
+        match self.signals.next()? {
+            Some(received) => Err(Error::Interrupted(received.number)),
+            None => Ok(()),
+        }
     }
 
     fn step(&self, arena: &Arena, step: &Step) -> Result<(Duration, usize)> {
@@ -130,9 +159,7 @@ impl Executor {
         let interests =
             [poll::Interest::read(process.pidfd.as_fd()), poll::Interest::read(self.signals.as_fd())];
         let events = poll::poll(&interests, Some(Instant::now() + DEADLINE), &process.what);
-        if let Some(received) = self.signals.next()? {
-            return Err(Error::Interrupted(received.number));
-        }
+        self.check_interrupted()?;
         match events {
             Ok(_) => process.reap(),
             Err(error) if error.errno() == mydocker_sys::Errno::ETIMEDOUT => {
@@ -158,6 +185,10 @@ impl Running {
             argv.split_first().ok_or_else(|| Error::Command("an empty command".into()))?;
         let child = Command::new(program)
             .args(arguments)
+            // Whoever starts this may have set LD_LIBRARY_PATH (cargo does), which makes the loader of a dynamically
+            // linked runtime search far more than it does for a user.
+            .env_clear()
+            .env("PATH", PATH)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(complaints.writer()?)

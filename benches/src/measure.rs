@@ -1,5 +1,5 @@
-//! Measures the workloads: one round after another, each round every entrant once, and each round begins with
-//! another entrant, so that what disturbs the machine disturbs all alike.
+//! Measures the workloads: one round after another, each round every entrant once and in an order of its own, so
+//! that what disturbs the machine disturbs all alike and nobody always follows the same one.
 
 use crate::arena::{Arena, reap_orphans};
 use crate::counter::{self, Tool};
@@ -19,6 +19,8 @@ pub struct Results {
     pub cells: Vec<Cell>,
     /// How often most workloads ran.
     pub iterations: u32,
+    /// How long the machine rested before each measurement.
+    pub rest: Duration,
     /// The cgroup layout in words.
     pub cgroups: String,
     /// What the system calls were counted with.
@@ -81,7 +83,7 @@ pub fn all(
         arena.sweep()?;
     }
     let (workloads, cgroups) = (workloads.to_vec(), arena.layout.clone());
-    Ok(Results { entrants, workloads, cells, iterations, cgroups, tool })
+    Ok(Results { entrants, workloads, cells, iterations, rest: executor.rest_time(), cgroups, tool })
 }
 
 /// One workload being measured.
@@ -109,7 +111,7 @@ impl Round<'_> {
             contest.attempt(|contest| self.prepare(contest))?;
         }
         for iteration in 0..iterations as usize {
-            for position in rotated(contests.len(), iteration) {
+            for position in shuffled(contests.len(), iteration) {
                 contests[position].attempt(|contest| self.sample(contest))?;
             }
         }
@@ -143,7 +145,10 @@ impl Round<'_> {
     }
 
     fn sample(&self, contest: &mut Contest<'_>) -> Result<(), Error> {
-        let sample = self.bracketed(contest, || self.executor.steps(self.arena, &contest.script.measured))?;
+        let sample = self.bracketed(contest, || {
+            self.executor.rest()?;
+            self.executor.steps(self.arena, &contest.script.measured)
+        })?;
         contest.samples.push(sample);
         Ok(())
     }
@@ -220,9 +225,23 @@ impl<'a> Contest<'a> {
     }
 }
 
-/// The positions 0 to `count` - 1, beginning with another one in each iteration.
-fn rotated(count: usize, iteration: usize) -> impl Iterator<Item = usize> {
-    (0..count).map(move |position| (position + iteration) % count)
+/// The positions 0 to `count` - 1 in an order that depends on the iteration alone (Fisher and Yates), so that two
+/// measurements do the same.
+fn shuffled(count: usize, iteration: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    let mut state = iteration as u64;
+    for last in (1..count).rev() {
+        order.swap(last, (split_mix(&mut state) % (last as u64 + 1)) as usize);
+    }
+    order
+}
+
+/// The next number of the generator SplitMix64 (Steele, Lea and Flood, 2014).
+fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// The value that `percent` of 100 samples do not exceed (nearest rank); zero of no samples.
@@ -238,10 +257,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_round_begins_with_the_next_entrant() {
-        assert_eq!(rotated(3, 0).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(rotated(3, 1).collect::<Vec<_>>(), [1, 2, 0]);
-        assert_eq!(rotated(3, 5).collect::<Vec<_>>(), [2, 0, 1]);
+    fn every_round_has_everyone_once() {
+        for iteration in 0..50 {
+            let mut order = shuffled(5, iteration);
+            order.sort_unstable();
+            assert_eq!(order, [0, 1, 2, 3, 4]);
+        }
+    }
+
+    #[test]
+    fn everyone_follows_everyone_about_equally_often() {
+        let mut follows = [[0; 4]; 4];
+        for iteration in 0..1000 {
+            for pair in shuffled(4, iteration).windows(2) {
+                follows[pair[0]][pair[1]] += 1;
+            }
+        }
+        // 3,000 neighbours in 12 kinds of pair: 250 each.
+        let counts = (0..4).flat_map(|first| (0..4).map(move |second| (first, second)));
+        for (first, second) in counts.filter(|(first, second)| first != second) {
+            assert!((200..300).contains(&follows[first][second]), "{follows:?}");
+        }
     }
 
     #[test]

@@ -7,8 +7,9 @@ use crate::workload::Workload;
 use std::time::Duration;
 
 const METHOD: &str = "\
-Every round runs each program once, and each round begins with another one, so that what disturbs the machine
-disturbs all alike. Judge by ratios: the times of another machine are others.
+Every round runs each program once, each round in another order, so that what disturbs the
+machine disturbs all alike and nobody always pays for the same predecessor. Judge by ratios: the times of another
+machine are others.
 
 - wall: from the start of a command to its end, for several commands added up; median and 95th percentile.
 - CPU: user and system time of the commands and of every process that they or the measurement waited for, the
@@ -17,7 +18,8 @@ disturbs all alike. Judge by ratios: the times of another machine are others.
   the container's own, the peak is that of the largest process.
 - MB are 10^6 bytes. Sizes are of the program file: crun and runc need shared libraries beside it.
 - All use the same bundle (busybox on tmpfs, the namespaces, mounts, masks and device rules of a default spec) and a
-  state root on tmpfs each. A cold cache is a state root emptied before the run.
+  state root on tmpfs each. A cold cache is a state root emptied before the run; where both are
+  alike, the runtime keeps nothing between runs.
 - floor: a C program that makes the same namespaces, mounts and devices with bare system calls, without masks,
   capabilities, limits or seccomp; floor+cgroups also makes, joins, mounts and removes the same cgroups.
 ";
@@ -28,8 +30,8 @@ pub fn markdown(results: &Results, verdicts: &[Verdict]) -> String {
         String::from("# Benchmarks\n\nMade by `make bench`, which writes this file and the plot.\n\n");
     text += "![median wall times](benchmarks.svg)\n\n## How\n\n";
     text += METHOD;
-    text +=
-        &format!("- {} iterations; system calls counted by {}.\n", results.iterations, results.tool.name());
+    let (repeats, rest, tool) = (results.iterations, rest(results.rest), results.tool.name());
+    text += &format!("- {repeats} iterations, {rest}; system calls counted by {tool}.\n");
     text += "\n## Machine\n\n";
     text += &machine(&results.cgroups);
     text += "\n## Programs\n\n";
@@ -41,6 +43,10 @@ pub fn markdown(results: &Results, verdicts: &[Verdict]) -> String {
         text += &table(results, workload);
     }
     text
+}
+
+fn rest(rest: Duration) -> String {
+    if rest.is_zero() { "back to back".into() } else { format!("each after {} ms of rest", rest.as_millis()) }
 }
 
 fn machine(cgroups: &str) -> String {
@@ -225,6 +231,7 @@ pub mod tests {
                 cell("runc", Err("a | in\nits last words".into())),
             ],
             iterations: 3,
+            rest: Duration::ZERO,
             cgroups: "cgroup v2".into(),
             tool: Tool::None,
         }
