@@ -385,7 +385,7 @@ impl Cgroup {
 }
 
 /// Waits until `cgroup.events` of a v2 cgroup has the line `event`; a cgroup that is gone has it.
-fn wait_for_event(directory: &Directory, event: &str, deadline: Instant) -> sys::Result<()> {
+pub(super) fn wait_for_event(directory: &Directory, event: &str, deadline: Instant) -> sys::Result<()> {
     let path = directory.file("cgroup.events");
     let Some(events) = present(fs::open(&path, fs::OFlag::O_RDONLY))? else { return Ok(()) };
     let mut buffer = [0u8; 256];
@@ -445,7 +445,7 @@ fn pids(text: &str) -> impl Iterator<Item = i32> {
     text.lines().filter_map(|line| line.parse().ok())
 }
 
-fn read(path: &Path) -> sys::Result<String> {
+pub(super) fn read(path: &Path) -> sys::Result<String> {
     let bytes = fs::read_at(fs::AT_FDCWD, path, MAX_FILE)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -574,4 +574,4 @@ fn not_handed_down(cgroup: &str, name: &str, error: &sys::Error) -> Error {
 
 #[cfg(test)]
 #[path = "manager_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -14,6 +14,7 @@
 //! between v1 and v2, and it differs by controller, not by host: on a hybrid host a controller that only v2 has is
 //! written in v2's way.
 
+mod control;
 pub mod devices;
 pub mod ebpf;
 pub mod layout;
@@ -30,3 +31,6 @@ pub use manager::{Cgroup, Error, JoinFds};
 pub use path::{CgroupPath, PathError};
 pub use plan::{Limit, PlanError, ResourcePlan, Setting};
 pub use record::{CgroupRecord, Directory};
+
+#[cfg(test)]
+mod devices_tests;
