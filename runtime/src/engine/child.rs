@@ -4,6 +4,7 @@ use super::compile::Compiled;
 use super::failure::{Code, Failure};
 use super::message::{Channel, Report, failure_message};
 use super::{hooks, identity, mounts, nodes, procfs::Procfs, program, rootfs, shield, terminal};
+use crate::cgroup::JoinFds;
 use crate::plan::{Step, TargetRule};
 use crate::spec::NamespaceKind;
 use mydocker_sys::namespace::CloneFlags;
@@ -15,8 +16,10 @@ use std::path::Path;
 pub struct Slots {
     /// The conversation with the parent.
     pub channel: Channel,
-    /// `cgroup.procs` of every hierarchy to enter.
-    pub cgroups: Vec<OwnedFd>,
+    /// The cgroups to enter.
+    pub cgroups: Option<JoinFds>,
+    /// Whether clone has put the process into the cgroup v2 hierarchy already.
+    pub cloned_into_cgroup: bool,
     /// The namespace files of the plan's [`Step::JoinNamespace`] steps, in their order.
     pub namespaces: Vec<OwnedFd>,
     /// The running container of [`Step::JoinContainer`].
@@ -64,6 +67,8 @@ pub(super) struct Child<'a> {
     pub(super) shields: shield::Shields,
     /// The program's path, once it is found.
     pub(super) program: Option<std::ffi::CString>,
+    /// `HOME`, where the configuration leaves it out.
+    home: Option<std::ffi::CString>,
     /// Whether `start` has let the process go: failures are told to it then.
     started: bool,
     joined: usize,
@@ -71,7 +76,8 @@ pub(super) struct Child<'a> {
     kept: Vec<OwnedFd>,
 }
 
-/// Runs the plan. Ends in the user's program, or in a failure told to whoever listens.
+/// Runs the plan in a process that clone has just made. Ends in the user's program, or in a failure told to whoever
+/// listens.
 pub fn run(compiled: &Compiled, slots: Slots) -> ! {
     // Modes below are meant as they are written; the container's mask is set with its ids.
     fs::umask(0);
@@ -82,15 +88,13 @@ pub fn run(compiled: &Compiled, slots: Slots) -> ! {
         procfs: None,
         shields: shield::Shields::default(),
         program: None,
+        home: None,
         started: false,
         joined: 0,
         kept: Vec::new(),
     };
-    for step in &compiled.steps {
-        if let Err(fault) = child.perform(step) {
-            child.tell(fault.into_failure(step));
-            break;
-        }
+    if compiled.plan.prelude.is_empty() || child.run_prelude() {
+        child.follow(&compiled.plan.steps);
     }
     process::exit_now(1)
 }
@@ -105,7 +109,39 @@ impl Fault {
     }
 }
 
-impl Child<'_> {
+impl<'a> Child<'a> {
+    /// Carries out steps until one fails, and tells of it; `true` when all are done.
+    fn follow(&mut self, steps: &'a [Step]) -> bool {
+        for step in steps {
+            if let Err(fault) = self.perform(step) {
+                self.tell(fault.into_failure(step));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The intermediate process: joins namespaces and makes the first process in them, as a child of the runtime.
+    /// Returns `true` in the first process alone.
+    fn run_prelude(&mut self) -> bool {
+        if !self.follow(&self.compiled.plan.prelude) {
+            return false;
+        }
+        let flags = self.compiled.clone_flags | libc::CLONE_PARENT as u64;
+        match process::clone3(process::CloneArgs { flags, cgroup: None }) {
+            Ok(process::Forked::Child) => true,
+            Ok(process::Forked::Parent { pid, .. }) => {
+                // The runtime sees the end of the channel if this cannot be told.
+                drop(self.slots.channel.report(&Report::Spawned(pid.as_raw())));
+                false
+            }
+            Err(error) => {
+                self.tell(Failure::of_clone(&error));
+                false
+            }
+        }
+    }
+
     /// One exhaustive match: every step is visible here, in the order of its phases.
     fn perform(&mut self, step: &Step) -> Outcome {
         match step {
@@ -115,13 +151,14 @@ impl Child<'_> {
             Step::JoinNamespace { kind, .. } => self.join_namespace(*kind),
             Step::JoinContainer { kinds } => self.join_container(kinds),
             Step::Unshare { kinds } => Ok(namespace::unshare(clone_flags(kinds))?),
+            Step::SetTimeOffsets { offsets } => identity::set_time_offsets(offsets),
             Step::BecomeNamespaceRoot => identity::become_namespace_root(),
             Step::NewSession => new_session(),
             Step::NewKeyring { name } => identity::new_keyring(name),
             Step::SetHostname { name } => Ok(namespace::set_hostname(name)?),
             Step::SetDomainname { name } => Ok(namespace::set_domainname(name)?),
             Step::SetHostPropagation { flags } => set_propagation_of_root(*flags),
-            Step::AttachRoot { path } => self.attach_root(path),
+            Step::AttachRoot { path, bind, isolate } => self.attach_root(path, *bind, *isolate),
             Step::Mount(step) => mounts::mount(self, step),
             Step::MakeNodes { nodes } => nodes::make_below_root(self, nodes),
             Step::OpenTerminal { size, console } => terminal::open(self, *size, *console),
@@ -129,6 +166,7 @@ impl Child<'_> {
             Step::RunHooks { kind, hooks } => hooks::run_inside(self.compiled, kind, hooks).map_err(Fault::Told),
             Step::Pivot => self.pivot(),
             Step::MoveRoot => self.move_root(),
+            Step::Chroot => self.chroot(),
             Step::EnsureWorkingDirectory { path } => self.ensure_working_directory(path),
             Step::SetRootPropagation { flags } => set_propagation_of_root(*flags),
             Step::SetRootReadonly => self.set_readonly(Path::new("/")),
@@ -182,10 +220,8 @@ impl Child<'_> {
     }
 
     fn join_cgroups(&mut self) -> Outcome {
-        for procs in &self.slots.cgroups {
-            // The kernel takes 0 for the writer itself, whatever pid it has in which namespace.
-            fs::write_once(procs, b"0")?;
-        }
+        let Some(cgroups) = &self.slots.cgroups else { return Ok(()) };
+        if self.slots.cloned_into_cgroup { cgroups.join_v1()? } else { cgroups.join()? }
         Ok(())
     }
 
@@ -203,11 +239,22 @@ impl Child<'_> {
         Ok(namespace::setns(container, clone_flags(kinds))?)
     }
 
-    fn attach_root(&mut self, path: &Path) -> Outcome {
+    fn attach_root(&mut self, path: &Path, bind: bool, isolate: bool) -> Outcome {
         let directory = fs::open(path, fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY)?;
+        if !bind {
+            self.root = Some(directory);
+            return Ok(());
+        }
+        if isolate {
+            rootfs::make_parent_mount_private(&directory)?;
+        }
         let tree = mount::open_tree(&directory, mount::Clone::Recursive)?;
         mount::attach(&tree, &directory)?;
-        // pivot_root wants a root whose parent mount is not shared; its own propagation is set after the pivot.
+        if isolate {
+            // The kernel pivots neither from nor to a shared mount; the wanted propagation is set after the pivot.
+            let private = mount::Attributes { propagation: libc::MS_PRIVATE, ..Default::default() };
+            mount::set_attributes(&tree, private)?;
+        }
         self.keep(directory);
         self.root = Some(tree);
         Ok(())
@@ -240,6 +287,12 @@ impl Child<'_> {
         Ok(process::chdir(Path::new("/"))?)
     }
 
+    fn chroot(&mut self) -> Outcome {
+        process::fchdir(self.root()?)?;
+        process::chroot_to_working_directory()?;
+        Ok(process::chdir(Path::new("/"))?)
+    }
+
     fn ensure_working_directory(&mut self, path: &Path) -> Outcome {
         let directory = rootfs::ensure_directory(self.root()?, path)?;
         self.keep(directory);
@@ -265,6 +318,7 @@ impl Child<'_> {
 
     fn find_program(&mut self) -> Outcome {
         self.program = Some(program::find(&self.compiled.program)?);
+        self.home = program::missing_home(&self.compiled.program);
         Ok(())
     }
 
@@ -288,7 +342,7 @@ impl Child<'_> {
 
     fn exec(&mut self) -> Outcome {
         // Nothing of ours and nothing that the caller forgot may be open in the program (CVE-2024-21626).
-        process::close_on_exec_from(self.compiled.first_closed_fd)?;
+        process::close_on_exec_from(self.compiled.plan.parent.first_closed_fd)?;
         signal::set_mask(&signal::SigSet::empty())?;
         // Rust ignores SIGPIPE; the program must find it as the kernel gives it.
         signal::reset_disposition(signal::Signal::SIGPIPE)?;
@@ -296,7 +350,9 @@ impl Child<'_> {
             Some(path) => path,
             None => program::find(&self.compiled.program)?,
         };
-        let error = process::exec(&path, &self.compiled.program.args, &self.compiled.program.env);
+        let mut env = self.compiled.program.env.clone();
+        env.extend(self.home.take());
+        let error = process::exec(&path, &self.compiled.program.args, &env);
         Err(program::explain(&path, &error))
     }
 }

@@ -59,6 +59,28 @@ impl Failure {
         }
     }
 
+    /// The first process could not be made.
+    #[must_use]
+    pub fn of_clone(error: &mydocker_sys::Error) -> Self {
+        use mydocker_sys::Errno;
+        let hint = match error.errno() {
+            Errno::EPERM => Some("without privileges a container needs a user namespace"),
+            Errno::ENOSPC => Some("a limit of /proc/sys/user on namespaces is reached"),
+            Errno::EAGAIN => Some("a limit on the number of processes is reached"),
+            Errno::EINVAL => Some("the kernel lacks one of the namespaces"),
+            _ => None,
+        };
+        Self {
+            code: Code::Setup,
+            phase: phase_name(Phase::Namespaces),
+            step: "make the container's first process".into(),
+            message: error.to_string(),
+            syscall: Some(error.call().to_owned()),
+            errno: Some(error.errno() as i32),
+            hint: hint.map(str::to_owned),
+        }
+    }
+
     /// A failure that is no failed system call.
     #[must_use]
     pub fn of_step(step: &Step, code: Code, message: String) -> Self {

@@ -2,11 +2,25 @@
 
 use super::child::{Fault, Outcome};
 use super::failure::Code;
+use crate::validate::TimeOffsets;
 use mydocker_sys::process::{self, CapabilitySets};
 use mydocker_sys::{Errno, fs};
 use std::ffi::CString;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+
+/// Sets the clocks of the time namespace that the next child will be in (time_namespaces(7)).
+pub(super) fn set_time_offsets(offsets: &TimeOffsets) -> Outcome {
+    let lines = [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)];
+    let text: String = lines
+        .iter()
+        .filter_map(|(clock, offset)| offset.map(|offset| format!("{clock} {} {}\n", offset.secs, offset.nanosecs)))
+        .collect();
+    if text.is_empty() {
+        return Ok(());
+    }
+    Ok(fs::write_at(fs::AT_FDCWD, Path::new("/proc/self/timens_offsets"), text.as_bytes())?)
+}
 
 /// Takes the ids of the user namespace's root.
 pub(super) fn become_namespace_root() -> Outcome {

@@ -185,7 +185,7 @@ pub(super) fn failure_message(failure: &Failure) -> Vec<u8> {
 }
 
 /// Reads a failure that was written by [`failure_message`].
-pub(super) fn parse_failure(bytes: &[u8]) -> Option<Failure> {
+pub fn parse_failure(bytes: &[u8]) -> Option<Failure> {
     match bytes.split_first() {
         Some((&FAILED, json)) => serde_json::from_slice(json).ok(),
         _ => None,

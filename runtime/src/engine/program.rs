@@ -14,6 +14,8 @@ pub struct Program {
     pub args: Vec<CString>,
     /// The whole environment.
     pub env: Vec<CString>,
+    /// The user who runs it.
+    pub uid: u32,
 }
 
 /// Where programs are looked for when the environment has no PATH, as execvp has it.
@@ -39,6 +41,39 @@ pub(super) fn find(program: &Program) -> Outcome<CString> {
         };
     }
     search(bytes, program.variable(b"PATH").unwrap_or(DEFAULT_PATH))
+}
+
+/// `HOME=...` for an environment without one, from the container's own passwd file; `/` for a user without an entry.
+/// The image controls that file: only a regular one of ordinary size is read.
+pub(super) fn missing_home(program: &Program) -> Option<CString> {
+    if program.variable(b"HOME").is_some_and(|home| !home.is_empty()) {
+        return None;
+    }
+    let home = passwd().and_then(|passwd| home_of(&passwd, program.uid)).unwrap_or_else(|| "/".into());
+    CString::new(format!("HOME={home}")).ok()
+}
+
+fn passwd() -> Option<String> {
+    const MOST: usize = 1 << 20;
+    let flags = fs::OFlag::O_RDONLY | fs::OFlag::O_NONBLOCK | fs::OFlag::O_NOFOLLOW | fs::OFlag::O_NOCTTY;
+    let file = fs::open(Path::new("/etc/passwd"), flags).ok()?;
+    let stat = fs::fstat(&file).ok()?;
+    if stat.st_mode & libc::S_IFMT != libc::S_IFREG || stat.st_size as usize > MOST {
+        return None;
+    }
+    let mut text = vec![0u8; stat.st_size as usize];
+    let length = fs::read(&file, &mut text).ok()?;
+    text.truncate(length);
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The sixth field of the first entry whose third field is the number: names that look like numbers are names.
+fn home_of(passwd: &str, uid: u32) -> Option<String> {
+    let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    entry
+        .filter(|fields| fields.len() >= 6 && fields[2].parse() == Ok(uid))
+        .map(|fields| fields[5].to_owned())
+        .find(|home| home.starts_with('/'))
 }
 
 fn search(name: &[u8], path: &[u8]) -> Outcome<CString> {
@@ -185,6 +220,15 @@ mod tests {
         assert_eq!(script_interpreter(b"#!/bin/sh\r\n"), Some("/bin/sh\r".into()));
         assert_eq!(script_interpreter(b"echo"), None);
         assert_eq!(script_interpreter(b"#!"), None);
+    }
+
+    #[test]
+    fn home_is_found_by_number_and_never_by_a_name_that_looks_like_one() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\n1000:x:0:0::/evil:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\n";
+        assert_eq!(home_of(passwd, 1000), Some("/home/me".into()));
+        assert_eq!(home_of(passwd, 0), Some("/root".into()));
+        assert_eq!(home_of(passwd, 7), None);
+        assert_eq!(home_of("x:y:z", 0), None);
     }
 
     #[test]

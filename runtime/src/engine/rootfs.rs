@@ -5,11 +5,28 @@ use super::child::{Fault, Outcome};
 use super::failure::Code;
 use crate::plan::TargetRule;
 use mydocker_sys::fs::{self, OFlag};
-use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd};
+use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, mount};
 use std::path::{Component, Path, PathBuf};
 
 /// How many dangling symbolic links are followed while a path is made.
 const MAX_LINKS: u32 = 40;
+
+/// Makes the mount that a directory lies on private, in this mount namespace: its root is found by going up.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn make_parent_mount_private(directory: &OwnedFd) -> Outcome {
+    let private = mount::Attributes { propagation: libc::MS_PRIVATE, ..Default::default() };
+    let mut current = fs::dup(directory)?;
+    loop {
+        match mount::set_attributes(&current, private) {
+            // Not the root of a mount. The root of everything is one, so this ends.
+            Err(error) if error.errno() == Errno::EINVAL => {}
+            other => return Ok(other?),
+        }
+        current = fs::openat(&current, Path::new(".."), OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
+    }
+}
 
 /// Opens what is at `path` as an `O_PATH` descriptor and holds it against the rule.
 ///

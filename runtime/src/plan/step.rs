@@ -2,6 +2,7 @@
 
 use super::mount::{Attributes, MountStep, Node};
 use crate::spec::{Hook, NamespaceKind};
+use crate::validate::TimeOffsets;
 use mydocker_sys::process::{CapabilitySets, SchedulerAttributes};
 use serde::Serialize;
 use std::fmt;
@@ -63,6 +64,12 @@ pub enum Step {
         /// Their kinds.
         kinds: Vec<NamespaceKind>,
     },
+    /// The clocks of the new time namespace, before any process is in it.
+    SetTimeOffsets {
+        /// The offsets.
+        #[serde(skip)]
+        offsets: TimeOffsets,
+    },
     /// Take user and group id 0 of the user namespace, so that what is made belongs to its root.
     BecomeNamespaceRoot,
     /// A session of its own, without a controlling terminal.
@@ -91,6 +98,11 @@ pub enum Step {
     AttachRoot {
         /// The directory on the host.
         path: PathBuf,
+        /// Whether it becomes a mount; without a mount namespace it stays a directory of the host.
+        bind: bool,
+        /// Whether the mount that it lies on is made private first, so that the host's side does not see what is
+        /// mounted (a shared propagation keeps everything else connected).
+        isolate: bool,
     },
     /// One mount below the root.
     Mount(MountStep),
@@ -119,6 +131,8 @@ pub enum Step {
     Pivot,
     /// Move the root over `/` and chroot, where the root cannot be pivoted to (an initramfs).
     MoveRoot,
+    /// `chroot` to the container's root, where there is no mount namespace to pivot in.
+    Chroot,
     /// The working directory exists, made by the container's root where it was missing.
     EnsureWorkingDirectory {
         /// The directory.
@@ -260,6 +274,7 @@ impl Step {
             | Self::JoinNamespace { .. }
             | Self::JoinContainer { .. }
             | Self::Unshare { .. }
+            | Self::SetTimeOffsets { .. }
             | Self::BecomeNamespaceRoot
             | Self::NewSession
             | Self::NewKeyring { .. }
@@ -274,9 +289,8 @@ impl Step {
             // The hooks of start run as the user's program would: after everything that confines it.
             Self::RunHooks { kind: "startContainer", .. } => Phase::AwaitStart,
             Self::RunHooks { .. } => Phase::CreateHooks,
-            Self::Pivot | Self::MoveRoot => Phase::Pivot,
-            Self::EnsureWorkingDirectory { .. }
-            | Self::SetRootPropagation { .. }
+            Self::Pivot | Self::MoveRoot | Self::Chroot | Self::EnsureWorkingDirectory { .. } => Phase::Pivot,
+            Self::SetRootPropagation { .. }
             | Self::SetRootReadonly
             | Self::SetReadonly { .. }
             | Self::ReadonlyPath { .. }
@@ -312,6 +326,7 @@ impl fmt::Display for Step {
             Self::JoinNamespace { kind, path } => write!(f, "join the {kind} namespace {}", path.display()),
             Self::JoinContainer { kinds } => write!(f, "join the container's namespaces: {}", names(kinds)),
             Self::Unshare { kinds } => write!(f, "make new namespaces: {}", names(kinds)),
+            Self::SetTimeOffsets { .. } => write!(f, "set the clocks of the time namespace"),
             Self::BecomeNamespaceRoot => write!(f, "become root of the user namespace"),
             Self::NewSession => write!(f, "begin a new session"),
             Self::NewKeyring { name } => write!(f, "join a new session keyring {name:?}"),
@@ -320,7 +335,7 @@ impl fmt::Display for Step {
             Self::SetHostPropagation { flags } => {
                 write!(f, "set the propagation of the host's mounts to {}", propagation(*flags))
             }
-            Self::AttachRoot { path } => write!(f, "attach the root file system {}", path.display()),
+            Self::AttachRoot { path, .. } => write!(f, "attach the root file system {}", path.display()),
             Self::Mount(mount) => write!(f, "{mount}"),
             Self::MakeNodes { nodes } => write!(f, "make {}", super::mount::node_list(nodes)),
             Self::OpenTerminal { size, console } => {
@@ -334,6 +349,7 @@ impl fmt::Display for Step {
             Self::RunHooks { kind, hooks } => write!(f, "run {} {kind} hook(s)", hooks.len()),
             Self::Pivot => write!(f, "pivot to the container's root"),
             Self::MoveRoot => write!(f, "move the container's root over / and chroot"),
+            Self::Chroot => write!(f, "change the root"),
             Self::EnsureWorkingDirectory { path } => write!(f, "make sure that {} exists", path.display()),
             Self::SetRootPropagation { flags } => {
                 write!(f, "set the propagation of the container's root to {}", propagation(*flags))

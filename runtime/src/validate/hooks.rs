@@ -58,6 +58,10 @@ fn check_hook(report: &mut Report, at: At<'_>, hook: &spec::Hook) -> Hook {
             report.no_nul(at.key(key).index(index), text);
         }
     }
+    // runc hands such an entry on, and some programs write them.
+    for (index, variable) in hook.env.iter().enumerate().filter(|(_, variable)| !variable.contains('=')) {
+        report.warn(at.key("env").index(index), format!("{variable:?} has no =; it is handed on as it is"));
+    }
     Hook {
         path: PathBuf::from(&hook.path),
         args: if hook.args.is_empty() { vec![hook.path.clone()] } else { hook.args.clone() },

@@ -7,24 +7,32 @@ mod capabilities;
 mod devices;
 mod environment;
 mod hooks;
+mod kernel;
 mod lists;
+mod mappings;
 mod mounts;
 mod namespaces;
+mod paths;
 mod process;
 mod report;
 mod rlimits;
+mod root;
 mod scheduling;
 mod sysctl;
+mod unsupported;
+mod version;
 
 pub use devices::{Device, DeviceKind};
 pub use hooks::{Hook, Hooks};
+pub use kernel::{MemoryPolicy, TimeOffsets};
 pub use mounts::Mount;
 pub use namespaces::{Namespaces, Placement};
 pub use process::{CapabilityMasks, CpuAffinity, IoPriority, Process, Rlimit, validate_process};
 pub use report::{Error, Mistake, Warning};
+pub use root::Root;
 pub use sysctl::Sysctl;
 
-use crate::spec::{IdMapping, Spec, TimeOffset};
+use crate::spec::{IdMapping, Linux, NamespaceKind, Spec};
 use report::{At, Report};
 use std::path::{Path, PathBuf};
 
@@ -91,73 +99,79 @@ impl ValidSpec {
     }
 }
 
-/// The root file system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Root {
-    /// Absolute.
-    pub path: PathBuf,
-    /// Whether it is read-only inside.
-    pub readonly: bool,
-    /// `MS_*` flags of its propagation; none when nothing is said.
-    pub propagation: Option<u64>,
-}
-
-/// Offsets of the clocks of a new time namespace (`time_namespaces(7)`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TimeOffsets {
-    /// Of `CLOCK_MONOTONIC`.
-    pub monotonic: Option<TimeOffset>,
-    /// Of `CLOCK_BOOTTIME`.
-    pub boottime: Option<TimeOffset>,
-}
-
-/// A NUMA memory policy (`set_mempolicy(2)`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemoryPolicy {
-    /// `MPOL_*`, with `MPOL_F_*`.
-    pub mode: u32,
-    /// A bit per node, lowest first.
-    pub nodes: Vec<u64>,
-}
-
 /// Checks a whole configuration. `bundle` is the absolute path of its directory.
+///
+/// A configuration without a process is no mistake here: it is `start` that MUST refuse it (runtime.md, Start), or
+/// whoever creates and starts in one go. runc refuses it at `create` already.
 ///
 /// # Errors
 /// Every mistake that was found.
 pub fn validate(spec: Spec, bundle: &Path, facts: &Facts) -> Result<ValidSpec, Error> {
     let mut report = Report::default();
+    let checked = check(&mut report, spec, bundle, facts);
+    let (mut valid, warnings) = report.finish(checked)?;
+    valid.warnings = warnings;
+    Ok(valid)
+}
+
+fn check(report: &mut Report, spec: Spec, bundle: &Path, facts: &Facts) -> ValidSpec {
     let at = At::new("");
-    let default = crate::spec::Linux::default();
-    let linux = spec.linux.as_ref().unwrap_or(&default);
+    version::check(report, at.key("ociVersion"), &spec.oci_version);
+    let empty = Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&empty);
     let at_linux = at.key("linux");
-    let namespaces = namespaces::check(&mut report, at_linux.key("namespaces"), &linux.namespaces);
-    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let root = spec.root.clone().unwrap_or_default();
-    let valid = ValidSpec {
-        root: Root { path: bundle.join(&root.path), readonly: root.readonly, propagation: None },
-        process: spec.process.as_ref().map(|p| process::check(&mut report, at.key("process"), p, facts)),
-        mounts: mounts::check(&mut report, at.key("mounts"), &spec.mounts, bundle),
-        devices: devices::check(&mut report, at_linux.key("devices"), &linux.devices),
-        masked_paths: linux.masked_paths.iter().map(PathBuf::from).collect(),
-        readonly_paths: linux.readonly_paths.iter().map(PathBuf::from).collect(),
-        sysctls: sysctl::check(&mut report, at_linux.key("sysctl"), &linux.sysctl, &namespaces),
+    unsupported::check_linux(report, at_linux, linux);
+    let namespaces = namespaces::check(report, at_linux.key("namespaces"), &linux.namespaces);
+    mappings::check(report, at_linux, linux, &namespaces, facts);
+    let process = check_process(report, at.key("process"), &spec, linux, &namespaces, facts);
+    let covered =
+        |report: &mut Report, key, paths| paths::covered(report, at_linux.key(key), paths, &namespaces);
+    ValidSpec {
+        root: root::check(report, at, spec.root.as_ref(), bundle, &linux.rootfs_propagation),
+        process,
+        mounts: mounts::check(report, at.key("mounts"), &spec.mounts, bundle, linux, facts),
+        devices: devices::check(report, at_linux.key("devices"), &linux.devices),
+        masked_paths: covered(report, "maskedPaths", &linux.masked_paths),
+        readonly_paths: covered(report, "readonlyPaths", &linux.readonly_paths),
+        sysctls: sysctl::check(report, at_linux.key("sysctl"), &linux.sysctl, &namespaces),
         uid_mappings: linux.uid_mappings.clone(),
         gid_mappings: linux.gid_mappings.clone(),
-        hooks: hooks::check(&mut report, at.key("hooks"), &spec.hooks),
-        hostname: text(&spec.hostname),
-        domainname: text(&spec.domainname),
-        time_offsets: TimeOffsets {
-            monotonic: linux.time_offsets.get("monotonic").copied(),
-            boottime: linux.time_offsets.get("boottime").copied(),
-        },
-        personality: None,
-        memory_policy: None,
-        mount_label: text(&linux.mount_label),
+        hooks: hooks::check(report, at.key("hooks"), &spec.hooks),
+        hostname: paths::host_name(report, at.key("hostname"), &spec.hostname, &namespaces),
+        domainname: paths::host_name(report, at.key("domainname"), &spec.domainname, &namespaces),
+        time_offsets: kernel::time_offsets(
+            report,
+            at_linux.key("timeOffsets"),
+            &linux.time_offsets,
+            &namespaces,
+        ),
+        personality: linux
+            .personality
+            .as_ref()
+            .map(|personality| kernel::personality(report, at_linux.key("personality"), personality)),
+        memory_policy: linux
+            .memory_policy
+            .as_ref()
+            .map(|policy| kernel::memory_policy(report, at_linux.key("memoryPolicy"), policy)),
+        mount_label: report.label(at_linux.key("mountLabel"), &linux.mount_label),
         namespaces,
         warnings: Vec::new(),
         spec,
-    };
-    let (mut valid, warnings) = report.finish(Some(valid))?;
-    valid.warnings = warnings;
-    Ok(valid)
+    }
+}
+
+fn check_process(
+    report: &mut Report,
+    at: At<'_>,
+    spec: &Spec,
+    linux: &Linux,
+    namespaces: &Namespaces,
+    facts: &Facts,
+) -> Option<Process> {
+    let process = spec.process.as_ref()?;
+    // In a user namespace of its own a process can be given everything, whatever the runtime holds outside.
+    let permitted = if namespaces.is_host(NamespaceKind::User) { facts.permitted } else { u64::MAX };
+    let process = process::check(report, at, process, &Facts { permitted, ..*facts });
+    mappings::check_process(report, at.key("user"), &process, linux, namespaces, facts);
+    Some(process)
 }

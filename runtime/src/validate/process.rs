@@ -63,7 +63,7 @@ pub fn validate_process(
 ) -> Result<(Process, Vec<Warning>), Error> {
     let mut report = Report::default();
     let process = check(&mut report, At::new(pointer), process, facts);
-    report.finish(Some(process))
+    report.finish(process)
 }
 
 pub(super) fn check(report: &mut Report, at: At<'_>, process: &spec::Process, facts: &Facts) -> Process {
@@ -84,8 +84,8 @@ pub(super) fn check(report: &mut Report, at: At<'_>, process: &spec::Process, fa
         oom_score_adj: check_oom_score(report, at, process.oom_score_adj),
         terminal: process.terminal,
         console_size: process.console_size.filter(|_| process.terminal),
-        apparmor_profile: label(report, at.key("apparmorProfile"), &process.apparmor_profile),
-        selinux_label: label(report, at.key("selinuxLabel"), &process.selinux_label),
+        apparmor_profile: report.label(at.key("apparmorProfile"), &process.apparmor_profile),
+        selinux_label: report.label(at.key("selinuxLabel"), &process.selinux_label),
         scheduler: process.scheduler.as_ref().map(|s| scheduling::policy(report, at.key("scheduler"), s)),
         io_priority: process
             .io_priority
@@ -133,9 +133,4 @@ fn check_oom_score(report: &mut Report, at: At<'_>, score: Option<i32>) -> Optio
         report.refuse(at.key("oomScoreAdj"), format!("{score} is out of range"), "-1000 to 1000");
     }
     score
-}
-
-fn label(report: &mut Report, at: At<'_>, text: &str) -> Option<String> {
-    report.no_nul(at, text);
-    (!text.is_empty()).then(|| text.to_owned())
 }

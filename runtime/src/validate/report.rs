@@ -122,10 +122,11 @@ impl Report {
     }
 
     /// The value and the warnings, if nothing was refused.
-    pub(super) fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<Warning>), Error> {
-        match value {
-            Some(value) if self.mistakes.is_empty() => Ok((value, self.warnings)),
-            _ => Err(Error { mistakes: self.mistakes }),
+    pub(super) fn finish<T>(self, value: T) -> Result<(T, Vec<Warning>), Error> {
+        if self.mistakes.is_empty() {
+            Ok((value, self.warnings))
+        } else {
+            Err(Error { mistakes: self.mistakes })
         }
     }
 
@@ -136,6 +137,12 @@ impl Report {
             return false;
         }
         self.no_nul(at, path)
+    }
+
+    /// A label or a profile; empty for none.
+    pub(super) fn label(&mut self, at: At<'_>, text: &str) -> Option<String> {
+        self.no_nul(at, text);
+        (!text.is_empty()).then(|| text.to_owned())
     }
 
     /// Refuses text that the kernel would cut at a NUL; says whether there is none.
