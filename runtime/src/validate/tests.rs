@@ -120,7 +120,7 @@ fn the_docker_configuration_becomes_numbers_and_absolute_paths() {
     assert_eq!((process.capabilities.inheritable, process.capabilities.ambient), (0, 0));
     assert_eq!(valid.sysctls[0], Sysctl { path: "net/ipv4/ip_forward".into(), value: "1".into() });
     let fuse = &valid.devices[0];
-    assert_eq!((fuse.kind, fuse.major, fuse.minor, fuse.mode), (DeviceKind::Char, 10, 229, 0o600));
+    assert_eq!((fuse.kind, fuse.major, fuse.minor, fuse.mode), (DeviceKind::Character, 10, 229, 0o600));
     assert!(valid.mounts[7].is_bind() && valid.mounts[7].options.is_readonly());
     assert_eq!(valid.mounts[7].source, Path::new("/srv"));
     assert_eq!(valid.hooks.prestart[0].args[0], "libnetwork-setkey");
@@ -691,7 +691,7 @@ fn a_pipe_needs_no_numbers_and_the_same_device_twice_is_made_once() {
     assert_eq!(warned(&valid), ["/linux/devices/2"]);
     assert_eq!(
         valid.devices.iter().map(|d| d.kind).collect::<Vec<_>>(),
-        [DeviceKind::Char, DeviceKind::Fifo]
+        [DeviceKind::Character, DeviceKind::Fifo]
     );
     // stat(2) gives the file type with the permissions.
     let copied = json!([{"path": "/d", "type": "b", "major": 8, "minor": 1, "fileMode": 0o060_640}]);
