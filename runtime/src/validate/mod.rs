@@ -22,6 +22,9 @@ mod sysctl;
 mod unsupported;
 mod version;
 
+#[cfg(test)]
+mod tests;
+
 pub use devices::{Device, DeviceKind};
 pub use hooks::{Hook, Hooks};
 pub use kernel::{MemoryPolicy, TimeOffsets};
