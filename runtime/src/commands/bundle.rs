@@ -2,7 +2,7 @@
 
 use super::launch::Wish;
 use super::report::{failed, refusal};
-use crate::cgroup::{CgroupPath, CgroupRecord, ControllerSet, Layout, Lowered};
+use crate::cgroup::{CgroupPath, CgroupRecord, Layout, Lowered, ResourcePlan};
 use crate::cli::{Log, Report};
 use crate::host::HostFacts;
 use crate::spec::{self, MAX_CONFIG_BYTES, Spec};
@@ -85,8 +85,12 @@ fn place_cgroup(spec: &ValidSpec, id: &str) -> Result<(CgroupRecord, Lowered), B
     let default = spec::Linux::default();
     let linux = spec.spec().linux.as_ref().unwrap_or(&default);
     let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
-    let layout = Layout::load(ControllerSet::default()).map_err(failed("cgroup"))?;
-    Ok((CgroupRecord::place(&layout, &path), Lowered::default()))
+    let no_limits = spec::Resources::default();
+    let resources = linux.resources.as_ref().unwrap_or(&no_limits);
+    let plan = ResourcePlan::from_spec(resources, &linux.devices).map_err(failed("bad-config"))?;
+    let layout = Layout::load(plan.controllers()).map_err(failed("cgroup"))?;
+    let limits = plan.lower(&layout).map_err(failed("bad-config"))?;
+    Ok((CgroupRecord::place(&layout, &path), limits))
 }
 
 impl Bundle {

@@ -70,7 +70,7 @@ fn end_processes(container: &Container) -> Result<(), Box<Report>> {
     }
     if container.status != Status::Stopped || container.record.progress == Progress::Creating {
         if let Some(record) = &container.record.cgroup {
-            Cgroup::open(record.clone()).kill_all(libc::SIGKILL).map_err(cgroup_failed)?;
+            Cgroup::open(record.clone()).kill_all(libc::SIGKILL, Instant::now() + PATIENCE).map_err(cgroup_failed)?;
         }
     }
     init.as_ref().map_or(Ok(()), |init| await_end(init, deadline))
@@ -92,11 +92,11 @@ pub(super) fn forget(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
 pub(super) fn remove_cgroup(record: &Record) -> Result<(), Box<Report>> {
     let Some(record) = &record.cgroup else { return Ok(()) };
     let cgroup = Cgroup::open(record.clone());
-    match cgroup.remove_idle() {
+    match cgroup.remove(Instant::now()) {
         Ok(()) => Ok(()),
         // Processes are left: a container without a pid namespace of its own, or something that joined.
         Err(_) => {
-            cgroup.kill_all(libc::SIGKILL).map_err(cgroup_failed)?;
+            cgroup.kill_all(libc::SIGKILL, Instant::now() + PATIENCE).map_err(cgroup_failed)?;
             cgroup.remove(Instant::now() + PATIENCE).map_err(cgroup_failed)
         }
     }

@@ -183,7 +183,7 @@ fn launch(
     })
     .map_err(failed("bad-config"))?;
     let cgroups = match &container.record.cgroup {
-        Some(record) => Some(Cgroup::open(record.clone()).join_fds_below(&args.cgroup).map_err(cgroup_failed)?),
+        Some(record) => Some(Cgroup::open(record.below(&args.cgroup).map_err(failed("bad-cgroup"))?).join_fds().map_err(cgroup_failed)?),
         None => None,
     };
     let launch = Launch {

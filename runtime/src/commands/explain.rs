@@ -17,7 +17,7 @@ const ID: &str = "container";
 /// If the bundle is wrong.
 pub fn explain(args: &ExplainArgs, context: &Context) -> Outcome {
     let host = HostFacts::probe().map_err(failed("host"))?;
-    let directory = args.bundle.as_deref().or(args.directory.as_deref().map(Path::new));
+    let directory = args.bundle.as_deref().or(args.dir.as_deref().map(Path::new));
     let bundle = bundle::load(directory, ID, &host, &context.log)?;
     let options = CreateOptions {
         id: ID,

@@ -36,7 +36,7 @@ pub fn resume(args: &IdArgs, context: &Context) -> Outcome {
     if container.status != Status::Paused {
         return Err(refusal("not-paused", format!("container not paused: {:?} is {}", args.id, container.status)));
     }
-    cgroup(&container)?.thaw(Instant::now() + PATIENCE).map(|()| 0).map_err(cgroup_failed)
+    cgroup(&container)?.thaw().map(|()| 0).map_err(cgroup_failed)
 }
 
 fn cgroup(container: &Container) -> Result<Cgroup, Box<crate::cli::Report>> {

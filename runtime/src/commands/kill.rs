@@ -7,6 +7,10 @@ use crate::cgroup::Cgroup;
 use crate::cli::{Context, KillArgs, Report};
 use crate::state::Status;
 use mydocker_sys::process;
+use std::time::{Duration, Instant};
+
+/// How long freezing may take while every process is signalled.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `kill`: sends a signal to the first process, or with `--all` to every process.
 ///
@@ -30,7 +34,7 @@ pub fn kill(args: &KillArgs, context: &Context) -> Outcome {
 
 fn kill_all(container: &Container, signal: i32) -> Outcome {
     if let Some(record) = &container.record.cgroup {
-        Cgroup::open(record.clone()).kill_all(signal).map_err(cgroup_failed)?;
+        Cgroup::open(record.clone()).kill_all(signal, Instant::now() + PATIENCE).map_err(cgroup_failed)?;
     }
     Ok(0)
 }

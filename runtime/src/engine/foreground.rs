@@ -168,7 +168,7 @@ impl Relay {
     }
 
     fn terminal_interest(&self) -> Option<Interest<'_>> {
-        let interest = Interest { fd: self.terminal.as_fd(), read: true, write: !self.pending.is_empty() };
+        let interest = Interest { fd: self.terminal.as_fd(), read: true, write: !self.pending.is_empty(), priority: false };
         self.terminal_open.then_some(interest)
     }
 
