@@ -28,7 +28,7 @@ pub struct Invocation {
 
 #[derive(Debug)]
 enum Input {
-    Null,
+    Empty,
     Pipe,
     File(File),
 }
@@ -43,7 +43,7 @@ impl Invocation {
                 ("HOME".into(), "/root".into()),
             ],
             dir: None,
-            input: Input::Null,
+            input: Input::Empty,
             terminal: None,
             deadline: wait::DEADLINE,
             scratch: scratch.to_owned(),
@@ -85,7 +85,8 @@ impl Invocation {
         self
     }
 
-    /// Gives `bytes` as standard input, and then its end. Without this the input is `/dev/null`.
+    /// Gives `bytes` as standard input, and then its end. Without this the input is an empty file: a runtime
+    /// that chowned its standard streams would change `/dev/null` for the whole machine.
     ///
     /// # Panics
     /// When the scratch file for them cannot be written.
@@ -153,24 +154,29 @@ impl Invocation {
         let (out, err) = (self.scratch_file("stdout"), self.scratch_file("stderr"));
         let create = |path: &Path| File::create(path).expect("the scratch directory is writable");
         let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]).env_clear().envs(self.env);
-        command.stdin(match self.input {
-            Input::Null => Stdio::null(),
+        command.args(&self.words[1..]).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(match &self.input {
+            Input::Empty => self.empty_file().into(),
             Input::Pipe => Stdio::piped(),
-            Input::File(file) => file.into(),
+            Input::File(file) => file.try_clone().expect("a descriptor can be copied").into(),
         });
         command.stdout(create(&out)).stderr(create(&err));
-        if let Some(peer) = self.terminal {
+        if let Some(peer) = &self.terminal {
             let copy = || peer.try_clone().expect("a descriptor can be copied");
             command.stdin(copy()).stdout(copy()).stderr(copy());
         }
-        if let Some(dir) = self.dir {
+        if let Some(dir) = &self.dir {
             command.current_dir(dir);
         }
         let text = self.words.join(OsStr::new(" ")).to_string_lossy().into_owned();
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start `{text}`: {error}"));
         let stdin = child.stdin.take();
         Running { text, child, stdin, out, err, deadline: Instant::now() + self.deadline, ended: false }
+    }
+
+    fn empty_file(&self) -> File {
+        let path = self.scratch_file("stdin");
+        File::create(&path).and_then(|_| File::open(&path)).expect("the scratch directory is writable")
     }
 
     fn scratch_file(&self, kind: &str) -> PathBuf {

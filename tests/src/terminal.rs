@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcgetwinsize, tcsetwinsize};
+use serde_json::Value;
 use std::fs::File;
 use std::io::{IoSliceMut, Write};
 use std::mem::MaybeUninit;
@@ -163,16 +164,37 @@ impl FdSocket {
     /// When nobody connects, or the connection is not closed in time.
     #[must_use]
     pub fn receive(&self) -> (Vec<u8>, Vec<OwnedFd>) {
+        self.receive_until(|_| false)
+    }
+
+    /// Takes one connection and returns the JSON document sent over it, with all descriptors, without waiting for its end.
+    ///
+    /// # Panics
+    /// When nobody connects, or no whole document comes in time.
+    #[must_use]
+    pub fn receive_json(&self) -> (Value, Vec<OwnedFd>) {
+        let (bytes, fds) = self.receive_until(|bytes| serde_json::from_slice::<Value>(bytes).is_ok());
+        (serde_json::from_slice(&bytes).expect("one JSON document"), fds)
+    }
+
+    fn receive_until(&self, whole: impl Fn(&[u8]) -> bool) -> (Vec<u8>, Vec<OwnedFd>) {
         let deadline = Instant::now() + wait::DEADLINE;
         assert!(wait::readable(&self.listener, deadline), "nobody connected to {}", self.path.display());
         let (stream, _) = self.listener.accept().expect("a waiting connection can be accepted");
         let (mut bytes, mut fds) = (Vec::new(), Vec::new());
-        loop {
-            assert!(wait::readable(&stream, deadline), "{} was not closed: {bytes:?}", self.path.display());
+        while !whole(&bytes) {
+            let more = wait::readable(&stream, deadline);
+            assert!(
+                more,
+                "{} was not closed after {:?}",
+                self.path.display(),
+                String::from_utf8_lossy(&bytes)
+            );
             if !receive_some(&stream, &mut bytes, &mut fds) {
-                return (bytes, fds);
+                break;
             }
         }
+        (bytes, fds)
     }
 
     /// Takes one connection that carries the master side of a terminal.

@@ -119,7 +119,7 @@ fn privileged_options_without_a_visible_effect_on_tmpfs_are_taken() {
     }
 }
 
-/// Differs from runc 1.1.5, which hands the word to the file system: config.md, `nosymfollow`, Linux 5.10.
+/// Linux 5.10.
 #[test]
 fn privileged_nosymfollow_is_in_force() {
     check(&tmpfs(&["nosymfollow"]), &["nosymfollow"], &[]);
@@ -281,6 +281,7 @@ fn privileged_each_recursive_option_reaches_the_mounts_below() {
     }
 }
 
+/// Differs from runc 1.1.5, whose `ratime` the kernel refuses.
 #[test]
 fn privileged_recursive_options_lift_what_the_mounts_below_have() {
     let runtime = Runtime::new();

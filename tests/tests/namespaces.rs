@@ -254,6 +254,22 @@ fn privileged_a_user_namespace_with_terminal_devices_and_all_default_mounts_work
     assert_eq!(runtime.run(&bundle).succeeds().stdout, "3\n1\n");
 }
 
+/// The standard streams are made the user's in a user namespace; a device of the host behind one must be left out.
+#[test]
+fn privileged_the_hosts_null_device_keeps_its_owner() {
+    let owner =
+        || fs::metadata("/dev/null").map(|meta| (meta.uid(), meta.gid(), meta.mode())).expect("it is there");
+    let before = owner();
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().user_namespace(100_000, 65_536);
+    let null = fs::File::open("/dev/null").expect("it is there");
+    runtime.run_command(&bundle).stdin_file(null).run().succeeds();
+    let after = owner();
+    // Mended first, so that a runtime that fails does not leave the machine changed.
+    chown("/dev/null", Some(before.0), Some(before.1)).expect("root may");
+    assert_eq!(after, before);
+}
+
 #[test]
 fn privileged_a_user_namespace_without_mappings_is_refused() {
     let runtime = Runtime::new();
