@@ -331,6 +331,49 @@ fn privileged_exec_with_a_terminal_in_the_foreground_joins_the_callers() {
 }
 
 #[test]
+fn privileged_exec_without_a_terminal_has_none_in_a_container_with_one() {
+    let runtime = Runtime::new();
+    let socket = FdSocket::bind(runtime.scratch().join("console"));
+    let bundle = runtime.bundle().args(["sleep", "1000"]).with(|c| c["process"]["terminal"] = json!(true));
+    let path = socket.path().to_str().expect("a plain path");
+    let run = runtime.bundle_command("run", &bundle, &["--detach", "--console-socket", path]).spawn();
+    let _terminal = socket.receive_terminal();
+    run.wait().succeeds();
+    assert_eq!(runtime.exec(bundle.id(), ["sh", "-c", "test -t 1 || echo none"]).succeeds().stdout, "none\n");
+}
+
+#[test]
+fn privileged_exec_detached_with_a_terminal_needs_a_console_socket() {
+    let runtime = Runtime::new();
+    let bundle = running(&runtime, |bundle| bundle);
+    runtime
+        .command(["exec", "-d", "-t", bundle.id(), "true"])
+        .run()
+        .exits(255)
+        .fails()
+        .says("console socket");
+    runtime
+        .command(["exec", "--process", "/never/was", bundle.id()])
+        .run()
+        .exits(255)
+        .fails()
+        .says("/never/was");
+}
+
+/// Flags of the command belong to the command, once the container is named.
+#[test]
+fn privileged_exec_leaves_the_flags_of_the_command_alone() {
+    let runtime = Runtime::new();
+    let bundle = running(&runtime, |bundle| bundle);
+    assert_eq!(
+        runtime.exec(bundle.id(), ["echo", "--tty", "-d", "--", "-e"]).succeeds().stdout,
+        "--tty -d -- -e\n"
+    );
+    let exec = runtime.command(["exec", "--", bundle.id(), "echo", "x"]);
+    assert_eq!(exec.run().succeeds().stdout, "x\n");
+}
+
+#[test]
 fn privileged_many_execs_at_once_all_answer() {
     let runtime = Runtime::new();
     let bundle = running(&runtime, |bundle| bundle);

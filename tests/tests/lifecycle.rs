@@ -433,6 +433,33 @@ fn privileged_pause_refuses_a_stopped_container() {
 }
 
 #[test]
+fn privileged_a_created_container_can_be_paused() {
+    let runtime = Runtime::new();
+    let bundle = waiting(&runtime);
+    runtime.create(&bundle).succeeds();
+    runtime.command(["pause", bundle.id()]).run().succeeds();
+    assert_eq!(runtime.status(bundle.id()), "paused");
+    runtime.start(bundle.id()).fails();
+    runtime.command(["resume", bundle.id()]).run().succeeds();
+    assert_eq!(runtime.status(bundle.id()), "created");
+    runtime.start(bundle.id()).succeeds();
+    assert_eq!(runtime.status(bundle.id()), "running");
+}
+
+#[test]
+fn privileged_a_signal_to_a_paused_container_acts_when_it_is_resumed() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().script("trap 'exit 3' TERM; echo ready; while :; do sleep 0.02; done");
+    let running = runtime.spawn(&bundle);
+    running.wait_for_output("ready");
+    runtime.command(["pause", bundle.id()]).run().succeeds();
+    runtime.kill(bundle.id(), "TERM").succeeds();
+    assert_eq!(runtime.status(bundle.id()), "paused");
+    runtime.command(["resume", bundle.id()]).run().succeeds();
+    running.wait().exits(3);
+}
+
+#[test]
 fn privileged_kill_takes_names_numbers_and_the_default() {
     let runtime = Runtime::new();
     let script = "for s in HUP USR1 USR2 TERM RTMIN; do trap \"echo $s\" $s; done; echo ready; \
@@ -533,6 +560,35 @@ fn privileged_large_binary_data_passes_through_unchanged() {
     let data: Vec<u8> = (0..32u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let outcome = runtime.run_command(&bundle).stdin(&data).run().succeeds();
     assert!(outcome.stdout_bytes == data, "{} of {} bytes came back", outcome.stdout_bytes.len(), data.len());
+}
+
+/// A descriptor that the runtime opens must not end up as a standard stream of the container.
+#[test]
+fn privileged_run_works_with_closed_standard_streams() {
+    let runtime = Runtime::new();
+    let bundle = runtime
+        .bundle()
+        .script("echo out; for n in 0 1 2; do readlink /proc/self/fd/$n; done >/links; exit 3");
+    for closed in ["<&-", "2>&-", "<&- 2>&-"] {
+        let run = runtime.run_command(&bundle).through(["sh", "-c", &format!("exec \"$@\" {closed}"), "sh"]);
+        let outcome = run.run().exits(3);
+        assert_eq!(outcome.stdout, "out\n", "{closed}");
+        let links = fs::read_to_string(bundle.path("links")).expect("the container wrote it");
+        assert!(!links.contains("state") && !links.contains("cgroup"), "{closed}: {links}");
+    }
+    let run = runtime.run_command(&bundle).through(["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"]);
+    run.run().exits(3);
+}
+
+#[test]
+fn privileged_run_ends_when_nobody_reads_its_output() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().script("while echo line; do :; done 2>/dev/null; exit 9");
+    let script = "\"$@\" | head -n 1; echo ${PIPESTATUS[0]}";
+    let run = runtime.run_command(&bundle).through(["bash", "-c", script, "bash"]);
+    let outcome = run.run().succeeds();
+    // The writer gets SIGPIPE, or EPIPE where it is ignored.
+    assert!(["line\n9\n", "line\n141\n"].contains(&outcome.stdout.as_str()), "{}", outcome.describe());
 }
 
 #[test]
@@ -694,6 +750,27 @@ fn privileged_a_hundred_containers_started_at_once_are_all_there_and_all_go() {
     }
 }
 
+/// Differs from runc 1.1.5, which fails when a container goes while it lists.
+#[test]
+fn privileged_list_answers_while_containers_come_and_go() {
+    let runtime = Runtime::new();
+    let template = runtime.bundle();
+    let stays = runtime.bundle_like(&template.args(["sleep", "1000"]));
+    runtime.run_detached(&stays);
+    let template = runtime.bundle();
+    let bundles: Vec<Bundle> = (0..20).map(|_| runtime.bundle_like(&template)).collect();
+    let runs: Vec<_> = bundles.iter().map(|bundle| runtime.spawn(bundle)).collect();
+    for _ in 0..20 {
+        let list = runtime.command(["list", "--format", "json"]).run().succeeds().json();
+        let seen = list.as_array().is_some_and(|list| list.iter().any(|state| state["id"] == stays.id()));
+        assert!(seen, "{list}");
+    }
+    for run in runs {
+        run.wait().succeeds();
+    }
+    assert_eq!(runtime.command(["list", "--quiet"]).run().succeeds().stdout, format!("{}\n", stays.id()));
+}
+
 #[test]
 fn privileged_one_id_created_by_many_at_once_is_created_once() {
     let runtime = Runtime::new();
@@ -707,6 +784,7 @@ fn privileged_one_id_created_by_many_at_once_is_created_once() {
     assert_eq!(runtime.status(bundle.id()), "running");
 }
 
+/// Differs from runc, where a late one may wait on the pipe of the start for ever.
 #[test]
 fn privileged_one_container_started_by_many_at_once_is_started_once() {
     let runtime = Runtime::new();
