@@ -75,6 +75,7 @@ fn preamble(kernel: &str, count: usize) -> String {
          /// Every name with its numbers, without the architecture's base, on:\n\
          /// {columns}.\n\
          #[rustfmt::skip]\n\
+         #[allow(clippy::large_const_arrays, reason = \"it is only read while the program is compiled\")]\n\
          pub(super) const ROWS: [(&str, [u16; {}]); {count}] = [\n",
         COLUMNS.len()
     )
