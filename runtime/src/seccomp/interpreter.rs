@@ -20,9 +20,9 @@ impl Call {
         match offset {
             0 => self.nr,
             4 => self.arch,
-            16..64 if offset % 4 == 0 => {
+            16..64 if offset.is_multiple_of(4) => {
                 let arg = self.args[(offset as usize - 16) / 8];
-                if (offset % 8 == 0) == self.big_endian { (arg >> 32) as u32 } else { arg as u32 }
+                if offset.is_multiple_of(8) == self.big_endian { (arg >> 32) as u32 } else { arg as u32 }
             }
             _ => panic!("a load from {offset}, where the kernel allows none"),
         }

@@ -9,6 +9,7 @@ const N: u16 = NONE;
 /// Every name with its numbers, without the architecture's base, on:
 /// x86, x86_64, x32, arm, aarch64, loongarch64, m68k, mips, mips64, mips64n32, parisc, parisc64, ppc, ppc64, riscv64, s390, s390x, sh.
 #[rustfmt::skip]
+#[allow(clippy::large_const_arrays, reason = "it is only read while the program is compiled")]
 pub(super) const ROWS: [(&str, [u16; 18]); 508] = [
     ("accept", [N, 43, 43, 285, 202, 202, N, 168, 42, 42, 35, 35, 330, 330, 202, N, N, 344]),
     ("accept4", [364, 288, 288, 366, 242, 242, 361, 334, 293, 297, 320, 320, 344, 344, 242, 364, 364, 358]),

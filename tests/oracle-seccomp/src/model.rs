@@ -46,12 +46,15 @@ const SELECTORS: [(&str, u32, u64); 32] = [
     ("shmctl", 117, 24),
 ];
 
+/// A rule, and the selector where a multiplexer makes the call.
+type Entry = (usize, Option<u64>);
+
 /// A profile and the numbers of its architectures' calls.
 pub struct Model<'a> {
     profile: &'a Seccomp,
     archs: Vec<Arch>,
     /// By architecture and number, in the order of the profile: the rule, and the selector of a multiplexer.
-    entries: HashMap<(Arch, u32), Vec<(usize, Option<u64>)>>,
+    entries: HashMap<(Arch, u32), Vec<Entry>>,
     /// The numbers that the profile names, sorted.
     named: HashMap<Arch, Vec<u32>>,
 }
@@ -175,6 +178,12 @@ impl<'a> Model<'a> {
             .collect();
         applying.iter().copied().min().map(|conditional| (action, conditional))
     }
+}
+
+/// Whether `socketcall` or `ipc` make the call on some architecture: then several rules meet on one number there.
+#[must_use]
+pub fn is_multiplexed(name: &str) -> bool {
+    SELECTORS.iter().any(|(known, ..)| *known == name)
 }
 
 fn selector(name: &str, arch: Arch, table: &BTreeMap<String, i64>) -> Option<(u32, u64)> {

@@ -75,6 +75,7 @@ fn preamble(kernel: &str, count: usize) -> String {
          /// Every name with its numbers, without the architecture's base, on:\n\
          /// {columns}.\n\
          #[rustfmt::skip]\n\
+         #[allow(clippy::large_const_arrays, reason = \"it is only read while the program is compiled\")]\n\
          pub(super) const ROWS: [(&str, [u16; {}]); {count}] = [\n",
         COLUMNS.len()
     )
@@ -87,7 +88,7 @@ fn number(text: &str) -> Result<String, Box<dyn Error>> {
     }
     let number: u32 = text.parse()?;
     let short = if number >= ARM_PRIVATE { number - ARM_PRIVATE + ARM_PRIVATE_SHORT } else { number };
-    if short >= 0xffff || (number < ARM_PRIVATE && number >= ARM_PRIVATE_SHORT) {
+    if short >= 0xffff || (ARM_PRIVATE_SHORT..ARM_PRIVATE).contains(&number) {
         return Err(format!("the number {number} does not fit the table").into());
     }
     Ok(short.to_string())
