@@ -1,3 +1,6 @@
 //! The `mydocker-runtime` program.
 #![forbid(unsafe_code)]
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    mydocker_runtime::cli::main_entry()
+}

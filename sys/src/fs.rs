@@ -3,7 +3,7 @@
 use crate::error::{Context, Result, check, describe};
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,16 @@ pub use nix::sys::stat::{FileStat, Mode, SFlag};
 
 /// The directory that relative paths start from: the working directory of the process.
 pub use nix::fcntl::AT_FDCWD;
+
+/// Descriptor 0, which may be closed.
+// SAFETY: the borrow lasts as long as the process, and nothing in this crate closes 0.
+pub const STDIN: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(0) };
+/// Descriptor 1, which may be closed.
+// SAFETY: as for STDIN.
+pub const STDOUT: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(1) };
+/// Descriptor 2, which may be closed.
+// SAFETY: as for STDIN.
+pub const STDERR: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(2) };
 
 fn at(dir: BorrowedFd<'_>, path: &Path) -> String {
     if dir.as_raw_fd() == libc::AT_FDCWD {
@@ -49,6 +59,15 @@ pub fn open(path: &Path, flags: OFlag) -> Result<OwnedFd> {
 pub fn open_in_root(root: impl AsFd, path: &Path, flags: OFlag, mode: u32) -> Result<OwnedFd> {
     use rustix::fs::ResolveFlags;
     openat2(root, path, flags, mode, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+}
+
+/// As [`open_in_root`], but no symbolic link is followed at all (`RESOLVE_NO_SYMLINKS`).
+///
+/// # Errors
+/// What the kernel says; `ELOOP` for a link anywhere on the way.
+pub fn open_in_root_no_links(root: impl AsFd, path: &Path, flags: OFlag) -> Result<OwnedFd> {
+    use rustix::fs::ResolveFlags;
+    openat2(root, path, flags, 0, ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
 }
 
 /// Opens `path` below `dir` without following any symbolic link and without crossing a mount
@@ -226,6 +245,15 @@ pub fn fchown(fd: impl AsFd, uid: u32, gid: u32) -> Result<()> {
         .context("fchown", || format!("{}, {uid}, {gid}", describe(fd)))
 }
 
+/// `fchown(2)` of the user alone.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn fchown_user(fd: impl AsFd, uid: u32) -> Result<()> {
+    let fd = fd.as_fd();
+    nix::unistd::fchown(fd, Some(uid.into()), None).context("fchown", || format!("{}, {uid}", describe(fd)))
+}
+
 /// `fchownat(2)` that does not follow a last symbolic link.
 ///
 /// # Errors
@@ -344,9 +372,23 @@ pub fn write_once(fd: impl AsFd, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// What the kernel says, with the path behind the descriptor.
-pub fn write_all(fd: &OwnedFd, bytes: &[u8]) -> Result<()> {
-    let duplicate = dup(fd)?;
-    File::from(duplicate).write_all(bytes).context("write", || describe(fd.as_fd()))
+pub fn write_fully(fd: impl AsFd, mut bytes: &[u8]) -> Result<()> {
+    let fd = fd.as_fd();
+    while !bytes.is_empty() {
+        let written = write(fd, bytes)?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+/// The names in a directory, without `.` and `..`, in no order.
+///
+/// # Errors
+/// What the kernel says, with the path.
+pub fn directory_names(path: &Path) -> Result<Vec<std::ffi::OsString>> {
+    std::fs::read_dir(path)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect())
+        .context("getdents64", || format!("{path:?}"))
 }
 
 /// `read(2)` into `buffer`; 0 is the end of the file.
@@ -522,4 +564,62 @@ pub fn fsetxattr(fd: impl AsFd, name: &CStr, value: &[u8]) -> Result<()> {
     let ret =
         unsafe { libc::fsetxattr(fd.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
     check(ret.into(), "fsetxattr", || format!("{}, {name:?}", describe(fd))).map(drop)
+}
+
+/// Whether the file behind a descriptor lies on a read-only mount or file system (`fstatfs(2)`, `ST_RDONLY`).
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn is_on_readonly_mount(fd: impl AsFd) -> Result<bool> {
+    let fd = fd.as_fd();
+    nix::sys::statvfs::fstatvfs(fd)
+        .map(|stat| stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
+        .context("fstatfs", || describe(fd))
+}
+
+/// Whether a descriptor is a memory file that nobody can write any more.
+#[must_use]
+pub fn is_sealed(fd: impl AsFd) -> bool {
+    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    let wanted = (SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SEAL).bits();
+    fcntl(fd.as_fd(), FcntlArg::F_GET_SEALS).is_ok_and(|seals| seals & wanted == wanted)
+}
+
+/// Copies at most `length` bytes from one file to another (`sendfile(2)`); returns how many.
+///
+/// # Errors
+/// What the kernel says, with both paths.
+pub fn copy(from: impl AsFd, to: impl AsFd, length: u64) -> Result<u64> {
+    let (from, to) = (from.as_fd(), to.as_fd());
+    let mut done = 0;
+    while done < length {
+        // SAFETY: both descriptors are open, and no offset is passed.
+        let ret = unsafe {
+            libc::sendfile(to.as_raw_fd(), from.as_raw_fd(), std::ptr::null_mut(), (length - done) as usize)
+        };
+        match check(ret as libc::c_long, "sendfile", || format!("{}, {}", describe(to), describe(from)))? {
+            0 => break,
+            some => done += some as u64,
+        }
+    }
+    Ok(done)
+}
+
+/// Reads a whole regular file, at most `limit` bytes of it; a fifo or a device in its place does not block.
+///
+/// # Errors
+/// What the kernel says; `EINVAL` for anything but a regular file, `EFBIG` for one above the limit.
+pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let fd = open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
+    let stat = fstat(&fd)?;
+    let refuse = |errno| crate::Error::new("read", format!("{path:?}"), errno);
+    if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return Err(refuse(crate::Errno::EINVAL));
+    }
+    if stat.st_size as u64 > limit {
+        return Err(refuse(crate::Errno::EFBIG));
+    }
+    let mut bytes = Vec::with_capacity(stat.st_size as usize + 1);
+    File::from(fd).take(limit + 1).read_to_end(&mut bytes).context("read", || format!("{path:?}"))?;
+    Ok(bytes)
 }

@@ -294,7 +294,9 @@ impl Cgroup {
                 let flags = fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY;
                 fds.unified = Some(fs::open(&directory.absolute(), flags).map_err(fail)?);
             } else {
-                fds.v1.push(fs::open(&directory.file("cgroup.procs"), fs::OFlag::O_WRONLY).map_err(fail)?);
+                // Writing to cgroup.procs makes the kernel lock all thread groups, which waits for a grace period of
+                // RCU (milliseconds). A process of one thread moves itself through tasks without that.
+                fds.v1.push(fs::open(&directory.file("tasks"), fs::OFlag::O_WRONLY).map_err(fail)?);
             }
         }
         Ok(fds)

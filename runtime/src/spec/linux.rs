@@ -200,3 +200,56 @@ pub struct TimeOffset {
     #[serde(default)]
     pub nanosecs: u32,
 }
+
+impl NamespaceKind {
+    /// Every kind, in the order in which namespaces are joined: the user namespace first, for it gives the rights
+    /// to the others, and the mount namespace last, for it takes the paths away.
+    pub const ALL: [Self; 8] =
+        [Self::User, Self::Pid, Self::Network, Self::Ipc, Self::Uts, Self::Cgroup, Self::Time, Self::Mount];
+
+    /// The name in `config.json`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pid => "pid",
+            Self::Network => "network",
+            Self::Ipc => "ipc",
+            Self::Uts => "uts",
+            Self::Mount => "mount",
+            Self::User => "user",
+            Self::Cgroup => "cgroup",
+            Self::Time => "time",
+        }
+    }
+
+    /// The name of the file below `/proc/PID/ns`.
+    #[must_use]
+    pub fn proc_name(self) -> &'static str {
+        match self {
+            Self::Network => "net",
+            Self::Mount => "mnt",
+            other => other.name(),
+        }
+    }
+
+    /// The `CLONE_NEW*` flag.
+    #[must_use]
+    pub fn clone_flag(self) -> i32 {
+        match self {
+            Self::Pid => libc::CLONE_NEWPID,
+            Self::Network => libc::CLONE_NEWNET,
+            Self::Ipc => libc::CLONE_NEWIPC,
+            Self::Uts => libc::CLONE_NEWUTS,
+            Self::Mount => libc::CLONE_NEWNS,
+            Self::User => libc::CLONE_NEWUSER,
+            Self::Cgroup => libc::CLONE_NEWCGROUP,
+            Self::Time => libc::CLONE_NEWTIME,
+        }
+    }
+}
+
+impl std::fmt::Display for NamespaceKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}

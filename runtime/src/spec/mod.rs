@@ -4,13 +4,16 @@
 //! Fields keep the order of the specification's Go types, so that what is written out reads like runc's output.
 //! A missing list or text is empty; `null` stands for a missing value, as Go programs write it.
 
+mod default;
 mod linux;
 mod parse;
 mod process;
 mod resources;
 mod seccomp;
 
+pub use default::{DefaultOptions, default_spec};
 pub use linux::*;
+pub(crate) use parse::escape;
 pub use parse::{MAX_CONFIG_BYTES, ParseError, parse, parse_process, parse_resources};
 pub use process::*;
 pub use resources::*;
@@ -21,6 +24,9 @@ use std::collections::BTreeMap;
 
 /// The version of the runtime-spec that this runtime implements.
 pub const OCI_VERSION: &str = "1.3.0";
+
+/// The name of the configuration in a bundle (bundle.md).
+pub const CONFIG_FILE: &str = "config.json";
 
 /// The whole of `config.json` (config.md).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -15,9 +15,9 @@ pub struct Seccomp {
     /// The architectures whose calls the filter knows, `SCMP_ARCH_*`; the machine's own is always among them.
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub architectures: Vec<String>,
-    /// `SECCOMP_FILTER_FLAG_*`.
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
-    pub flags: Vec<String>,
+    /// `SECCOMP_FILTER_FLAG_*`. No list is not an empty one: without it runc sets `SECCOMP_FILTER_FLAG_SPEC_ALLOW`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flags: Option<Vec<String>>,
     /// The socket that gets the listener of `SCMP_ACT_NOTIFY`.
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
     pub listener_path: String,
