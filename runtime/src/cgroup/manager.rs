@@ -109,6 +109,15 @@ impl JoinFds {
         self.v1.iter().try_for_each(|procs| fs::write_once(procs, b"0"))
     }
 
+    /// Closes the descriptors with one or two system calls instead of one for each.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn close(mut self) -> sys::Result<()> {
+        self.v1.extend(self.unified);
+        fs::close_all(self.v1)
+    }
+
     /// Puts the calling process into every hierarchy, for a kernel without `CLONE_INTO_CGROUP` (before 5.7) or a
     /// process that exists already.
     ///

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cgroup::{CgroupPath, Layout};
+use crate::cgroup::{CgroupPath, Layout, ResourcePlan};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -142,4 +142,61 @@ fn privileged_an_empty_parent_cpuset_is_filled_on_the_way() {
     assert_eq!(read(&cpuset.file("leaf/cpuset.cpus")).unwrap(), all);
     cgroup.remove(soon()).unwrap();
     std::fs::remove_dir(cpuset.absolute()).unwrap();
+}
+
+/// Runs `body` in a child that sees cgroup v2 alone, mounted at /sys/fs/cgroup, and gives its exit status.
+fn with_v2_alone(body: impl FnOnce()) -> sys::process::Exit {
+    let flags = libc::CLONE_NEWNS as u64;
+    match sys::process::clone3(sys::process::CloneArgs { flags, cgroup: None }).unwrap() {
+        sys::process::Forked::Child => {
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                use sys::mount::{MntFlags, MsFlags};
+                let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+                sys::mount::mount(None, c"/", None, private, None).unwrap();
+                let place = Path::new("/sys/fs/cgroup");
+                sys::mount::umount(place, MntFlags::MNT_DETACH).unwrap();
+                let kind = Some(c"cgroup2");
+                sys::mount::mount(kind, c"/sys/fs/cgroup", kind, MsFlags::empty(), None).unwrap();
+                body();
+            }));
+            sys::process::exit_now(i32::from(done.is_err()))
+        }
+        sys::process::Forked::Parent { pidfd, .. } => sys::process::wait(&pidfd).unwrap(),
+    }
+}
+
+#[test]
+fn privileged_on_v2_alone_a_cgroup_is_made_filtered_joined_frozen_killed_and_removed() {
+    let top = unique("v2-alone");
+    let ended = with_v2_alone(|| {
+        let plan = ResourcePlan::from_spec(&crate::spec::Resources::default(), &[]).unwrap();
+        let layout = Layout::load(plan.controllers()).unwrap();
+        assert_eq!(layout.mode(), Mode::V2);
+        let place = CgroupPath::parse(&format!("{top}/leaf"), "id").unwrap();
+        let record = CgroupRecord::place(&layout, &place);
+        assert_eq!(record.directories.len(), 1);
+        let cgroup = Cgroup::create(record, &plan.lower(&layout).unwrap()).unwrap();
+        let (pid, pidfd) = member(&cgroup);
+        assert_eq!(cgroup.all_processes().unwrap(), [pid.as_raw()]);
+        cgroup.freeze(soon()).unwrap();
+        assert!(cgroup.is_frozen().unwrap());
+        cgroup.kill_all(9, soon()).unwrap();
+        sys::process::wait(&pidfd).unwrap();
+        cgroup.remove(soon()).unwrap();
+        assert!(!Path::new(&format!("/sys/fs/cgroup{top}")).exists());
+    });
+    assert_eq!(ended, sys::process::Exit::Code(0));
+}
+
+#[test]
+fn privileged_on_v2_alone_a_missing_controller_is_named() {
+    let ended = with_v2_alone(|| {
+        let resources = crate::spec::parse_resources(br#"{"memory": {"limit": 1000000}}"#).unwrap();
+        let plan = ResourcePlan::for_update(&resources).unwrap();
+        let layout = Layout::load(plan.controllers()).unwrap();
+        assert!(!layout.unified_controllers.contains(Controller::Memory), "the host has memory on v1");
+        let error = plan.lower(&layout).unwrap_err().to_string();
+        assert!(error.contains("the cgroup controller memory, which is not available"), "{error}");
+    });
+    assert_eq!(ended, sys::process::Exit::Code(0));
 }

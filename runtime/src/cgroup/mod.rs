@@ -23,6 +23,7 @@ pub mod manager;
 pub mod path;
 pub mod plan;
 pub mod record;
+pub mod stats;
 mod tree;
 
 pub use layout::{Controller, ControllerSet, Hierarchy, HierarchyKind, Layout, LayoutError, Mode};
@@ -31,6 +32,7 @@ pub use manager::{Cgroup, Error, JoinFds};
 pub use path::{CgroupPath, PathError};
 pub use plan::{Limit, PlanError, ResourcePlan, Setting};
 pub use record::{CgroupRecord, Directory};
+pub use stats::Stats;
 
 #[cfg(test)]
 mod devices_tests;
