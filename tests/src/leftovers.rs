@@ -1,0 +1,145 @@
+//! What a test may not leave: containers are deleted by force at its end, and then nothing of it may exist.
+
+use crate::{cgroup, procfs, wait};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, waitpid};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long processes that have been killed may take to vanish.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Makes this process the parent of its orphaned descendants, so that it sees a container's processes end at once
+/// and finds the ones that do not.
+pub(crate) fn adopt_orphans() {
+    // The argument only says on or off, whatever process it names.
+    set_child_subreaper(Some(Pid::INIT)).expect("a process may become a subreaper");
+}
+
+/// Deletes by force what a test left running, then removes all that should not be there, and reports it.
+///
+/// A container that runs at the end of a test is no leftover; what `delete --force` does not take away is one.
+pub(crate) fn clear(program: &Path, name: &str, base: TempDir) -> Vec<String> {
+    let state = base.path().join("state");
+    let mut found = delete_containers(program, &state, name);
+    found.extend(end_processes(name));
+    found.extend(state_entries(&state, name).into_iter().map(|entry| format!("state {entry}")));
+    found.extend(cgroup::remove_by_prefix(name).iter().map(|dir| format!("cgroup {}", dir.display())));
+    found.extend(unmount_below(name));
+    remove_scratch(base, &mut found);
+    found
+}
+
+/// The containers that the state root knows. Every runtime here keeps an entry per container, named by its id.
+fn state_entries(state: &Path, name: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(state) else { return Vec::new() };
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|entry| entry.starts_with(name)).collect()
+}
+
+fn delete_containers(program: &Path, state: &Path, name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for id in state_entries(state, name) {
+        let mut delete = Command::new(program);
+        delete.arg("--root").arg(state).args(["delete", "--force", &id]);
+        let Ok(mut child) = delete.spawn() else { continue };
+        let ended = wait::within(wait::DEADLINE, || child.try_wait().ok().flatten());
+        match ended {
+            Some(status) if status.success() => {}
+            Some(status) => found.push(format!("delete --force {id}: {status}")),
+            None => {
+                drop(child.kill());
+                drop(child.wait());
+                found.push(format!("delete --force {id} hangs"));
+            }
+        }
+    }
+    found
+}
+
+/// Reports and kills the processes that are left: those in the test's cgroups, and this process's children when it is
+/// sure that they belong to the test, which is so where each test has a process to itself.
+fn end_processes(name: &str) -> Vec<String> {
+    let alone = std::env::var_os("NEXTEST_EXECUTION_MODE").is_some_and(|mode| mode == "process-per-test");
+    let alive = || -> Vec<i32> {
+        let mut pids = grouped_processes(name);
+        if alone {
+            procfs::own_children().into_iter().for_each(reap);
+            pids.extend(procfs::own_children());
+        }
+        pids.retain(|pid| procfs::is_alive(*pid));
+        pids
+    };
+    let gone = wait::within(GRACE / 5, || alive().is_empty().then_some(()));
+    if gone.is_some() {
+        return Vec::new();
+    }
+    let left = alive();
+    let report = left.iter().map(|pid| format!("process {pid}: {}", procfs::command_line(*pid))).collect();
+    thaw(name);
+    for pid in left.into_iter().filter_map(Pid::from_raw) {
+        // It may end by itself before the signal, which is as good.
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    // What even SIGKILL does not end is in the report all the same.
+    let _ = wait::within(GRACE, || alive().is_empty().then_some(()));
+    report
+}
+
+/// Reaps a child that has ended; one that still runs stays, and one that is reaped already is no error.
+fn reap(pid: i32) {
+    let _ = waitpid(Pid::from_raw(pid), WaitOptions::NOHANG);
+}
+
+fn own_groups(name: &str) -> Vec<String> {
+    let mut groups: Vec<String> = cgroup::hierarchies()
+        .iter()
+        .filter_map(|point| fs::read_dir(point).ok())
+        .flat_map(|entries| entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()))
+        .filter(|group| group.starts_with(name))
+        .collect();
+    groups.sort();
+    groups.dedup();
+    groups
+}
+
+fn grouped_processes(name: &str) -> Vec<i32> {
+    own_groups(name).iter().flat_map(|group| cgroup::processes(group)).collect()
+}
+
+fn thaw(name: &str) {
+    for group in own_groups(name) {
+        // A group that exists in another hierarchy only has no such file.
+        drop(fs::write(cgroup::v1("freezer", &group).join("freezer.state"), "THAWED"));
+    }
+}
+
+/// The mounts of this mount namespace that lie in the test's scratch directory; they are detached, innermost first, so
+/// that removing the directory cannot reach through them.
+fn unmount_below(name: &str) -> Vec<String> {
+    let mut points = mounts_below(name);
+    points.reverse();
+    for point in &points {
+        drop(Command::new("umount").args(["--lazy", point]).status());
+    }
+    points.into_iter().map(|point| format!("mount {point}")).collect()
+}
+
+/// The mount points of this mount namespace whose path contains `name`.
+#[must_use]
+pub fn mounts_below(name: &str) -> Vec<String> {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
+    points.filter(|point| point.contains(name)).map(str::to_owned).collect()
+}
+
+fn remove_scratch(base: TempDir, found: &mut Vec<String>) {
+    let name = base.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if !mounts_below(&name).is_empty() {
+        found.push(format!("{} stays, because it holds mounts", base.keep().display()));
+    } else if let Err(error) = base.close() {
+        found.push(format!("scratch directory: {error}"));
+    }
+}
