@@ -3,12 +3,15 @@
 
 use crate::{Invocation, Running, cgroup, procfs, wait};
 use rustix::fs::{FlockOperation, flock};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use xtask::rootfs::{self, Kind};
 
@@ -149,29 +152,84 @@ impl Drop for Daemon {
 /// The cgroup above an engine's containers. An engine, like every runtime, removes the containers' groups and leaves
 /// the one above them, which may be shared; this guard removes it when it is empty.
 #[derive(Debug)]
-pub struct CgroupParent(String);
+pub struct CgroupParent {
+    name: String,
+    own: Vec<&'static str>,
+}
 
 impl CgroupParent {
     /// The group `name` at the top of every hierarchy; it need not exist yet.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self(name.to_owned())
+        Self { name: name.to_owned(), own: Vec::new() }
     }
 
-    /// The groups that exist below it, over all hierarchies.
+    /// Says that the group `name` below it is the engine's own, and as lasting as its parent.
+    #[must_use]
+    pub fn with_own_group(mut self, name: &'static str) -> Self {
+        self.own.push(name);
+        self
+    }
+
+    /// The groups of containers that exist below it, over all hierarchies.
     #[must_use]
     pub fn children(&self) -> Vec<PathBuf> {
-        let entries =
-            cgroup::existing(&self.0).into_iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten();
-        entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+        let parents = cgroup::existing(&self.name).into_iter();
+        let entries = parents.filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
+        let dirs = entries.map(|entry| entry.path()).filter(|path| path.is_dir());
+        dirs.filter(|dir| !self.own.iter().any(|own| dir.ends_with(own))).collect()
     }
 }
 
 impl Drop for CgroupParent {
     fn drop(&mut self) {
-        for dir in cgroup::existing(&self.0) {
-            // One that is not empty stays, for the check at the end of the test to report.
+        for dir in cgroup::existing(&self.name) {
+            // One that is not there is no harm, and one that is not empty stays, for the check at the end of the test.
+            let own = self.own.iter().map(|name| fs::remove_dir(dir.join(name)));
+            drop(own.collect::<Vec<_>>());
             drop(fs::remove_dir(dir));
         }
+    }
+}
+
+/// Reaps orphans that this process adopted, while a client waits for just that.
+///
+/// podman waits until its conmon has vanished, and a conmon belongs to nobody: it is adopted by the subreaper, which a
+/// test is, or by PID 1, which may take its time.
+#[derive(Debug)]
+pub struct Reaper {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reaper {
+    /// Reaps the children of this process whose program is called `name`.
+    #[must_use]
+    pub fn of(name: &'static str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            wait::within(A_TEST, || {
+                reap_all(name);
+                seen.load(Ordering::Relaxed).then_some(())
+            });
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Reaper {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(matches!(ended, Some(Ok(()))) || std::thread::panicking(), "the reaper failed");
+    }
+}
+
+fn reap_all(name: &str) {
+    let is_named = |pid: &i32| procfs::status_field(*pid, "Name").is_some_and(|found| found == name);
+    for pid in procfs::own_children().into_iter().filter(is_named).filter_map(Pid::from_raw) {
+        // One that still runs is not waited for.
+        let _ = waitpid(Some(pid), WaitOptions::NOHANG);
     }
 }
