@@ -113,9 +113,48 @@ impl Daemon {
     pub fn start(command: Invocation, ready: &str) -> Self {
         let alone =
             ["unshare", "--mount", "--propagation=private", "/bin/sh", "-c", WITH_ALL_HIERARCHIES, "sh"];
-        let daemon = Self { running: command.through(alone).deadline(A_TEST).spawn() };
+        Self::start_now(command.through(alone), ready)
+    }
+
+    /// Starts `command` in the mount namespace of this daemon, for the two hand each other mounts.
+    ///
+    /// # Panics
+    /// When it ends before its log contains `ready`, or says nothing of the kind in time.
+    #[must_use]
+    pub fn start_beside(&self, command: Invocation, ready: &str) -> Self {
+        let target = format!("--target={}", self.running.pid());
+        let beside = ["nsenter", &target, "--mount", "/bin/sh", "-c", "exec \"$@\" 2>&1", "sh"];
+        Self::start_now(command.through(beside), ready)
+    }
+
+    fn start_now(command: Invocation, ready: &str) -> Self {
+        let daemon = Self { running: command.deadline(A_TEST).spawn() };
         daemon.running.wait_for_output(ready);
         daemon
+    }
+
+    /// Starts a containerd with directories and a socket, `containerd.sock`, in `scratch`. Its configuration leaves
+    /// out the CRI plugin and the directory for additions, which are of no use to a test and would reach outside.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn containerd(scratch: &Path) -> Self {
+        let place = scratch.display();
+        let config = format!(
+            r#"
+version = 2
+root = "{place}/containerd/root"
+state = "{place}/containerd/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+[grpc]
+address = "{place}/containerd.sock"
+"#
+        );
+        let file = scratch.join("containerd.toml");
+        fs::write(&file, config).expect("the scratch directory is writable");
+        let command = Invocation::new(&scratch.join("out"), ["containerd", "--config"]).arg(file);
+        Self::start(command, "containerd successfully booted")
     }
 
     /// The mount points of the daemon's mount namespace whose path contains `text`.

@@ -4,7 +4,6 @@
 
 use mydocker_tests::plug::{CgroupParent, Daemon, IMAGE, IMAGE_SAYS, image_archive};
 use mydocker_tests::{Invocation, Runtime, Terminal, cgroup};
-use std::fs;
 use std::io::Write;
 
 /// A containerd with directories and a socket of its own, which holds the Debian image.
@@ -18,22 +17,7 @@ struct Containerd {
 impl Containerd {
     fn start() -> Self {
         let runtime = Runtime::new();
-        let scratch = runtime.scratch().display();
-        // The CRI plugin and the directory for additions are of no use here, and both would reach outside.
-        let config = format!(
-            r#"
-version = 2
-root = "{scratch}/containerd/root"
-state = "{scratch}/containerd/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
-[grpc]
-address = "{scratch}/containerd.sock"
-"#
-        );
-        let file = runtime.scratch().join("containerd.toml");
-        fs::write(&file, config).expect("the scratch directory is writable");
-        let command = runtime.host(["containerd", "--config"]).arg(&file);
-        let daemon = Daemon::start(command, "containerd successfully booted");
+        let daemon = Daemon::containerd(runtime.scratch());
         let containerd = Self { daemon, groups: CgroupParent::new(runtime.name()), runtime };
         containerd.ctr(["images", "import"]).arg(image_archive()).run().succeeds();
         containerd
