@@ -74,11 +74,13 @@ fn program(name: &str, words: &[&std::ffi::OsStr]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A script that runs its arguments in a mount namespace where every cgroup hierarchy has a mount point.
+/// A script that runs its arguments after it has laid out what daemons see in a mount namespace of their own:
 ///
-/// A hierarchy is known to the whole machine as soon as somebody mounts it, perhaps in a mount namespace of their own,
-/// and containerd gives up on a container's cgroups when `/proc/PID/cgroup` lists one that it finds no mount of.
-const WITH_ALL_HIERARCHIES: &str = r#"
+/// * Every cgroup hierarchy has a mount point. A hierarchy is known to the whole machine as soon as somebody mounts it,
+///   perhaps out of the daemons' sight, and containerd gives up on a container's cgroups when `/proc/PID/cgroup` lists
+///   one that it finds no mount of.
+/// * `/run/containerd` and `/run/docker`, which no setting moves, are empty and vanish with the namespace.
+const OWN_VIEW: &str = r#"
 set -e
 view=$(mktemp -d)
 mount -t tmpfs -o mode=755 cgroup "$view"
@@ -94,6 +96,10 @@ cut -d: -f2 /proc/self/cgroup | while read -r controllers; do
 done
 mount --move "$view" /sys/fs/cgroup
 rmdir "$view"
+for dir in /run/containerd /run/docker; do
+    mkdir -p "$dir"
+    mount -t tmpfs -o mode=711 run "$dir"
+done
 exec "$@" 2>&1
 "#;
 
@@ -111,8 +117,7 @@ impl Daemon {
     /// When it ends before, or says nothing of the kind in time.
     #[must_use]
     pub fn start(command: Invocation, ready: &str) -> Self {
-        let alone =
-            ["unshare", "--mount", "--propagation=private", "/bin/sh", "-c", WITH_ALL_HIERARCHIES, "sh"];
+        let alone = ["unshare", "--mount", "--propagation=private", "/bin/sh", "-c", OWN_VIEW, "sh"];
         Self::start_now(command.through(alone), ready)
     }
 

@@ -5,6 +5,7 @@
 use mydocker_tests::plug::{CgroupParent, Daemon, IMAGE, IMAGE_SAYS, image_archive};
 use mydocker_tests::{Invocation, Runtime, Terminal, cgroup};
 use std::io::Write;
+use std::path::PathBuf;
 
 /// A containerd with directories and a socket of its own, which holds the Debian image.
 struct Containerd {
@@ -36,9 +37,16 @@ impl Containerd {
             .arg(self.runtime.program())
             .arg("--runc-root")
             .arg(self.runtime.scratch().join("runc"))
+            .arg("--fifo-dir")
+            .arg(self.fifos())
             .args(options)
             .args([IMAGE, id])
             .args(command)
+    }
+
+    /// Where ctr makes the pipes that the shim opens: a place that both of their mount namespaces see.
+    fn fifos(&self) -> PathBuf {
+        self.runtime.scratch().join("fifos")
     }
 
     /// The status that `ctr task list` shows.
@@ -52,7 +60,7 @@ impl Containerd {
     fn holds_nothing(&self) {
         assert_eq!(self.ctr(["task", "list", "--quiet"]).run().succeeds().stdout, "");
         assert_eq!(self.ctr(["container", "list", "--quiet"]).run().succeeds().stdout, "");
-        assert_eq!(self.groups.children(), Vec::<std::path::PathBuf>::new());
+        assert_eq!(self.groups.children(), Vec::<PathBuf>::new());
         assert_eq!(self.daemon.mounts_with(self.runtime.name()), Vec::<String>::new());
     }
 }
@@ -107,7 +115,8 @@ fn privileged_containerd_execs_pauses_resumes_measures_and_kills() {
     assert_eq!(containerd.status("life").as_deref(), Some("RUNNING"));
 
     let exec = |name: &str, command: &[&str]| {
-        containerd.ctr(["task", "exec", "--exec-id", name, "life"]).args(command).run()
+        let exec = containerd.ctr(["task", "exec", "--fifo-dir"]).arg(containerd.fifos());
+        exec.args(["--exec-id", name, "life"]).args(command).run()
     };
     let outcome = exec("first", &["sh", "-c", "tr '\\0' ' ' </proc/1/cmdline; exit 3"]).exits(3);
     assert!(outcome.stdout.contains("echo up"), "{}", outcome.describe());
