@@ -46,8 +46,8 @@ fn check_unsafe(path: &str, code: &str, findings: &mut Vec<Finding>) {
 
 /// The roots of libraries and programs; those of test programs are left to the search for the word itself.
 fn is_crate_root(path: &str) -> bool {
-    let inside = path.split_once('/').map_or(path, |(_, inside)| inside);
-    matches!(inside, "src/lib.rs" | "src/main.rs" | "build.rs") || inside.starts_with("src/bin/")
+    let name = |ending: &str| path.strip_suffix(ending).is_some_and(|before| before.ends_with('/'));
+    name("src/lib.rs") || name("src/main.rs") || name("build.rs") || path.contains("/src/bin/")
 }
 
 fn check_lengths(path: &str, source: &str, code: &str, findings: &mut Vec<Finding>) {
@@ -67,7 +67,7 @@ fn check_lengths(path: &str, source: &str, code: &str, findings: &mut Vec<Findin
 }
 
 fn is_test_file(path: &str) -> bool {
-    path.contains("/tests/") || path.starts_with("tests/") || path.ends_with("/tests.rs")
+    path.contains("/tests/") || path.ends_with("/tests.rs") || path.ends_with("_tests.rs")
 }
 
 fn check_tests(path: &str, code: &str, findings: &mut Vec<Finding>) {
