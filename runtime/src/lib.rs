@@ -1,4 +1,24 @@
-//! The OCI runtime as a library.
+//! The OCI runtime as a library: a straight line from `config.json` to execve.
+//!
+//! ```text
+//! cli        what was typed
+//! spec       config.json, parsed
+//! validate   every refusal that config.json can justify
+//! plan       ordered steps as data
+//! engine     the steps, carried out by the runtime and by the container's first process
+//! state      what is remembered of a container
+//! commands   create, start, ... put together from the above
+//! ```
 #![forbid(unsafe_code)]
 
+pub mod cgroup;
+pub mod cli;
+pub mod commands;
+pub mod engine;
+pub mod host;
+pub mod mount_options;
+pub mod plan;
+pub mod seccomp;
 pub mod spec;
+pub mod state;
+pub mod validate;

@@ -1,3 +1,8 @@
 //! The `mydocker-runtime` program.
 #![forbid(unsafe_code)]
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mydocker_runtime::cli::main_entry()
+}

@@ -1,9 +1,9 @@
 //! Files and directories, always relative to a directory descriptor.
 
 use crate::error::{Context, Result, check, describe};
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,16 @@ pub use nix::sys::stat::{FileStat, Mode, SFlag};
 
 /// The directory that relative paths start from: the working directory of the process.
 pub use nix::fcntl::AT_FDCWD;
+
+/// Descriptor 0, which may be closed.
+// SAFETY: the borrow lasts as long as the process, and nothing in this crate closes 0.
+pub const STDIN: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(0) };
+/// Descriptor 1, which may be closed.
+// SAFETY: as for STDIN.
+pub const STDOUT: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(1) };
+/// Descriptor 2, which may be closed.
+// SAFETY: as for STDIN.
+pub const STDERR: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(2) };
 
 fn at(dir: BorrowedFd<'_>, path: &Path) -> String {
     if dir.as_raw_fd() == libc::AT_FDCWD {
@@ -49,6 +59,15 @@ pub fn open(path: &Path, flags: OFlag) -> Result<OwnedFd> {
 pub fn open_in_root(root: impl AsFd, path: &Path, flags: OFlag, mode: u32) -> Result<OwnedFd> {
     use rustix::fs::ResolveFlags;
     openat2(root, path, flags, mode, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+}
+
+/// As [`open_in_root`], but no symbolic link is followed at all (`RESOLVE_NO_SYMLINKS`).
+///
+/// # Errors
+/// What the kernel says; `ELOOP` for a link anywhere on the way.
+pub fn open_in_root_no_links(root: impl AsFd, path: &Path, flags: OFlag) -> Result<OwnedFd> {
+    use rustix::fs::ResolveFlags;
+    openat2(root, path, flags, 0, ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
 }
 
 /// Opens `path` below `dir` without following any symbolic link and without crossing a mount
@@ -226,6 +245,15 @@ pub fn fchown(fd: impl AsFd, uid: u32, gid: u32) -> Result<()> {
         .context("fchown", || format!("{}, {uid}, {gid}", describe(fd)))
 }
 
+/// `fchown(2)` of the user alone.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn fchown_user(fd: impl AsFd, uid: u32) -> Result<()> {
+    let fd = fd.as_fd();
+    nix::unistd::fchown(fd, Some(uid.into()), None).context("fchown", || format!("{}, {uid}", describe(fd)))
+}
+
 /// `fchownat(2)` that does not follow a last symbolic link.
 ///
 /// # Errors
@@ -343,9 +371,23 @@ pub fn write_once(fd: impl AsFd, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// What the kernel says, with the path behind the descriptor.
-pub fn write_all(fd: &OwnedFd, bytes: &[u8]) -> Result<()> {
-    let duplicate = dup(fd)?;
-    File::from(duplicate).write_all(bytes).context("write", || describe(fd.as_fd()))
+pub fn write_fully(fd: impl AsFd, mut bytes: &[u8]) -> Result<()> {
+    let fd = fd.as_fd();
+    while !bytes.is_empty() {
+        let written = write(fd, bytes)?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+/// The names in a directory, without `.` and `..`, in no order.
+///
+/// # Errors
+/// What the kernel says, with the path.
+pub fn directory_names(path: &Path) -> Result<Vec<std::ffi::OsString>> {
+    std::fs::read_dir(path)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect())
+        .context("getdents64", || format!("{path:?}"))
 }
 
 /// `read(2)` into `buffer`; 0 is the end of the file.
@@ -358,6 +400,20 @@ pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
         match nix::unistd::read(fd, buffer) {
             Err(nix::errno::Errno::EINTR) => {}
             other => return other.context("read", || describe(fd)),
+        }
+    }
+}
+
+/// `pread(2)` into `buffer` from `offset` on; 0 is the end of the file.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn read_from(fd: impl AsFd, buffer: &mut [u8], offset: i64) -> Result<usize> {
+    let fd = fd.as_fd();
+    loop {
+        match nix::sys::uio::pread(fd, buffer, offset) {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => return other.context("pread64", || describe(fd)),
         }
     }
 }
@@ -406,6 +462,27 @@ pub fn set_nonblocking(fd: impl AsFd, on: bool) -> Result<()> {
     let mut flags = OFlag::from_bits_retain(flags);
     flags.set(OFlag::O_NONBLOCK, on);
     fcntl(fd, FcntlArg::F_SETFL(flags)).context("fcntl", || format!("F_SETFL, {flags:?}")).map(drop)
+}
+
+/// The names of the directories in a directory, `.` and `..` left out, as the kernel lists them; an entry whose
+/// kind the file system does not tell is left out too (cgroup file systems, procfs and tmpfs tell it).
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn subdirectories(dir: impl AsFd) -> Result<Vec<OsString>> {
+    let dir = dir.as_fd();
+    let text = || describe(dir);
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut list = Dir::openat(dir, ".", flags, Mode::empty()).context("openat", text)?;
+    let mut names = Vec::new();
+    for entry in list.iter() {
+        let entry = entry.context("getdents64", text)?;
+        let name = entry.file_name().to_bytes();
+        if entry.file_type() == Some(DirEntryType::Directory) && name != b"." && name != b".." {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// A pipe: (read end, write end).

@@ -20,6 +20,7 @@ pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod tty;
+pub mod usage;
 
 pub use error::{Errno, Error, Result};
 pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

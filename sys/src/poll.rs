@@ -12,6 +12,8 @@ pub struct Events {
     pub readable: bool,
     /// There is room to write.
     pub writable: bool,
+    /// Something out of the ordinary: a kernel file that notifies of changes has changed (`POLLPRI`).
+    pub priority: bool,
     /// The other end is gone.
     pub hangup: bool,
 }
@@ -25,13 +27,21 @@ pub struct Interest<'fd> {
     pub read: bool,
     /// Wait until it can be written.
     pub write: bool,
+    /// Wait for a change of a kernel file that notifies, such as `cgroup.events`, since its last read.
+    pub priority: bool,
 }
 
 impl<'fd> Interest<'fd> {
     /// Waits until `fd` can be read or is at its end.
     #[must_use]
     pub fn read(fd: BorrowedFd<'fd>) -> Self {
-        Self { fd, read: true, write: false }
+        Self { fd, read: true, write: false, priority: false }
+    }
+
+    /// Waits until the kernel file behind `fd` has changed since it was last read.
+    #[must_use]
+    pub fn change(fd: BorrowedFd<'fd>) -> Self {
+        Self { fd, read: false, write: false, priority: true }
     }
 }
 
@@ -48,6 +58,7 @@ pub fn poll(interests: &[Interest<'_>], deadline: Option<Instant>, what: &str) -
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::POLLIN, interest.read);
             flags.set(PollFlags::POLLOUT, interest.write);
+            flags.set(PollFlags::POLLPRI, interest.priority);
             PollFd::new(interest.fd, flags)
         })
         .collect();
@@ -78,6 +89,7 @@ fn events(flags: Option<PollFlags>) -> Events {
     Events {
         readable: flags.contains(PollFlags::POLLIN),
         writable: flags.contains(PollFlags::POLLOUT),
+        priority: flags.contains(PollFlags::POLLPRI),
         hangup: flags.intersects(PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL),
     }
 }

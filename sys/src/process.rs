@@ -313,31 +313,42 @@ pub fn dup_to(fd: impl AsFd, target: i32) -> Result<()> {
     check(ret.into(), "dup2", || format!("{}, {target}", describe(fd))).map(drop)
 }
 
-/// Sets one resource limit (`setrlimit(2)`); `u64::MAX` is no limit.
+/// Sets one resource limit of the process `pid` (`prlimit(2)`); `u64::MAX` is no limit.
 ///
 /// # Errors
 /// `EPERM` for raising the hard limit without `CAP_SYS_RESOURCE`.
-pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<()> {
+pub fn set_rlimit(pid: Pid, resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    let none = std::ptr::null::<libc::rlimit64>();
     // SAFETY: limit is a live rlimit64 that the kernel reads; no old value is asked for.
-    let ret = unsafe {
-        libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const limit, std::ptr::null::<libc::rlimit64>())
-    };
-    check(ret, "prlimit64", || format!("{resource}, soft {soft}, hard {hard}")).map(drop)
+    let ret = unsafe { libc::syscall(libc::SYS_prlimit64, pid.as_raw(), resource, &raw const limit, none) };
+    check(ret, "prlimit64", || format!("{pid}, {resource}, soft {soft}, hard {hard}")).map(drop)
 }
 
-/// One resource limit of this process: (soft, hard).
+/// One resource limit of the process `pid`: (soft, hard).
 ///
 /// # Errors
 /// `EINVAL` for a resource that the kernel does not know.
-pub fn rlimit(resource: u32) -> Result<(u64, u64)> {
+pub fn rlimit(pid: Pid, resource: u32) -> Result<(u64, u64)> {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let none = std::ptr::null::<libc::rlimit64>();
     // SAFETY: limit is a live rlimit64 that the kernel fills; no new value is given.
-    let ret = unsafe {
-        libc::syscall(libc::SYS_prlimit64, 0, resource, std::ptr::null::<libc::rlimit64>(), &raw mut limit)
-    };
-    check(ret, "prlimit64", || format!("{resource}"))?;
+    let ret = unsafe { libc::syscall(libc::SYS_prlimit64, pid.as_raw(), resource, none, &raw mut limit) };
+    check(ret, "prlimit64", || format!("{pid}, {resource}"))?;
     Ok((limit.rlim_cur, limit.rlim_max))
+}
+
+/// A duplicate of the descriptor `number` of another process (`pidfd_getfd(2)`, Linux 5.6).
+///
+/// # Errors
+/// `EPERM` without the right to trace it, `EBADF` when it has no such descriptor.
+pub fn pidfd_getfd(pidfd: impl AsFd, number: i32) -> Result<OwnedFd> {
+    let fd = pidfd.as_fd();
+    // SAFETY: the call takes three integers.
+    let ret = unsafe { libc::syscall(libc::SYS_pidfd_getfd, fd.as_raw_fd(), number, 0) };
+    let fd = check(ret, "pidfd_getfd", || format!("{}, {number}", describe(fd)))?;
+    // SAFETY: the call succeeded, so fd is a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// `setgroups(2)`.
@@ -588,9 +599,12 @@ pub struct SchedulerAttributes {
 /// # Errors
 /// `EPERM` for a policy without the privilege, `EINVAL` for contradictory values.
 pub fn set_scheduler(mut attributes: SchedulerAttributes) -> Result<()> {
-    // The utilisation clamps are not set, so that the 48 bytes of version 0 say everything.
-    attributes.size = 48;
-    // SAFETY: attributes is live and longer than the size it names.
+    // SCHED_FLAG_UTIL_CLAMP_MIN and _MAX; without them the 48 bytes of version 0 say everything, and Linux before 5.3
+    // knows no more.
+    const CLAMPS: u64 = 0x60;
+    attributes.size =
+        if attributes.flags & CLAMPS == 0 { 48 } else { size_of::<SchedulerAttributes>() as u32 };
+    // SAFETY: attributes is live and as long as the size it names, or longer.
     let ret = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
     check(ret, "sched_setattr", || format!("{attributes:?}")).map(drop)
 }

@@ -1,0 +1,379 @@
+//! The place where everything is measured: a mount namespace of its own with one tmpfs, a view of the cgroup
+//! hierarchies that all runtimes accept, and one cgroup below which every container lives.
+
+use mydocker_sys::mount::{self, MntFlags, MsFlags};
+use mydocker_sys::namespace::{CloneFlags, unshare};
+use mydocker_sys::process::{self, Pid};
+use mydocker_sys::signal::Signal;
+use mydocker_sys::{Errno, poll};
+use std::ffi::CString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+/// How long a killed process may take to vanish.
+const DEATH: Duration = Duration::from_secs(10);
+
+/// What keeps the arena from being made or taken down.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A system call failed.
+    #[error("making or clearing the place for the measurement")]
+    Sys(#[from] mydocker_sys::Error),
+    /// A file operation failed.
+    #[error("{what} {path}")]
+    File {
+        /// What was tried, as "making".
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A helper program could not be compiled.
+    #[error("cc could not compile {0}: {1}")]
+    Compiler(&'static str, String),
+    /// A program that the root file system is made from is missing.
+    #[error("busybox is not installed in any directory of PATH")]
+    NoBusybox,
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+trait At<T> {
+    fn at(self, what: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> At<T> for std::io::Result<T> {
+    fn at(self, what: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::File { what, path: path.into(), source })
+    }
+}
+
+/// The place. Dropping it ends what still runs in it and removes what it made; [`Arena::close`] reports failures.
+#[derive(Debug)]
+pub struct Arena {
+    /// The cgroup of all containers, a name relative to each hierarchy's root.
+    pub cgroup: String,
+    /// The mount points of the cgroup hierarchies.
+    pub hierarchies: Vec<PathBuf>,
+    /// The controllers' layout in words.
+    pub layout: String,
+    directory: Option<tempfile::TempDir>,
+    path: PathBuf,
+}
+
+impl Arena {
+    /// Moves this process into a mount namespace of its own and makes the place in it.
+    ///
+    /// # Errors
+    /// Without root; without busybox or cc; when the kernel refuses a mount.
+    pub fn new() -> Result<Self> {
+        let busybox = find_program("busybox").ok_or(Error::NoBusybox)?;
+        let directory = tempfile::Builder::new()
+            .prefix("mydocker-bench.")
+            .tempdir()
+            .at("making a directory in", &std::env::temp_dir())?;
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount::mount(None, c"/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None)?;
+        let path = directory.path().to_path_buf();
+        mount_on(&path, "tmpfs", "mode=0755")?;
+        let (hierarchies, layout) = private_cgroup_view()?;
+        let cgroup = format!("mydocker-bench-{}", process::getpid());
+        let arena = Self { cgroup, hierarchies, layout, directory: Some(directory), path };
+        arena.make_cgroups()?;
+        arena.make_rootfs(&busybox)?;
+        arena.compile("floor", include_str!("../floor/floor.c"))?;
+        arena.compile("peak", include_str!("../floor/peak.c"))?;
+        Ok(arena)
+    }
+
+    /// A path in the tmpfs of this place.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The root file system of all containers.
+    pub fn rootfs(&self) -> PathBuf {
+        self.path("rootfs")
+    }
+
+    /// Ends every container and removes everything; what could not be undone is the error.
+    ///
+    /// # Errors
+    /// The first thing that could not be undone; the rest is tried all the same.
+    pub fn close(mut self) -> Result<()> {
+        self.clear()
+    }
+
+    /// Kills every process that still runs in the place and removes the containers' cgroups.
+    ///
+    /// # Errors
+    /// A process that does not end, a cgroup that cannot be removed; everything is tried first.
+    pub fn sweep(&self) -> Result<()> {
+        let own: Vec<PathBuf> = self.hierarchies.iter().map(|root| root.join(&self.cgroup)).collect();
+        let mut ends: Vec<_> = own.iter().map(|dir| end_processes(dir)).collect();
+        ends.push(end_children());
+        let removals: Vec<_> = own.iter().map(|dir| remove_below(dir)).collect();
+        ends.into_iter().chain(removals).collect()
+    }
+
+    fn clear(&mut self) -> Result<()> {
+        let Some(directory) = self.directory.take() else { return Ok(()) };
+        let swept = self.sweep();
+        let own = self.hierarchies.iter().map(|root| root.join(&self.cgroup)).filter(|dir| dir.is_dir());
+        let parents: Vec<_> = own.map(|dir| fs::remove_dir(&dir).at("removing", &dir)).collect();
+        let unmounted = mount::umount(&self.path, MntFlags::MNT_DETACH).map_err(Error::from);
+        let removed = directory.close().at("removing", &self.path);
+        parents.into_iter().chain([swept, unmounted, removed]).collect()
+    }
+
+    /// The parent of all containers' cgroups, made beforehand as an engine would: with the CPUs and memory nodes
+    /// that a v1 cpuset needs before a process may join.
+    fn make_cgroups(&self) -> Result<()> {
+        for root in &self.hierarchies {
+            let own = root.join(&self.cgroup);
+            fs::create_dir(&own).at("making", &own)?;
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                if root.ends_with("cpuset") {
+                    copy_value(&root.join(file), &own.join(file))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn make_rootfs(&self, busybox: &Path) -> Result<()> {
+        let root = self.rootfs();
+        for name in ["bin", "proc", "dev", "sys", "etc", "tmp"] {
+            fs::create_dir_all(root.join(name)).at("making", &root.join(name))?;
+        }
+        let target = root.join("bin/busybox");
+        fs::copy(busybox, &target).at("copying busybox to", &target)?;
+        for applet in ["true", "sleep", "sh"] {
+            let link = root.join("bin").join(applet);
+            std::os::unix::fs::symlink("busybox", &link).at("making", &link)?;
+        }
+        Ok(())
+    }
+
+    fn compile(&self, name: &'static str, source: &str) -> Result<()> {
+        let file = self.path(format!("{name}.c"));
+        fs::write(&file, source).at("writing", &file)?;
+        let output = Command::new("cc")
+            .args(["-O2", "-static", "-o"])
+            .args([&self.path(name), &file])
+            .output()
+            .at("starting", Path::new("cc"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(Error::Compiler(name, String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        if let Err(error) = self.clear() {
+            // A destructor has nobody to return to; the exit status already tells of the first failure.
+            crate::cli::complain(&anyhow::Error::from(error));
+        }
+    }
+}
+
+/// Copies what a cgroup file says; these files know neither copy_file_range nor permissions.
+fn copy_value(from: &Path, to: &Path) -> Result<()> {
+    let value = fs::read(from).at("reading", from)?;
+    fs::write(to, value).at("writing", to)
+}
+
+/// The first executable file of that name in PATH.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+fn mount_on(target: &Path, fs_type: &str, options: &str) -> Result<()> {
+    let text = |text: &str| {
+        CString::new(text).map_err(|_| mydocker_sys::Error::new("mount", format!("{text:?}"), Errno::EINVAL))
+    };
+    let (fs_type, options) = (text(fs_type)?, text(options)?);
+    let target = mydocker_sys::fs::cstring(target)?;
+    mount::mount(Some(&fs_type), &target, Some(&fs_type), MsFlags::empty(), Some(&options))?;
+    Ok(())
+}
+
+/// One mounted cgroup hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Hierarchy {
+    path: PathBuf,
+    fs_type: String,
+    options: String,
+}
+
+/// The hierarchies mounted at or below /sys/fs/cgroup in the text of a mountinfo file (proc(5)).
+fn mounted_hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
+    let mut found: Vec<Hierarchy> = Vec::new();
+    for line in mountinfo.lines() {
+        let Some((mount, file_system)) = line.split_once(" - ") else { continue };
+        let path = PathBuf::from(mount.split(' ').nth(4).unwrap_or_default());
+        let mut fields = file_system.split(' ');
+        let fs_type = fields.next().unwrap_or_default().to_owned();
+        let options = fields.nth(1).unwrap_or_default();
+        if !path.starts_with(CGROUP_ROOT) || !["cgroup", "cgroup2"].contains(&fs_type.as_str()) {
+            continue;
+        }
+        let options = if fs_type == "cgroup2" { "" } else { options.trim_start_matches("rw,") };
+        found.retain(|known| known.path != path);
+        found.push(Hierarchy { path, fs_type, options: options.into() });
+    }
+    found
+}
+
+/// Mounts the machine's hierarchies anew for this mount namespace alone, hugetlb with them: crun 1.8 looks for a v1
+/// mount of every controller that the kernel lists as one, and a directory made for it in the machine's own
+/// /sys/fs/cgroup would be seen by everybody. On a machine with cgroup v2 alone there is nothing to do.
+fn private_cgroup_view() -> Result<(Vec<PathBuf>, String)> {
+    let read = |path: &str| fs::read_to_string(path).at("reading", Path::new(path));
+    let hierarchies = mounted_hierarchies(&read("/proc/self/mountinfo")?);
+    let mut paths: Vec<PathBuf> = hierarchies.iter().map(|hierarchy| hierarchy.path.clone()).collect();
+    if hierarchies.iter().all(|hierarchy| hierarchy.fs_type == "cgroup2") {
+        return Ok((paths, "cgroup v2".into()));
+    }
+    mount::umount(Path::new(CGROUP_ROOT), MntFlags::MNT_DETACH)?;
+    mount_on(Path::new(CGROUP_ROOT), "tmpfs", "mode=0755")?;
+    hierarchies.iter().try_for_each(mount_hierarchy)?;
+    let has_v2 = hierarchies.iter().any(|hierarchy| hierarchy.fs_type == "cgroup2");
+    let mut layout = String::from(if has_v2 { "cgroup v1 and v2 (hybrid)" } else { "cgroup v1" });
+    let known = read("/proc/cgroups")?.lines().any(|line| line.starts_with("hugetlb"));
+    if known && !hierarchies.iter().any(|hierarchy| hierarchy.options.contains("hugetlb")) {
+        let path = Path::new(CGROUP_ROOT).join("hugetlb");
+        // It is busy while v2 cgroups use it; then crun's row tells the rest.
+        match mount_hierarchy(&Hierarchy {
+            path: path.clone(),
+            fs_type: "cgroup".into(),
+            options: "hugetlb".into(),
+        }) {
+            Ok(()) => paths.push(path),
+            Err(error) => layout += &format!(", hugetlb not mounted ({:#})", anyhow::Error::from(error)),
+        }
+    }
+    Ok((paths, layout))
+}
+
+fn mount_hierarchy(hierarchy: &Hierarchy) -> Result<()> {
+    fs::create_dir_all(&hierarchy.path).at("making", &hierarchy.path)?;
+    mount_on(&hierarchy.path, &hierarchy.fs_type, &hierarchy.options)
+}
+
+/// The cgroup `dir` and those below it, the deepest first; none when it does not exist.
+fn tree(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    if !dir.is_dir() {
+        return Ok(all);
+    }
+    for entry in fs::read_dir(dir).at("reading", dir)? {
+        let path = entry.at("reading", dir)?.path();
+        if path.is_dir() {
+            all.extend(tree(&path)?);
+        }
+    }
+    all.push(dir.into());
+    Ok(all)
+}
+
+fn end_processes(dir: &Path) -> Result<()> {
+    for cgroup in tree(dir)? {
+        let file = cgroup.join("cgroup.procs");
+        let list = fs::read_to_string(&file).at("reading", &file)?;
+        list.lines()
+            .filter_map(|line| line.parse().ok())
+            .try_for_each(|pid| end_process(Pid::from_raw(pid)))?;
+    }
+    reap_orphans()
+}
+
+/// Ends what killed runtimes left behind before it was in a cgroup: the children of this process, their subreaper,
+/// and then their children.
+fn end_children() -> Result<()> {
+    let own = process::getpid();
+    let file = PathBuf::from(format!("/proc/self/task/{own}/children"));
+    loop {
+        let list = fs::read_to_string(&file).at("reading", &file)?;
+        if list.trim().is_empty() {
+            return Ok(());
+        }
+        list.split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .try_for_each(|pid| end_process(Pid::from_raw(pid)))?;
+        reap_orphans()?;
+    }
+}
+
+fn end_process(pid: Pid) -> Result<()> {
+    let ended = |error: &mydocker_sys::Error| error.errno() == Errno::ESRCH;
+    let pidfd = match process::pidfd_open(pid) {
+        Ok(pidfd) => pidfd,
+        Err(error) if ended(&error) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    match process::pidfd_kill(&pidfd, Signal::SIGKILL as i32) {
+        Err(error) if !ended(&error) => return Err(error.into()),
+        _ => {}
+    }
+    let interest = poll::Interest::read(std::os::fd::AsFd::as_fd(&pidfd));
+    poll::poll(&[interest], Some(Instant::now() + DEATH), &format!("the death of process {pid}"))?;
+    Ok(())
+}
+
+/// Takes the exit status of every ended process whose parent has gone: this process is their subreaper.
+///
+/// # Errors
+/// What the kernel says.
+pub fn reap_orphans() -> Result<()> {
+    loop {
+        match process::reap_any() {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(()),
+            Err(error) if error.errno() == Errno::ECHILD => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn remove_below(dir: &Path) -> Result<()> {
+    let below = tree(dir)?.into_iter().filter(|cgroup| cgroup != dir);
+    let removals: Vec<_> = below.map(|cgroup| fs::remove_dir(&cgroup).at("removing", &cgroup)).collect();
+    removals.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hybrid_layout_is_read_from_mountinfo() {
+        let text = "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n\
+                    31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n\
+                    33 31 0:30 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu,cpuacct\n\
+                    41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate\n";
+        let expected =
+            [("/sys/fs/cgroup/cpu", "cgroup", "cpu,cpuacct"), ("/sys/fs/cgroup/unified", "cgroup2", "")];
+        let found = mounted_hierarchies(text);
+        let found: Vec<_> = found
+            .iter()
+            .map(|hierarchy| {
+                (hierarchy.path.to_str().unwrap_or(""), &*hierarchy.fs_type, &*hierarchy.options)
+            })
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_mount_over_another_counts_once() {
+        let line = "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(mounted_hierarchies(&line.repeat(2)).len(), 1);
+    }
+}

@@ -1,0 +1,298 @@
+//! Carries out the steps of a script: starts commands, waits for them with a deadline, notices Ctrl-C.
+
+use crate::arena::{self, Arena};
+use crate::workload::Step;
+use mydocker_sys::process::{self, Exit, Pid};
+use mydocker_sys::signal::{self, SigSet, Signal, SignalQueue};
+use mydocker_sys::{AsFd, OwnedFd, poll, usage};
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long one step may take before its processes are killed.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// The whole environment of every command.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How much of a failed command's complaint goes into the report, in characters.
+const COMPLAINT: usize = 200;
+
+/// What stops a step.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The person who started the measurement ends it.
+    #[error("interrupted by signal {0}")]
+    Interrupted(i32),
+    /// The machine does not do what the measurement itself needs.
+    #[error("the measurement itself failed")]
+    Sys(#[from] mydocker_sys::Error),
+    /// The place cannot be kept in order.
+    #[error("the measurement itself failed")]
+    Arena(#[from] arena::Error),
+    /// A file of the measurement cannot be written or read.
+    #[error("{0}")]
+    File(PathBuf, #[source] std::io::Error),
+    /// A command failed: the runtime is to blame, and the others go on.
+    #[error("{0}")]
+    Command(String),
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// What the measured steps took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sample {
+    /// From the start of each command to its end, added up.
+    pub wall: Duration,
+    /// User and system time of the commands and of every process that ended and was waited for.
+    pub cpu: Duration,
+    /// How many commands of a [`Step::Together`] failed.
+    pub lost: usize,
+}
+
+/// Runs commands for the measurement.
+#[derive(Debug)]
+pub struct Executor {
+    signals: SignalQueue,
+    rest: Duration,
+}
+
+impl Executor {
+    /// Takes over SIGINT, SIGTERM and SIGHUP, and makes this process the parent of what its children leave behind.
+    /// `rest` is how long the machine rests before each measurement.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn new(rest: Duration) -> Result<Self> {
+        let mut set = SigSet::empty();
+        set.extend([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+        signal::block(&set)?;
+        process::set_subreaper(true)?;
+        Ok(Self { signals: SignalQueue::new(&set)?, rest })
+    }
+
+    /// Carries out steps one after another and measures them.
+    ///
+    /// # Errors
+    /// The first step that fails.
+    pub fn steps(&self, arena: &Arena, steps: &[Step]) -> Result<Sample> {
+        let before = usage::children()?;
+        let mut sample = Sample::default();
+        for step in steps {
+            let (wall, lost) = self.step(arena, step)?;
+            sample.wall += wall;
+            sample.lost += lost;
+        }
+        sample.cpu = usage::children()?.cpu().saturating_sub(before.cpu());
+        Ok(sample)
+    }
+
+    /// How long [`Executor::rest`] takes.
+    pub fn rest_time(&self) -> Duration {
+        self.rest
+    }
+
+    /// Lets the machine come to rest.
+    ///
+    /// # Errors
+    /// An interruption.
+    pub fn rest(&self) -> Result<()> {
+        let interest = poll::Interest::read(self.signals.as_fd());
+        match poll::poll(&[interest], Some(Instant::now() + self.rest), "an interruption") {
+            Err(error) if error.errno() == mydocker_sys::Errno::ETIMEDOUT => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(_) => self.check_interrupted(),
+        }
+    }
+
+    fn check_interrupted(&self) -> Result<()> {
+        match self.signals.next()? {
+            Some(received) => Err(Error::Interrupted(received.number)),
+            None => Ok(()),
+        }
+    }
+
+    fn step(&self, arena: &Arena, step: &Step) -> Result<(Duration, usize)> {
+        match step {
+            Step::Run(argv) => self.run(arena, argv, 0).map(|wall| (wall, 0)),
+            Step::Prove(argv, status) => self.run(arena, argv, *status).map(|wall| (wall, 0)),
+            Step::Together(commands) => self.together(arena, commands),
+            Step::AwaitEnd(pid_file) => self.await_end(pid_file).map(|wall| (wall, 0)),
+            Step::Empty(directory) => empty(directory)
+                .map(|()| (Duration::ZERO, 0))
+                .map_err(|error| Error::File(directory.clone(), error)),
+        }
+    }
+
+    fn run(&self, arena: &Arena, argv: &[OsString], expected: u8) -> Result<Duration> {
+        let complaints = Complaints::new(arena)?;
+        let start = Instant::now();
+        let exit = self.wait(Running::start(argv, &complaints)?)?;
+        let wall = start.elapsed();
+        if exit == Exit::Code(expected.into()) { Ok(wall) } else { Err(complaints.blame(argv, exit)) }
+    }
+
+    fn together(&self, arena: &Arena, commands: &[Vec<OsString>]) -> Result<(Duration, usize)> {
+        let complaints = Complaints::new(arena)?;
+        let start = Instant::now();
+        let running: Result<Vec<_>> = commands.iter().map(|argv| Running::start(argv, &complaints)).collect();
+        let exits: Result<Vec<_>> = running?.into_iter().map(|process| self.wait(process)).collect();
+        let (wall, exits) = (start.elapsed(), exits?);
+        match exits.iter().zip(commands).find(|(exit, _)| **exit != Exit::Code(0)) {
+            // All lost is no measurement.
+            Some((exit, argv)) if exits.iter().all(|exit| *exit != Exit::Code(0)) => {
+                Err(complaints.blame(argv, *exit))
+            }
+            _ => Ok((wall, exits.iter().filter(|exit| **exit != Exit::Code(0)).count())),
+        }
+    }
+
+    fn await_end(&self, pid_file: &Path) -> Result<Duration> {
+        let start = Instant::now();
+        let container = Running::of_pid_file(pid_file).map_err(Error::Command)?;
+        self.wait(container)?;
+        Ok(start.elapsed())
+    }
+
+    fn wait(&self, mut process: Running) -> Result<Exit> {
+        let interests =
+            [poll::Interest::read(process.pidfd.as_fd()), poll::Interest::read(self.signals.as_fd())];
+        let events = poll::poll(&interests, Some(Instant::now() + DEADLINE), &process.what);
+        self.check_interrupted()?;
+        match events {
+            Ok(_) => process.reap(),
+            Err(error) if error.errno() == mydocker_sys::Errno::ETIMEDOUT => {
+                Err(Error::Command(format!("{} did not end within {} s", process.what, DEADLINE.as_secs())))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A process that is killed when nobody waits for it to the end.
+#[derive(Debug)]
+struct Running {
+    pidfd: OwnedFd,
+    what: String,
+    reaped: bool,
+}
+
+impl Running {
+    fn start(argv: &[OsString], complaints: &Complaints) -> Result<Self> {
+        let what = shown(argv);
+        let (program, arguments) =
+            argv.split_first().ok_or_else(|| Error::Command("an empty command".into()))?;
+        let child = Command::new(program)
+            .args(arguments)
+            // Whoever starts this may have set LD_LIBRARY_PATH (cargo does), which makes the loader of a dynamically
+            // linked runtime search far more than it does for a user.
+            .env_clear()
+            .env("PATH", PATH)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(complaints.writer()?)
+            .spawn()
+            .map_err(|error| Error::Command(format!("{what}: {error}")))?;
+        Self::adopt(Pid::from_raw(child.id() as i32), &what)
+    }
+
+    fn adopt(pid: Pid, what: &str) -> Result<Self> {
+        let pidfd = process::pidfd_open(pid)?;
+        Ok(Self { pidfd, what: what.into(), reaped: false })
+    }
+
+    /// The container's process, an orphan that this process has inherited. A pid file that says anything else is
+    /// the runtime's mistake, and nothing may be done to a process of somebody else.
+    fn of_pid_file(path: &Path) -> std::result::Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("no pid file: {error}"))?;
+        std::fs::remove_file(path).map_err(|error| format!("removing the pid file: {error}"))?;
+        let pid: i32 = text.trim().parse().map_err(|_| format!("a pid file that says {text:?}"))?;
+        let status =
+            std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
+        let parent = format!("PPid:\t{}", process::getpid());
+        if !status.lines().any(|line| line == parent) {
+            return Err(format!("process {pid} of the pid file is no orphan of the runtime"));
+        }
+        Self::adopt(Pid::from_raw(pid), "the container").map_err(|error| error.to_string())
+    }
+
+    fn reap(&mut self) -> Result<Exit> {
+        self.reaped = true;
+        Ok(process::wait(&self.pidfd)?)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.reaped {
+            return;
+        }
+        let ended = process::pidfd_kill(&self.pidfd, Signal::SIGKILL as i32);
+        if let Err(error) = ended.and_then(|()| process::wait(&self.pidfd)) {
+            // A destructor has nobody to return to; what made it run is being reported already.
+            crate::cli::complain(&anyhow::Error::from(error));
+        }
+    }
+}
+
+/// The file that commands complain to.
+struct Complaints {
+    path: PathBuf,
+    file: File,
+    hidden: String,
+}
+
+impl Complaints {
+    fn new(arena: &Arena) -> Result<Self> {
+        let path = arena.path("stderr");
+        let file = File::create(&path).map_err(|error| Error::File(path.clone(), error))?;
+        Ok(Self { path, file, hidden: arena.path("").display().to_string() })
+    }
+
+    fn writer(&self) -> Result<File> {
+        self.file.try_clone().map_err(|error| Error::File(self.path.clone(), error))
+    }
+
+    /// The error of a failed command: the last line it wrote, without the name of the temporary directory.
+    fn blame(&self, argv: &[OsString], exit: Exit) -> Error {
+        let text = std::fs::read(&self.path).unwrap_or_else(|error| error.to_string().into_bytes());
+        let text = String::from_utf8_lossy(&text);
+        let line = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+        let message = format!("{}: status {}: {line}", shown(argv), exit.status());
+        Error::Command(message.replace(&self.hidden, "").chars().take(COMPLAINT).collect())
+    }
+}
+
+/// The program's name and, of a runtime, the subcommand: what follows `--root DIR`, also behind a counting tool.
+fn shown(argv: &[OsString]) -> String {
+    let root = argv.iter().position(|word| word == "--root");
+    let program = argv.get(root.map_or(0, |root| root.saturating_sub(1)));
+    let name = program.map(Path::new).and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    match root.and_then(|root| argv.get(root + 2)) {
+        Some(command) => format!("{name} {}", command.to_string_lossy()),
+        None => name.into_owned(),
+    }
+}
+
+fn empty(directory: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() { std::fs::remove_dir_all(&path)? } else { std::fs::remove_file(&path)? }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_by_program_and_subcommand() {
+        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert_eq!(shown(&words("/usr/bin/crun --root /r state id")), "crun state");
+        assert_eq!(shown(&words("/usr/bin/perf stat -o f /usr/bin/crun --root /r state id")), "crun state");
+        assert_eq!(shown(&words("/tmp/floor /tmp/rootfs")), "floor");
+        assert_eq!(shown(&[]), "");
+    }
+}

@@ -1,0 +1,262 @@
+//! The report in Markdown.
+
+use crate::measure::{Cell, Figures, Results};
+use crate::runtime::{FLOOR_WITH_CGROUPS, REFERENCE};
+use crate::targets::{MEGABYTE, Verdict};
+use crate::workload::Workload;
+use std::time::Duration;
+
+const METHOD: &str = "\
+Every round runs each program once, each round in another order, so that what disturbs the
+machine disturbs all alike and nobody always pays for the same predecessor. Judge by ratios: the times of another
+machine are others.
+
+- wall: from the start of a command to its end, for several commands added up; median and 95th percentile.
+- CPU: user and system time of the commands and of every process that they or the measurement waited for, the
+  container's own among them; median.
+- system calls and peak resident set: one pass each, outside the timed rounds. The calls of `run` and `exec` include
+  the container's own, the peak is that of the largest process.
+- MB are 10^6 bytes. Sizes are of the program file: crun and runc need shared libraries beside it.
+- All use the same bundle (busybox on tmpfs, the namespaces, mounts, masks and device rules of a default spec) and a
+  state root on tmpfs each. A cold cache is a state root emptied before the run; where both are
+  alike, the runtime keeps nothing between runs.
+- floor: a C program that makes the same namespaces, mounts and devices with bare system calls, without masks,
+  capabilities, limits or seccomp; floor+cgroups also makes, joins, mounts and removes the same cgroups.
+";
+
+/// The whole report.
+pub fn markdown(results: &Results, verdicts: &[Verdict]) -> String {
+    let mut text =
+        String::from("# Benchmarks\n\nMade by `make bench`, which writes this file and the plot.\n\n");
+    text += "![median wall times](benchmarks.svg)\n\n## How\n\n";
+    text += METHOD;
+    let (repeats, rest, tool) = (results.iterations, rest(results.rest), results.tool.name());
+    text += &format!("- {repeats} iterations, {rest}; system calls counted by {tool}.\n");
+    text += "\n## Machine\n\n";
+    text += &machine(&results.cgroups);
+    text += "\n## Programs\n\n";
+    text += &programs(results);
+    text += "\n## Targets\n\nWhat this project wants its runtime to reach.\n\n";
+    text += &targets(verdicts);
+    for &workload in &results.workloads {
+        text += &format!("\n## {}\n\n", capitalised(workload.title()));
+        text += &table(results, workload);
+    }
+    text
+}
+
+fn rest(rest: Duration) -> String {
+    if rest.is_zero() { "back to back".into() } else { format!("each after {} ms of rest", rest.as_millis()) }
+}
+
+fn machine(cgroups: &str) -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let value = |text: &str, key: &str| {
+        let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+        line.split_once(':').map_or("unknown", |(_, value)| value.trim()).to_owned()
+    };
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let cpu = value(&read("/proc/cpuinfo"), "model name");
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let memory: u64 = value(&read("/proc/meminfo"), "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0);
+    format!(
+        "Linux {}, {cpu}, {cores} cores, {} GiB of memory, {cgroups}.\n",
+        kernel.trim(),
+        (memory as f64 / 1_048_576.0).round()
+    )
+}
+
+fn programs(results: &Results) -> String {
+    let mut rows = vec![row(&["program", "version", "size, MB"]), row(&["---", "---", "---:"])];
+    rows.extend(results.entrants.iter().map(|entrant| match &entrant.facts {
+        Ok(facts) => {
+            row(&[&entrant.name, &escaped(&facts.version), &format!("{:.2}", facts.size as f64 / MEGABYTE)])
+        }
+        Err(reason) => row(&[&entrant.name, &format!("not measured: {}", escaped(reason)), ""]),
+    }));
+    rows.concat()
+}
+
+fn targets(verdicts: &[Verdict]) -> String {
+    let mut rows =
+        vec![row(&["figure", "target", "measured", "verdict"]), row(&["---", "---", "---:", "---"])];
+    rows.extend(verdicts.iter().map(|verdict| {
+        let measured = verdict.measured.map_or("-".into(), number);
+        let met = match verdict.met {
+            Some(true) => "met",
+            Some(false) => "not met",
+            None => "not measured",
+        };
+        row(&[&verdict.figure, &verdict.target, &measured, met])
+    }));
+    rows.concat()
+}
+
+fn table(results: &Results, workload: Workload) -> String {
+    let columns = Column::of(results, workload);
+    let head: Vec<&str> =
+        std::iter::once("program").chain(columns.iter().map(|column| column.head())).collect();
+    let line: Vec<&str> = std::iter::once("---").chain(columns.iter().map(|_| "---:")).collect();
+    let cells = results.cells.iter().filter(|cell| cell.workload == workload);
+    let rows = cells.map(|cell| table_row(results, cell, &columns));
+    [row(&head), row(&line)].into_iter().chain(rows).collect()
+}
+
+fn table_row(results: &Results, cell: &Cell, columns: &[Column]) -> String {
+    let mut fields = vec![cell.entrant.clone()];
+    match &cell.outcome {
+        Ok(figures) => fields.extend(columns.iter().map(|column| column.field(results, cell, figures))),
+        Err(reason) => fields.push(format!("failed: {}", escaped(reason))),
+    }
+    fields.resize(columns.len() + 1, String::new());
+    row(&fields.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Median,
+    P95,
+    Cpu,
+    Syscalls,
+    Peak,
+    ToReference,
+    ToFloor,
+    Lost,
+}
+
+impl Column {
+    /// The columns that say something of a workload.
+    fn of(results: &Results, workload: Workload) -> Vec<Self> {
+        let mut columns = vec![Self::Median, Self::P95, Self::Cpu];
+        if workload.is_sequential() {
+            columns.extend([Self::Syscalls, Self::Peak]);
+        }
+        columns.push(Self::ToReference);
+        if results.figures(workload, FLOOR_WITH_CGROUPS).is_some() {
+            columns.push(Self::ToFloor);
+        }
+        if workload == Workload::Parallel {
+            columns.push(Self::Lost);
+        }
+        columns
+    }
+
+    fn head(self) -> &'static str {
+        match self {
+            Self::Median => "wall, ms",
+            Self::P95 => "p95, ms",
+            Self::Cpu => "CPU, ms",
+            Self::Syscalls => "system calls",
+            Self::Peak => "peak, MB",
+            Self::ToReference => "wall / crun",
+            Self::ToFloor => "wall / floor+cgroups",
+            Self::Lost => "lost",
+        }
+    }
+
+    fn field(self, results: &Results, cell: &Cell, figures: &Figures) -> String {
+        let ratio = |to: &str| {
+            let other = results.figures(cell.workload, to).filter(|other| other.median > Duration::ZERO);
+            other.map(|other| number(figures.median.as_secs_f64() / other.median.as_secs_f64()))
+        };
+        let field = match self {
+            Self::Median => Some(milliseconds(figures.median)),
+            Self::P95 => Some(milliseconds(figures.p95)),
+            Self::Cpu => Some(milliseconds(figures.cpu)),
+            Self::Syscalls => figures.syscalls.map(|count| count.to_string()),
+            Self::Peak => figures.peak.map(|bytes| format!("{:.1}", bytes as f64 / MEGABYTE)),
+            Self::ToReference => ratio(REFERENCE),
+            Self::ToFloor => ratio(FLOOR_WITH_CGROUPS),
+            Self::Lost => Some(figures.lost.to_string()),
+        };
+        field.unwrap_or_else(|| "-".into())
+    }
+}
+
+/// A time in milliseconds, with three digits at least.
+pub fn milliseconds(time: Duration) -> String {
+    let milliseconds = time.as_secs_f64() * 1e3;
+    if milliseconds < 100.0 { format!("{milliseconds:.2}") } else { format!("{milliseconds:.0}") }
+}
+
+/// A ratio or a count, without needless zeroes.
+fn number(value: f64) -> String {
+    if value.fract() == 0.0 { format!("{value}") } else { format!("{value:.2}") }
+}
+
+fn row(fields: &[&str]) -> String {
+    format!("| {} |\n", fields.join(" | "))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::counter::Tool;
+    use crate::runtime::{Entrant, Facts, Kind, OURS};
+    use crate::targets;
+
+    /// Ours twice as fast as the target asks, crun, and a runc that failed.
+    pub fn results() -> Results {
+        let figures = |median, cpu| Figures {
+            median: Duration::from_millis(median),
+            p95: Duration::from_millis(median + 1),
+            cpu: Duration::from_millis(cpu),
+            syscalls: Some(250),
+            peak: Some(2_500_000),
+            lost: 0,
+        };
+        let cell =
+            |entrant: &str, outcome| Cell { workload: Workload::Run, entrant: entrant.into(), outcome };
+        let entrant = |name: &str, size| Entrant {
+            name: name.into(),
+            path: name.into(),
+            kind: Kind::Oci { root: "/r".into() },
+            facts: Ok(Facts { version: format!("{name} 1"), size }),
+        };
+        Results {
+            entrants: vec![entrant(OURS, 2_000_000), entrant("crun", 490_000), entrant("runc", 8_000_000)],
+            workloads: vec![Workload::Run],
+            cells: vec![
+                cell(OURS, Ok(figures(4, 6))),
+                cell("crun", Ok(figures(10, 8))),
+                cell("runc", Err("a | in\nits last words".into())),
+            ],
+            iterations: 3,
+            rest: Duration::ZERO,
+            cgroups: "cgroup v2".into(),
+            tool: Tool::None,
+        }
+    }
+
+    #[test]
+    fn a_table_has_a_row_for_each_and_the_reason_of_who_failed() {
+        let text = table(&results(), Workload::Run);
+        assert!(text.contains("| mydocker-runtime | 4.00 | 5.00 | 6.00 | 250 | 2.5 | 0.40 |\n"), "{text}");
+        assert!(text.contains("| runc | failed: a \\| in its last words |"), "{text}");
+    }
+
+    #[test]
+    fn targets_are_told_as_met_not_met_or_not_measured() {
+        let text = markdown(&results(), &targets::judge(&results()));
+        for expected in
+            ["| at most 0.5 | 0.40 | met |", "| 0.75 | not met |", "| at most 1.8 | - | not measured |"]
+        {
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_keep_three_digits() {
+        assert_eq!(milliseconds(Duration::from_micros(1_234)), "1.23");
+        assert_eq!(milliseconds(Duration::from_micros(1_234_567)), "1235");
+    }
+}

@@ -1,0 +1,318 @@
+//! What is measured: each workload as data, a script of steps for one entrant.
+
+use crate::arena::Arena;
+use crate::bundle::{self, Seccomp};
+use crate::runtime::{Entrant, Kind};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// How many containers [`Workload::List`] and [`Workload::Parallel`] have.
+pub const MANY: usize = 100;
+
+/// One thing that a user of a runtime does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workload {
+    /// `run` of /bin/true.
+    Run,
+    /// The same with a seccomp profile, what the runtime keeps between runs being there.
+    SeccompWarm,
+    /// The same with an emptied state root.
+    SeccompCold,
+    /// `create`, `start`, the end of the container, `delete`.
+    Lifecycle,
+    /// `exec` of /bin/true in a running container.
+    Exec,
+    /// `state` of a running container.
+    State,
+    /// `kill` of a running container.
+    Kill,
+    /// `delete` of a stopped container.
+    Delete,
+    /// `list` of a hundred containers.
+    List,
+    /// A hundred `run` at once.
+    Parallel,
+}
+
+/// One step of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Runs a command to its end; it must succeed.
+    Run(Vec<OsString>),
+    /// Runs a command that must end with this status: no runtime is measured that does not really run anything.
+    Prove(Vec<OsString>, u8),
+    /// Starts all commands at once and waits for all; those that fail are counted.
+    Together(Vec<Vec<OsString>>),
+    /// Waits for the end of the process whose pid is in the file, as an engine's monitor does.
+    AwaitEnd(PathBuf),
+    /// Removes everything in a directory.
+    Empty(PathBuf),
+}
+
+/// What one workload does on one entrant.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Script {
+    /// Once, before all.
+    pub setup: Vec<Step>,
+    /// Before each measurement.
+    pub before: Vec<Step>,
+    /// What is measured.
+    pub measured: Vec<Step>,
+    /// After each measurement.
+    pub after: Vec<Step>,
+    /// Once, after all, and after a failure.
+    pub teardown: Vec<Step>,
+}
+
+impl Workload {
+    /// All, in the order of the report.
+    pub const ALL: [Self; 10] = [
+        Self::Run,
+        Self::SeccompWarm,
+        Self::SeccompCold,
+        Self::Lifecycle,
+        Self::Exec,
+        Self::State,
+        Self::Kill,
+        Self::Delete,
+        Self::List,
+        Self::Parallel,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::SeccompWarm => "seccomp-warm",
+            Self::SeccompCold => "seccomp-cold",
+            Self::Lifecycle => "create-start-delete",
+            Self::Exec => "exec",
+            Self::State => "state",
+            Self::Kill => "kill",
+            Self::Delete => "delete",
+            Self::List => "list",
+            Self::Parallel => "parallel",
+        }
+    }
+
+    /// Its heading in the report.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Run => "run of /bin/true",
+            Self::SeccompWarm => "run with a default seccomp profile, warm cache",
+            Self::SeccompCold => "run with a default seccomp profile, cold cache",
+            Self::Lifecycle => "create + start + delete",
+            Self::Exec => "exec into a running container",
+            Self::State => "state",
+            Self::Kill => "kill",
+            Self::Delete => "delete",
+            Self::List => "list with 100 containers",
+            Self::Parallel => "100 runs in parallel",
+        }
+    }
+
+    /// The workload of that name.
+    ///
+    /// # Errors
+    /// A name that is none, with all that are.
+    pub fn by_name(name: &str) -> Result<Self, String> {
+        let all = || Self::ALL.map(Self::name).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|workload| workload.name() == name)
+            .ok_or_else(|| format!("one of {}", all()))
+    }
+
+    /// How often it is measured when `iterations` are asked for: a hundred runs are a sample in themselves.
+    pub fn iterations(self, iterations: u32) -> u32 {
+        if self == Self::Parallel { iterations.div_ceil(10) } else { iterations }
+    }
+
+    /// Whether its commands can be counted and measured one by one.
+    pub fn is_sequential(self) -> bool {
+        self != Self::Parallel
+    }
+
+    /// Whether a measured command leaves a process behind, for which a tracer would wait.
+    pub fn leaves_process(self) -> bool {
+        self == Self::Lifecycle
+    }
+
+    /// The script for an entrant; `None` when it can do no such thing.
+    ///
+    /// # Errors
+    /// A bundle cannot be written.
+    pub fn script(self, arena: &Arena, entrant: &Entrant) -> std::io::Result<Option<Script>> {
+        match &entrant.kind {
+            Kind::Floor { cgroups } => Ok(self.floor_script(arena, entrant, *cgroups)),
+            Kind::Oci { root } => Oci { arena, entrant, root, workload: self }.script().map(Some),
+        }
+    }
+
+    fn floor_script(self, arena: &Arena, entrant: &Entrant, cgroups: bool) -> Option<Script> {
+        let command = |index: usize| {
+            let mut argv: Vec<OsString> = vec![entrant.path.clone().into(), arena.rootfs().into()];
+            if cgroups {
+                argv.push(format!("{}/floor-{index}", arena.cgroup).into());
+                argv.extend(arena.hierarchies.iter().map(|hierarchy| hierarchy.clone().into()));
+            }
+            argv
+        };
+        let measured = match self {
+            Self::Run => Step::Run(command(0)),
+            Self::Parallel => Step::Together((0..MANY).map(command).collect()),
+            _ => return None,
+        };
+        Some(Script { measured: vec![measured], ..Script::default() })
+    }
+}
+
+/// A command whose status nothing but running it gives.
+const PROOF: [&str; 3] = ["/bin/sh", "-c", "exit 7"];
+const PROOF_STATUS: u8 = 7;
+
+/// The scripts of the OCI command line.
+struct Oci<'a> {
+    arena: &'a Arena,
+    entrant: &'a Entrant,
+    root: &'a PathBuf,
+    workload: Workload,
+}
+
+impl Oci<'_> {
+    fn script(&self) -> std::io::Result<Script> {
+        match self.workload {
+            Workload::Run => self.run(Seccomp::None),
+            Workload::SeccompWarm => self.run(Seccomp::Default),
+            Workload::SeccompCold => {
+                let before = vec![Step::Empty(self.root.clone())];
+                Ok(Script { before, ..self.run(Seccomp::Default)? })
+            }
+            Workload::Lifecycle => self.lifecycle(),
+            Workload::Exec => self.exec(),
+            Workload::State => self.of_running(|id| Step::Run(self.argv(&["state", id]))),
+            Workload::Kill => self.kill(),
+            Workload::Delete => self.delete(),
+            Workload::List => self.list(),
+            Workload::Parallel => self.parallel(),
+        }
+    }
+
+    fn id(&self) -> String {
+        format!("{}-{}", self.entrant.name, self.workload.name())
+    }
+
+    fn argv(&self, words: &[&str]) -> Vec<OsString> {
+        let mut argv: Vec<OsString> =
+            vec![self.entrant.path.clone().into(), "--root".into(), self.root.into()];
+        argv.extend(words.iter().map(OsString::from));
+        argv
+    }
+
+    fn run_argv(&self, id: &str, args: &[&str], seccomp: Seccomp) -> std::io::Result<Vec<OsString>> {
+        let bundle = bundle::make(self.arena, id, args, seccomp)?;
+        Ok(self.argv(&["run", "--bundle", &bundle.to_string_lossy(), id]))
+    }
+
+    /// Starts a container that sleeps, in the background; the path of its pid file is the second value.
+    fn start_sleeper(&self, id: &str) -> std::io::Result<(Step, PathBuf)> {
+        let bundle = bundle::make(self.arena, id, &["sleep", "100000"], Seccomp::None)?;
+        let pid_file = bundle.join("pid");
+        let (bundle, pid) = (bundle.to_string_lossy(), pid_file.to_string_lossy());
+        let words = ["run", "--detach", "--bundle", &bundle, "--pid-file", &pid, id];
+        Ok((Step::Run(self.argv(&words)), pid_file))
+    }
+
+    fn force_delete(&self, id: &str) -> Vec<Step> {
+        vec![Step::Run(self.argv(&["delete", "--force", id]))]
+    }
+
+    fn run(&self, seccomp: Seccomp) -> std::io::Result<Script> {
+        let proof = self.run_argv(&format!("{}-proof", self.id()), &PROOF, seccomp)?;
+        let measured = vec![Step::Run(self.run_argv(&self.id(), &["true"], seccomp)?)];
+        Ok(Script { setup: vec![Step::Prove(proof, PROOF_STATUS)], measured, ..Script::default() })
+    }
+
+    fn lifecycle(&self) -> std::io::Result<Script> {
+        let id = self.id();
+        let bundle = bundle::make(self.arena, &id, &["true"], Seccomp::None)?;
+        let pid_file = bundle.join("pid");
+        let create =
+            ["create", "--bundle", &bundle.to_string_lossy(), "--pid-file", &pid_file.to_string_lossy(), &id];
+        let measured = vec![
+            Step::Run(self.argv(&create)),
+            Step::Run(self.argv(&["start", &id])),
+            Step::AwaitEnd(pid_file),
+            Step::Run(self.argv(&["delete", &id])),
+        ];
+        Ok(Script { measured, ..Script::default() })
+    }
+
+    fn of_running(&self, measured: impl Fn(&str) -> Step) -> std::io::Result<Script> {
+        let id = self.id();
+        let (start, _) = self.start_sleeper(&id)?;
+        let measured = vec![measured(&id)];
+        Ok(Script { setup: vec![start], measured, teardown: self.force_delete(&id), ..Script::default() })
+    }
+
+    fn exec(&self) -> std::io::Result<Script> {
+        let id = self.id();
+        let mut script = self.of_running(|id| Step::Run(self.argv(&["exec", id, "/bin/true"])))?;
+        let proof = self.argv(&[&["exec", &id][..], &PROOF].concat());
+        script.setup.push(Step::Prove(proof, PROOF_STATUS));
+        Ok(script)
+    }
+
+    fn kill(&self) -> std::io::Result<Script> {
+        let id = self.id();
+        let (start, pid_file) = self.start_sleeper(&id)?;
+        let measured = vec![Step::Run(self.argv(&["kill", &id, "KILL"]))];
+        let after = vec![Step::AwaitEnd(pid_file), Step::Run(self.argv(&["delete", &id]))];
+        Ok(Script { before: vec![start], measured, after, ..Script::default() })
+    }
+
+    fn delete(&self) -> std::io::Result<Script> {
+        let id = self.id();
+        let (start, pid_file) = self.start_sleeper(&id)?;
+        let before = vec![start, Step::Run(self.argv(&["kill", &id, "KILL"])), Step::AwaitEnd(pid_file)];
+        let measured = vec![Step::Run(self.argv(&["delete", &id]))];
+        Ok(Script { before, measured, ..Script::default() })
+    }
+
+    fn list(&self) -> std::io::Result<Script> {
+        let mut script = Script { measured: vec![Step::Run(self.argv(&["list"]))], ..Script::default() };
+        for index in 0..MANY {
+            let id = format!("{}-{index}", self.id());
+            script.setup.push(self.start_sleeper(&id)?.0);
+            script.teardown.extend(self.force_delete(&id));
+        }
+        Ok(script)
+    }
+
+    fn parallel(&self) -> std::io::Result<Script> {
+        let ids = (0..MANY).map(|index| format!("{}-{index}", self.id()));
+        let commands: Result<Vec<_>, _> =
+            ids.map(|id| self.run_argv(&id, &["true"], Seccomp::None)).collect();
+        Ok(Script { measured: vec![Step::Together(commands?)], ..Script::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_workload_is_found_by_its_name() {
+        for workload in Workload::ALL {
+            assert_eq!(Workload::by_name(workload.name()), Ok(workload));
+        }
+        assert!(Workload::by_name("nothing").unwrap_err().contains("seccomp-cold"));
+    }
+
+    #[test]
+    fn a_hundred_parallel_runs_are_repeated_less() {
+        assert_eq!(Workload::Parallel.iterations(50), 5);
+        assert_eq!(Workload::Parallel.iterations(1), 1);
+        assert_eq!(Workload::Run.iterations(50), 50);
+    }
+}

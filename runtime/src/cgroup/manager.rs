@@ -1,0 +1,504 @@
+//! A container's cgroup: making it, joining it, limiting it, freezing, killing and removing it.
+
+use super::layout::{Controller, ControllerSet, HierarchyKind, Mode};
+use super::lower::{Lowered, OnMissing, Place, Write};
+use super::record::{CgroupRecord, Directory};
+use super::tree::{self, Visitor, present};
+use mydocker_sys::{self as sys, AsFd, BorrowedFd, Errno, OwnedFd, fs};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Why something could not be done with a cgroup.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A directory could not be made.
+    #[error("cannot make the cgroup {0:?}")]
+    Make(PathBuf, #[source] sys::Error),
+    /// The cgroup is there already and has processes.
+    #[error("the cgroup {path:?} is in use: it has {count} process(es)")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// How many processes are in it and below.
+        count: usize,
+    },
+    /// The CPUs and memory nodes of a new v1 cpuset could not be taken over from its parent.
+    #[error("cannot give the new cpuset its parent's {0}")]
+    Cpuset(&'static str, #[source] sys::Error),
+    /// cgroup v2 does not give the container a controller that a limit needs.
+    #[error("the controller {controller} is not available in the cgroup {path:?}: {reason}")]
+    Controller {
+        /// The controller by its v2 name.
+        controller: &'static str,
+        /// The cgroup that lacks it.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A limit could not be set.
+    #[error("{pointer}: the kernel refuses the limit")]
+    Limit {
+        /// The place in `config.json`.
+        pointer: String,
+        /// What the kernel said.
+        #[source]
+        source: sys::Error,
+    },
+    /// No hierarchy has what is asked for.
+    #[error("{0}: no cgroup hierarchy of the container has the controller {1}")]
+    NoHierarchy(String, &'static str),
+    /// A control file could not be read or written.
+    #[error("cannot {0} the container's cgroup")]
+    Control(&'static str, #[source] sys::Error),
+    /// Some directories could not be removed.
+    #[error("cannot remove {}", list(.0))]
+    Remove(Vec<(PathBuf, sys::Error)>),
+    /// Making the cgroup failed, and then removing what had been made.
+    #[error("{0}; then the cgroup could not be removed")]
+    Undo(String, #[source] Box<Error>),
+}
+
+fn list(failures: &[(PathBuf, sys::Error)]) -> String {
+    let lines: Vec<String> =
+        failures.iter().map(|(path, error)| format!("the cgroup {path:?}: {error}")).collect();
+    lines.join("; ")
+}
+
+/// A container's cgroup in all hierarchies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cgroup {
+    record: CgroupRecord,
+}
+
+/// Descriptors through which a new process puts itself into a cgroup. The permission was checked when they were
+/// opened, so that the process may have lost its privileges, its mounts and its namespaces by then.
+#[derive(Debug)]
+pub struct JoinFds {
+    /// `cgroup.procs` of each v1 hierarchy, for writing.
+    v1: Vec<OwnedFd>,
+    /// The directory in the v2 hierarchy.
+    unified: Option<OwnedFd>,
+}
+
+impl JoinFds {
+    /// The v2 directory, for `clone3` with `CLONE_INTO_CGROUP`.
+    #[must_use]
+    pub fn clone_into(&self) -> Option<BorrowedFd<'_>> {
+        self.unified.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Puts the calling process into the v1 hierarchies: its first act after a `clone3` into the v2 directory.
+    ///
+    /// # Errors
+    /// What the kernel says, with the file.
+    pub fn join_v1(&self) -> sys::Result<()> {
+        self.v1.iter().try_for_each(|procs| fs::write_once(procs, b"0"))
+    }
+
+    /// Puts the calling process into every hierarchy, for a kernel without `CLONE_INTO_CGROUP` (before 5.7) or a
+    /// process that exists already.
+    ///
+    /// # Errors
+    /// What the kernel says, with the file.
+    pub fn join(&self) -> sys::Result<()> {
+        if let Some(unified) = &self.unified {
+            fs::write_at(unified, Path::new("cgroup.procs"), b"0")?;
+        }
+        self.join_v1()
+    }
+}
+
+impl Cgroup {
+    /// Opens a cgroup that an earlier run of the runtime made.
+    #[must_use]
+    pub fn open(record: CgroupRecord) -> Self {
+        Self { record }
+    }
+
+    /// What the state file keeps.
+    #[must_use]
+    pub fn record(&self) -> &CgroupRecord {
+        &self.record
+    }
+
+    /// Makes the directories that `record` places, and applies the limits. A failure removes what was made.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] where the cgroup exists with processes in it; what the kernel says otherwise.
+    pub fn create(record: CgroupRecord, limits: &Lowered) -> Result<Self, Error> {
+        let mut cgroup = Self { record };
+        let made = cgroup.make(limits).and_then(|()| cgroup.apply(limits));
+        match made {
+            Ok(()) => Ok(cgroup),
+            Err(cause) => Err(match cgroup.undo() {
+                Ok(()) => cause,
+                Err(failure) => Error::Undo(chain(&cause), Box::new(failure)),
+            }),
+        }
+    }
+
+    fn make(&mut self, limits: &Lowered) -> Result<(), Error> {
+        for directory in &mut self.record.directories {
+            make_directory(directory)?;
+            match &directory.hierarchy {
+                HierarchyKind::V1(set) if set.contains(Controller::Cpuset) => {
+                    inherit_cpuset(directory, "cpuset.cpus", limits.cpus)?;
+                    inherit_cpuset(directory, "cpuset.mems", limits.mems)?;
+                }
+                _ => {}
+            }
+        }
+        self.enable_controllers(limits.unified)
+    }
+
+    /// Makes cgroup v2 hand its controllers down to the container.
+    fn enable_controllers(&self, required: ControllerSet) -> Result<(), Error> {
+        let Some(directory) = self.record.unified() else { return Ok(()) };
+        if self.record.mode != Mode::V2 && required.is_empty() {
+            return Ok(());
+        }
+        let wanted = controllers_of(&directory.upper(directory.depth()))?;
+        let here = controllers_of(&directory.upper(0))?;
+        if wanted.split_whitespace().any(|name| !has(&here, name)) {
+            for up in (1..=directory.depth()).rev() {
+                hand_down(&directory.upper(up), &wanted, required)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies limits, in order.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] with the place in `config.json`; limits before it stay applied.
+    pub fn apply(&self, limits: &Lowered) -> Result<(), Error> {
+        let mut put_off: Vec<&Write> = Vec::new();
+        for write in &limits.writes {
+            match self.write(write) {
+                Err(Error::Limit { source, .. }) if write.retry && source.errno() == Errno::EINVAL => {
+                    put_off.push(write);
+                }
+                other => {
+                    other?;
+                    put_off.drain(..).try_for_each(|write| self.write(write))?;
+                }
+            }
+        }
+        put_off.into_iter().try_for_each(|write| self.write(write))
+    }
+
+    fn write(&self, write: &Write) -> Result<(), Error> {
+        let directory = self.place(write)?;
+        let once =
+            |file: &str, value: &str| fs::write_at(fs::AT_FDCWD, &directory.file(file), value.as_bytes());
+        let result = match once(&write.file, &write.value) {
+            Err(error) if error.errno() == Errno::ENOENT => match &write.on_missing {
+                OnMissing::Fail => Err(error),
+                OnMissing::Ignore => Ok(()),
+                OnMissing::Instead(file, value) => once(file, value),
+            },
+            other => other,
+        };
+        result.map_err(|source| Error::Limit { pointer: write.pointer.to_string(), source })
+    }
+
+    fn place(&self, write: &Write) -> Result<&Directory, Error> {
+        let (found, name) = match write.place {
+            Place::V1(controller) => (self.record.v1(controller), controller.name()),
+            Place::Unified => (self.record.unified(), "of cgroup v2"),
+        };
+        found.ok_or_else(|| Error::NoHierarchy(write.pointer.to_string(), name))
+    }
+
+    /// Opens what a new process needs to put itself into the cgroup.
+    ///
+    /// # Errors
+    /// [`Error::Control`]
+    pub fn join_fds(&self) -> Result<JoinFds, Error> {
+        let fail = |source| Error::Control("open", source);
+        let mut fds = JoinFds { v1: Vec::with_capacity(self.record.directories.len()), unified: None };
+        for directory in &self.record.directories {
+            if directory.hierarchy == HierarchyKind::Unified {
+                let flags = fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY;
+                fds.unified = Some(fs::open(&directory.absolute(), flags).map_err(fail)?);
+            } else {
+                fds.v1.push(fs::open(&directory.file("cgroup.procs"), fs::OFlag::O_WRONLY).map_err(fail)?);
+            }
+        }
+        Ok(fds)
+    }
+
+    /// The processes in the cgroup itself.
+    ///
+    /// # Errors
+    /// [`Error::Control`]
+    pub fn processes(&self) -> Result<Vec<i32>, Error> {
+        let Some(directory) = self.record.listing() else { return Ok(Vec::new()) };
+        let text = read(&directory.file("cgroup.procs")).map_err(|source| Error::Control("list", source))?;
+        Ok(pids(&text).collect())
+    }
+
+    /// The processes in the cgroup and in all cgroups below it.
+    ///
+    /// # Errors
+    /// [`Error::Control`]
+    pub fn all_processes(&self) -> Result<Vec<i32>, Error> {
+        let Some(directory) = self.record.listing() else { return Ok(Vec::new()) };
+        all_processes(&directory.absolute()).map_err(|source| Error::Control("list", source))
+    }
+
+    /// Removes the cgroup with all cgroups below it, and the parents that this runtime made where nobody else uses
+    /// them. Processes that are about to end are waited for until `deadline`.
+    ///
+    /// # Errors
+    /// [`Error::Remove`] with every directory that is left.
+    pub fn remove(&self, deadline: Instant) -> Result<(), Error> {
+        let mut failures = Vec::new();
+        for directory in &self.record.directories {
+            if let Err(error) = self.remove_directory(directory, deadline) {
+                failures.push((directory.absolute(), error));
+            }
+        }
+        if failures.is_empty() { Ok(()) } else { Err(Error::Remove(failures)) }
+    }
+
+    fn remove_directory(&self, directory: &Directory, deadline: Instant) -> sys::Result<()> {
+        let path = directory.absolute();
+        match fs::rmdirat(fs::AT_FDCWD, &path) {
+            Err(error) if error.errno() == Errno::ENOENT => {}
+            Err(error) if error.errno() == Errno::EBUSY => {
+                self.wait_empty(deadline)?;
+                tree::walk(&path, &mut Remove)?;
+                present(fs::rmdirat(fs::AT_FDCWD, &path))?;
+            }
+            other => other?,
+        }
+        remove_made_parents(directory)
+    }
+
+    /// Takes back a [`Cgroup::create`] that failed in the middle: no process was ever put in.
+    fn undo(&self) -> Result<(), Error> {
+        let mut failures = Vec::new();
+        for directory in self.record.directories.iter().rev().filter(|directory| directory.made > 0) {
+            let path = directory.absolute();
+            let removed =
+                present(fs::rmdirat(fs::AT_FDCWD, &path)).and_then(|_| remove_made_parents(directory));
+            if let Err(error) = removed {
+                failures.push((path, error));
+            }
+        }
+        if failures.is_empty() { Ok(()) } else { Err(Error::Remove(failures)) }
+    }
+
+    /// Waits until no process is left in the cgroup and below.
+    ///
+    /// # Errors
+    /// `ETIMEDOUT` at the deadline.
+    pub fn wait_empty(&self, deadline: Instant) -> sys::Result<()> {
+        match self.record.unified() {
+            Some(directory) => wait_for_event(directory, "populated 0", deadline),
+            None => self.wait_for_ends(deadline),
+        }
+    }
+
+    /// v1 tells nobody that a cgroup has become empty; its processes tell that they have ended.
+    fn wait_for_ends(&self, deadline: Instant) -> sys::Result<()> {
+        let Some(directory) = self.record.listing() else { return Ok(()) };
+        loop {
+            let Some(pid) = all_processes(&directory.absolute())?.first().copied() else { return Ok(()) };
+            let what = || format!("the end of process {pid} in the cgroup {:?}", directory.absolute());
+            match sys::process::pidfd_open(sys::process::Pid::from_raw(pid)) {
+                Ok(pidfd) => {
+                    sys::poll::poll(&[sys::poll::Interest::read(pidfd.as_fd())], Some(deadline), &what())?;
+                }
+                Err(error) if error.errno() == Errno::ESRCH => {}
+                Err(error) => return Err(error),
+            }
+            if Instant::now() >= deadline {
+                return Err(sys::Error::new("poll", what(), Errno::ETIMEDOUT));
+            }
+        }
+    }
+}
+
+/// Waits until `cgroup.events` of a v2 cgroup has the line `event`; a cgroup that is gone has it.
+fn wait_for_event(directory: &Directory, event: &str, deadline: Instant) -> sys::Result<()> {
+    let path = directory.file("cgroup.events");
+    let Some(events) = present(fs::open(&path, fs::OFlag::O_RDONLY))? else { return Ok(()) };
+    let mut buffer = [0u8; 256];
+    loop {
+        let Some(length) = present(fs::read_from(&events, &mut buffer, 0))? else { return Ok(()) };
+        if buffer[..length].split(|byte| *byte == b'\n').any(|line| line == event.as_bytes()) {
+            return Ok(());
+        }
+        let what = format!("\"{event}\" in {path:?}");
+        sys::poll::poll(&[sys::poll::Interest::change(events.as_fd())], Some(deadline), &what)?;
+    }
+}
+
+/// Removes the cgroups below the start; the walk begins with the deepest.
+struct Remove;
+
+impl Visitor for Remove {
+    fn at(&mut self, _: &OwnedFd) -> sys::Result<()> {
+        Ok(())
+    }
+
+    fn above(&mut self, parent: &OwnedFd, name: &OsStr) -> sys::Result<()> {
+        fs::rmdirat(parent, Path::new(name))
+    }
+}
+
+/// Collects the processes of every cgroup.
+struct Collect(Vec<i32>);
+
+impl Visitor for Collect {
+    fn at(&mut self, cgroup: &OwnedFd) -> sys::Result<()> {
+        let text = fs::read_at(cgroup, Path::new("cgroup.procs"), MAX_FILE);
+        let text = match text {
+            // A threaded cgroup lists its processes at the domain above only.
+            Err(error) if error.errno() == Errno::EOPNOTSUPP => return Ok(()),
+            other => other?,
+        };
+        self.0.extend(pids(&String::from_utf8_lossy(&text)));
+        Ok(())
+    }
+
+    fn above(&mut self, _: &OwnedFd, _: &OsStr) -> sys::Result<()> {
+        Ok(())
+    }
+}
+
+/// Control files are small; a list of processes has at most some ten bytes for each of 4 million.
+const MAX_FILE: u64 = 64 << 20;
+
+fn all_processes(directory: &Path) -> sys::Result<Vec<i32>> {
+    let mut collected = Collect(Vec::new());
+    tree::walk(directory, &mut collected)?;
+    Ok(collected.0)
+}
+
+fn pids(text: &str) -> impl Iterator<Item = i32> {
+    text.lines().filter_map(|line| line.parse().ok())
+}
+
+fn read(path: &Path) -> sys::Result<String> {
+    let bytes = fs::read_at(fs::AT_FDCWD, path, MAX_FILE)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The whole chain of an error in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
+}
+
+/// Makes a cgroup and its missing parents, and notes how many.
+fn make_directory(directory: &mut Directory) -> Result<(), Error> {
+    let mut up = 0;
+    // Up to the lowest parent that exists and down again. Another runtime may remove a parent that it made until
+    // ours lies in it; then the way begins anew, but not for ever.
+    for _ in 0..16 * directory.depth() {
+        match fs::mkdirat(fs::AT_FDCWD, Path::new(&directory.upper(up)), 0o755) {
+            Ok(()) => directory.made += 1,
+            Err(error) if error.errno() == Errno::EEXIST => directory.made = 0,
+            // The mount point itself is never made: below a lost mount that would be an ordinary directory.
+            Err(error) if error.errno() == Errno::ENOENT && up + 1 < directory.depth() => {
+                up += 1;
+                continue;
+            }
+            Err(error) => return Err(Error::Make(directory.absolute(), error)),
+        }
+        match up {
+            0 if directory.made == 0 => return refuse_processes(directory),
+            0 => return Ok(()),
+            _ => up -= 1,
+        }
+    }
+    let gone = sys::Error::new("mkdirat", directory.upper(0), Errno::ENOENT);
+    Err(Error::Make(directory.absolute(), gone))
+}
+
+fn refuse_processes(directory: &Directory) -> Result<(), Error> {
+    let path = directory.absolute();
+    let count = all_processes(&path).map_err(|source| Error::Control("list", source))?.len();
+    if count == 0 { Ok(()) } else { Err(Error::InUse { path, count }) }
+}
+
+/// Removes the parents that this runtime made, the lowest first, until one is in use by others.
+fn remove_made_parents(directory: &Directory) -> sys::Result<()> {
+    for up in 1..directory.made {
+        match fs::rmdirat(fs::AT_FDCWD, Path::new(&directory.upper(up))) {
+            Err(error) if matches!(error.errno(), Errno::EBUSY | Errno::ENOTEMPTY) => return Ok(()),
+            other => present(other)?,
+        };
+    }
+    Ok(())
+}
+
+/// Gives a new v1 cpuset, and every empty one above it, the CPUs or memory nodes of its parent: the kernel lets
+/// nobody into a cpuset without. The container's own value is left to the limits when they set it.
+fn inherit_cpuset(directory: &Directory, file: &'static str, given: bool) -> Result<(), Error> {
+    let fail = |source| Error::Cpuset(if file == "cpuset.cpus" { "CPUs" } else { "memory nodes" }, source);
+    let path = |up: usize| format!("{}/{file}", directory.upper(up));
+    let mut empty = Vec::new();
+    let mut up = usize::from(given);
+    let value = loop {
+        let known_empty = up < directory.made;
+        let value = if known_empty { String::new() } else { read(Path::new(&path(up))).map_err(fail)? };
+        if !value.trim().is_empty() || up >= directory.depth() {
+            break value;
+        }
+        empty.push(up);
+        up += 1;
+    };
+    for up in empty.into_iter().rev() {
+        fs::write_at(fs::AT_FDCWD, Path::new(&path(up)), value.trim().as_bytes()).map_err(fail)?;
+    }
+    Ok(())
+}
+
+fn controllers_of(cgroup: &str) -> Result<String, Error> {
+    read(Path::new(&format!("{cgroup}/cgroup.controllers")))
+        .map_err(|source| Error::Control("read the controllers of", source))
+}
+
+fn has(controllers: &str, name: &str) -> bool {
+    controllers.split_whitespace().any(|known| known == name)
+}
+
+/// Lets the children of a v2 cgroup have `wanted` controllers: all at once, or one by one where the kernel refuses
+/// some. Only a `required` one that is refused is an error.
+fn hand_down(cgroup: &str, wanted: &str, required: ControllerSet) -> Result<(), Error> {
+    let file = format!("{cgroup}/cgroup.subtree_control");
+    let enable = |names: &str| fs::write_at(fs::AT_FDCWD, Path::new(&file), names.as_bytes());
+    let all: Vec<String> = wanted.split_whitespace().map(|name| format!("+{name}")).collect();
+    if enable(&all.join(" ")).is_ok() {
+        return Ok(());
+    }
+    for name in wanted.split_whitespace() {
+        let Err(error) = enable(&format!("+{name}")) else { continue };
+        if Controller::from_name(name).is_some_and(|controller| required.contains(controller)) {
+            return Err(not_handed_down(cgroup, name, &error));
+        }
+    }
+    Ok(())
+}
+
+fn not_handed_down(cgroup: &str, name: &str, error: &sys::Error) -> Error {
+    let reason = match error.errno() {
+        Errno::EBUSY => {
+            "it has processes of its own, and v2 then gives its children no controllers".to_owned()
+        }
+        _ => error.to_string(),
+    };
+    let controller = Controller::from_name(name).map_or("", Controller::unified_name);
+    Error::Controller { controller, path: cgroup.into(), reason }
+}
+
+#[cfg(test)]
+#[path = "manager_tests.rs"]
+mod tests;

@@ -1,0 +1,145 @@
+use super::*;
+use crate::cgroup::{CgroupPath, Layout};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A cgroup path that no other test and no other run uses.
+pub(super) fn unique(label: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("/mydocker-test-{}-{}-{label}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub(super) fn placed(path: &str) -> CgroupRecord {
+    let layout = Layout::load(ControllerSet::default()).unwrap();
+    CgroupRecord::place(&layout, &CgroupPath::parse(path, "id").unwrap())
+}
+
+pub(super) fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+fn left(record: &CgroupRecord) -> Vec<PathBuf> {
+    record.directories.iter().map(Directory::absolute).filter(|path| path.exists()).collect()
+}
+
+#[test]
+fn privileged_a_cgroup_is_made_in_every_hierarchy_and_removed_with_the_parents_that_were_missing() {
+    let top = unique("made");
+    let cgroup = Cgroup::create(placed(&format!("{top}/parent/leaf")), &Lowered::default()).unwrap();
+    assert!(cgroup.record().directories.iter().all(|directory| directory.made == 3));
+    assert_eq!(left(cgroup.record()).len(), cgroup.record().directories.len());
+
+    let reopened = serde_json::to_string(cgroup.record()).unwrap();
+    Cgroup::open(serde_json::from_str(&reopened).unwrap()).remove(soon()).unwrap();
+    assert_eq!(left(cgroup.record()), Vec::<PathBuf>::new());
+    assert_eq!(left(&placed(&top)), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn privileged_a_parent_that_another_container_uses_stays() {
+    let top = unique("shared");
+    let first = Cgroup::create(placed(&format!("{top}/first")), &Lowered::default()).unwrap();
+    let second = Cgroup::create(placed(&format!("{top}/second")), &Lowered::default()).unwrap();
+    assert!(second.record().directories.iter().all(|directory| directory.made == 1));
+    first.remove(soon()).unwrap();
+    assert!(second.record().directories.iter().all(|directory| directory.absolute().exists()));
+    second.remove(soon()).unwrap();
+    Cgroup::open(placed(&top)).remove(soon()).unwrap();
+}
+
+/// A child that puts itself into `cgroup` as the engine's child does, and then waits.
+pub(super) fn member(cgroup: &Cgroup) -> (sys::process::Pid, OwnedFd) {
+    let fds = cgroup.join_fds().unwrap();
+    let args = sys::process::CloneArgs { flags: 0, cgroup: fds.clone_into() };
+    match sys::process::clone3(args).unwrap() {
+        sys::process::Forked::Child => {
+            if fds.join_v1().is_ok() {
+                sys::poll::poll(&[], None, "the end").ok();
+            }
+            sys::process::exit_now(1)
+        }
+        sys::process::Forked::Parent { pid, pidfd } => {
+            // It has joined when the last v1 hierarchy lists it; the child cannot tell by itself without a pipe.
+            let last =
+                cgroup.record().directories.iter().rev().find(|d| d.hierarchy != HierarchyKind::Unified);
+            let Some(last) = last else { return (pid, pidfd) };
+            while !pids(&read(&last.file("cgroup.procs")).unwrap()).any(|found| found == pid.as_raw()) {
+                std::thread::yield_now();
+            }
+            (pid, pidfd)
+        }
+    }
+}
+
+pub(super) fn end(pidfd: &OwnedFd) {
+    sys::process::pidfd_kill(pidfd, 9).unwrap();
+    sys::process::wait(pidfd).unwrap();
+}
+
+#[test]
+fn privileged_a_new_process_is_in_every_hierarchy_and_keeps_others_from_taking_the_cgroup() {
+    let cgroup = Cgroup::create(placed(&unique("joined")), &Lowered::default()).unwrap();
+    let (pid, pidfd) = member(&cgroup);
+    for directory in &cgroup.record().directories {
+        let text = read(&directory.file("cgroup.procs")).unwrap();
+        assert_eq!(pids(&text).collect::<Vec<_>>(), [pid.as_raw()], "{directory:?}");
+    }
+    assert_eq!(cgroup.processes().unwrap(), [pid.as_raw()]);
+
+    let fresh: Vec<Directory> =
+        cgroup.record().directories.iter().map(|d| Directory { made: 0, ..d.clone() }).collect();
+    let again = CgroupRecord { mode: cgroup.record().mode, directories: fresh };
+    let error = Cgroup::create(again, &Lowered::default()).unwrap_err();
+    assert!(matches!(error, Error::InUse { count: 1, .. }), "{error}");
+
+    end(&pidfd);
+    cgroup.remove(soon()).unwrap();
+}
+
+#[test]
+fn privileged_removing_takes_the_cgroups_that_the_container_made_below() {
+    let cgroup = Cgroup::create(placed(&unique("nested")), &Lowered::default()).unwrap();
+    for directory in &cgroup.record().directories {
+        std::fs::create_dir_all(directory.file("a/b/c")).unwrap();
+        std::fs::create_dir_all(directory.file("a/d")).unwrap();
+    }
+    cgroup.remove(soon()).unwrap();
+    assert_eq!(left(cgroup.record()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn privileged_a_process_that_does_not_end_makes_removing_fail_at_the_deadline() {
+    let cgroup = Cgroup::create(placed(&unique("busy")), &Lowered::default()).unwrap();
+    let (_, pidfd) = member(&cgroup);
+    let error = cgroup.remove(Instant::now()).unwrap_err();
+    let Error::Remove(failures) = &error else { panic!("{error}") };
+    assert_eq!(failures.len(), cgroup.record().directories.len());
+    assert!(error.to_string().contains("ETIMEDOUT"), "{error}");
+    end(&pidfd);
+    cgroup.remove(soon()).unwrap();
+}
+
+#[test]
+fn privileged_a_directory_that_cannot_be_made_leaves_none() {
+    let top = unique("undone");
+    let mut record = placed(&format!("{top}/leaf"));
+    let last = record.directories.last_mut().unwrap();
+    last.mount_point = "/sys/fs/cgroup/mydocker-test-not-mounted".into();
+    let error = Cgroup::create(record.clone(), &Lowered::default()).unwrap_err();
+    assert!(chain(&error).contains("ENOENT"), "{}", chain(&error));
+    assert_eq!(left(&placed(&top)), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn privileged_an_empty_parent_cpuset_is_filled_on_the_way() {
+    let top = unique("cpuset");
+    let parent = placed(&top);
+    let Some(cpuset) = parent.v1(Controller::Cpuset) else { return assert_eq!(parent.mode, Mode::V2) };
+    std::fs::create_dir(cpuset.absolute()).unwrap();
+    let cgroup = Cgroup::create(placed(&format!("{top}/leaf")), &Lowered::default()).unwrap();
+    let all = read(Path::new(&cpuset.upper(1)).join("cpuset.cpus").as_path()).unwrap();
+    assert_eq!(read(&cpuset.file("cpuset.cpus")).unwrap(), all);
+    assert_eq!(read(&cpuset.file("leaf/cpuset.cpus")).unwrap(), all);
+    cgroup.remove(soon()).unwrap();
+    std::fs::remove_dir(cpuset.absolute()).unwrap();
+}

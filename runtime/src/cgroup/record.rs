@@ -1,0 +1,94 @@
+//! What the state file keeps of a container's cgroup: enough to reopen, kill and remove it without looking at the
+//! host's mounts again.
+
+use super::layout::{Controller, HierarchyKind, Layout, Mode};
+use super::path::CgroupPath;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The container's directory in one hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Directory {
+    /// Which hierarchy.
+    pub hierarchy: HierarchyKind,
+    /// Where the hierarchy is mounted, absolute.
+    pub mount_point: String,
+    /// The cgroup below the mount point, without a slash at either end.
+    pub path: String,
+    /// How many of the last components of `path` this runtime made: 0 when the cgroup was there, 1 for the
+    /// cgroup alone, more when parents were missing.
+    #[serde(default)]
+    pub made: usize,
+}
+
+impl Directory {
+    /// The directory as an absolute path.
+    #[must_use]
+    pub fn absolute(&self) -> PathBuf {
+        PathBuf::from(self.upper(0))
+    }
+
+    /// A control file of the cgroup as an absolute path.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("{}/{}/{name}", self.mount_point, self.path))
+    }
+
+    /// The cgroup that is `up` levels above, as an absolute path; the mount point at the most.
+    pub(crate) fn upper(&self, up: usize) -> String {
+        let mut path = self.path.as_str();
+        for _ in 0..up {
+            path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        }
+        if path.is_empty() { self.mount_point.clone() } else { format!("{}/{path}", self.mount_point) }
+    }
+
+    /// How many components `path` has.
+    pub(crate) fn depth(&self) -> usize {
+        self.path.split('/').count()
+    }
+}
+
+/// Where a container's cgroup is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupRecord {
+    /// Which versions the host had when the cgroup was planned.
+    pub mode: Mode,
+    /// Its directory in each hierarchy; cgroup v2 comes last.
+    pub directories: Vec<Directory>,
+}
+
+impl CgroupRecord {
+    /// Says where the cgroup will be; nothing is made yet.
+    #[must_use]
+    pub fn place(layout: &Layout, path: &CgroupPath) -> Self {
+        let directories = path.in_each(layout).map(|(hierarchy, below)| Directory {
+            hierarchy: hierarchy.kind.clone(),
+            mount_point: hierarchy.mount_point.clone(),
+            path: below,
+            made: 0,
+        });
+        Self { mode: layout.mode(), directories: directories.collect() }
+    }
+
+    /// Its directory in the cgroup v2 hierarchy.
+    #[must_use]
+    pub fn unified(&self) -> Option<&Directory> {
+        self.directories.iter().find(|directory| directory.hierarchy == HierarchyKind::Unified)
+    }
+
+    /// Its directory in the cgroup v1 hierarchy of `controller`.
+    #[must_use]
+    pub fn v1(&self, controller: Controller) -> Option<&Directory> {
+        self.directories.iter().find(
+            |directory| matches!(&directory.hierarchy, HierarchyKind::V1(set) if set.contains(controller)),
+        )
+    }
+
+    /// A directory that lists all processes: cgroup v2's where there is one.
+    #[must_use]
+    pub fn listing(&self) -> Option<&Directory> {
+        self.unified().or_else(|| self.v1(Controller::Devices)).or_else(|| self.directories.first())
+    }
+}

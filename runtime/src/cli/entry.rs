@@ -1,0 +1,93 @@
+//! From the process's arguments to its exit status.
+
+use super::{Command, Context, Environment, Log, Report, Request, UsageError, parse_global, print};
+use crate::commands::{self, Outcome};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the program with the arguments and the environment of this process.
+#[must_use]
+pub fn main_entry() -> ExitCode {
+    ExitCode::from(run(std::env::args_os().skip(1)))
+}
+
+fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
+    let line = match parse_global(words) {
+        Ok(line) => line,
+        Err(error) => return refuse(&Log::stderr(), &error),
+    };
+    let global = line.global.clone();
+    let request = line.parse_command();
+    if let Ok(Request::Print(text)) = &request {
+        return finish(&Log::stderr(), 1, print_text(text));
+    }
+    let context = match Context::new(&global, &Environment::probe()) {
+        Ok(context) => context,
+        Err((error, log)) => return finish(&log, 1, Err(Report::new(error.code(), &error).into())),
+    };
+    match request {
+        Ok(Request::Command(command)) => {
+            let failure = command.failure_status();
+            finish(&context.log, failure, dispatch(command, &context))
+        }
+        Ok(Request::Print(text)) => finish(&context.log, 1, print_text(&text)),
+        Err(error) => refuse(&context.log, &error),
+    }
+}
+
+fn dispatch(command: Command, context: &Context) -> Outcome {
+    match command {
+        Command::Features(args) => commands::features(args, context),
+        Command::Spec(args) => commands::spec(&args, context),
+        other => Err(Box::new(Report {
+            code: "unsupported-command",
+            message: format!("the command {:?} is not supported", other.name()),
+            ..Report::default()
+        })),
+    }
+}
+
+impl Command {
+    /// Its name as it is typed.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Delete(_) => "delete",
+            Self::Exec(_) => "exec",
+            Self::Explain(_) => "explain",
+            Self::Features(_) => "features",
+            Self::Kill(_) => "kill",
+            Self::List(_) => "list",
+            Self::Pause(_) => "pause",
+            Self::Ps(_) => "ps",
+            Self::Resume(_) => "resume",
+            Self::Run(_) => "run",
+            Self::Spec(_) => "spec",
+            Self::Start(_) => "start",
+            Self::State(_) => "state",
+        }
+    }
+
+    /// The exit status if it fails, as runc has it: 255 for `exec`, whose own program may well end with 1.
+    #[must_use]
+    pub fn failure_status(&self) -> u8 {
+        if matches!(self, Self::Exec(_)) { 255 } else { 1 }
+    }
+}
+
+fn print_text(text: &str) -> Outcome {
+    print(text).map(|()| 0).map_err(|error| Report::new("output-failed", &error).into())
+}
+
+fn finish(log: &Log, failure: u8, outcome: Outcome) -> u8 {
+    outcome.unwrap_or_else(|report| {
+        log.error(&report);
+        failure
+    })
+}
+
+fn refuse(log: &Log, error: &UsageError) -> u8 {
+    log.error(&Report::new("usage", error).with_hint(error.hint()));
+    error.status()
+}

@@ -1,0 +1,323 @@
+//! `features`: what this runtime understands (features.md and features-linux.md of runtime-spec 1.3), independent of
+//! what the host can do.
+//!
+//! Lists come from the tables and types by which the runtime itself understands the words; a new row there is told
+//! here without anybody's doing.
+
+use crate::mount_options::OPTIONS;
+use crate::spec::{Hooks, NamespaceKind, OCI_VERSION, SeccompAction, SeccompOperator};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The whole document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Features {
+    /// The oldest version of the specification that `ociVersion` may name.
+    pub oci_version_min: &'static str,
+    /// The newest.
+    pub oci_version_max: &'static str,
+    /// Hooks that are run.
+    pub hooks: Vec<&'static str>,
+    /// Mount options that do not go to the file system.
+    pub mount_options: Vec<&'static str>,
+    /// What is special to Linux.
+    pub linux: LinuxFeatures,
+    /// The program itself.
+    pub annotations: BTreeMap<&'static str, &'static str>,
+}
+
+/// What is special to Linux.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LinuxFeatures {
+    /// Kinds of namespaces.
+    pub namespaces: Vec<NamespaceKind>,
+    /// `CAP_*`, in the kernel's order.
+    pub capabilities: Vec<String>,
+    /// Ways to make cgroups.
+    pub cgroup: CgroupFeatures,
+    /// The system call filter.
+    pub seccomp: SeccompFeatures,
+    /// AppArmor.
+    pub apparmor: Enabled,
+    /// SELinux.
+    pub selinux: Enabled,
+    /// Intel RDT.
+    pub intel_rdt: IntelRdtFeatures,
+    /// NUMA memory policy.
+    pub memory_policy: MemoryPolicyFeatures,
+    /// What mounts can do beyond options.
+    pub mount_extensions: MountExtensions,
+    /// Network devices moved into the container.
+    pub net_devices: Enabled,
+}
+
+/// Something that is supported or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Enabled {
+    /// Whether it is.
+    pub enabled: bool,
+}
+
+/// Ways to make cgroups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CgroupFeatures {
+    /// Version 1.
+    pub v1: bool,
+    /// Version 2.
+    pub v2: bool,
+    /// Through the system's systemd.
+    pub systemd: bool,
+    /// Through the user's systemd.
+    pub systemd_user: bool,
+    /// The RDMA controller.
+    pub rdma: bool,
+}
+
+/// The system call filter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeccompFeatures {
+    /// Whether filters are loaded.
+    pub enabled: bool,
+    /// `SCMP_ACT_*`.
+    pub actions: Vec<SeccompAction>,
+    /// `SCMP_CMP_*`.
+    pub operators: Vec<SeccompOperator>,
+    /// `SCMP_ARCH_*`.
+    pub archs: Vec<&'static str>,
+    /// `SECCOMP_FILTER_FLAG_*` that are understood.
+    pub known_flags: Vec<&'static str>,
+    /// `SECCOMP_FILTER_FLAG_*` that have their effect.
+    pub supported_flags: Vec<&'static str>,
+}
+
+/// Intel RDT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct IntelRdtFeatures {
+    /// Whether it is supported.
+    pub enabled: bool,
+    /// Whether the `schemata` field is.
+    pub schemata: bool,
+    /// Whether the `enableMonitoring` field is.
+    pub monitoring: bool,
+}
+
+/// NUMA memory policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MemoryPolicyFeatures {
+    /// `MPOL_*`.
+    pub modes: Vec<&'static str>,
+    /// `MPOL_F_*`.
+    pub flags: Vec<&'static str>,
+}
+
+/// What mounts can do beyond options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MountExtensions {
+    /// Mappings of their own.
+    pub idmap: Enabled,
+}
+
+const NAMESPACES: [NamespaceKind; 8] = [
+    NamespaceKind::Cgroup,
+    NamespaceKind::Ipc,
+    NamespaceKind::Mount,
+    NamespaceKind::Network,
+    NamespaceKind::Pid,
+    NamespaceKind::Time,
+    NamespaceKind::User,
+    NamespaceKind::Uts,
+];
+
+const ACTIONS: [SeccompAction; 9] = [
+    SeccompAction::Allow,
+    SeccompAction::Errno,
+    SeccompAction::Kill,
+    SeccompAction::KillProcess,
+    SeccompAction::KillThread,
+    SeccompAction::Log,
+    SeccompAction::Notify,
+    SeccompAction::Trace,
+    SeccompAction::Trap,
+];
+
+const OPERATORS: [SeccompOperator; 7] = [
+    SeccompOperator::Equal,
+    SeccompOperator::GreaterOrEqual,
+    SeccompOperator::GreaterThan,
+    SeccompOperator::LessOrEqual,
+    SeccompOperator::LessThan,
+    SeccompOperator::MaskedEqual,
+    SeccompOperator::NotEqual,
+];
+
+/// What this runtime supports.
+#[must_use]
+pub fn features() -> Features {
+    Features {
+        oci_version_min: "1.0.0",
+        oci_version_max: OCI_VERSION,
+        hooks: Hooks::default().kinds().map(|(name, _)| name).to_vec(),
+        mount_options: OPTIONS.iter().map(|(name, _)| *name).collect(),
+        linux: linux(),
+        annotations: BTreeMap::from([("org.mydocker.runtime.version", env!("CARGO_PKG_VERSION"))]),
+    }
+}
+
+/// What `features` prints: four spaces for each level.
+///
+/// # Errors
+/// None that strings and booleans can cause.
+pub fn features_json() -> serde_json::Result<String> {
+    let mut text = Vec::with_capacity(8192);
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    features().serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter))?;
+    text.push(b'\n');
+    String::from_utf8(text).map_err(serde::ser::Error::custom)
+}
+
+fn linux() -> LinuxFeatures {
+    LinuxFeatures {
+        namespaces: NAMESPACES.to_vec(),
+        capabilities: capabilities(),
+        cgroup: CgroupFeatures { v1: true, v2: true, systemd: false, systemd_user: false, rdma: true },
+        seccomp: seccomp(),
+        apparmor: Enabled { enabled: false },
+        selinux: Enabled { enabled: false },
+        intel_rdt: IntelRdtFeatures { enabled: false, schemata: false, monitoring: false },
+        memory_policy: MemoryPolicyFeatures { modes: Vec::new(), flags: Vec::new() },
+        mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
+        net_devices: Enabled { enabled: false },
+    }
+}
+
+fn capabilities() -> Vec<String> {
+    let mut known: Vec<_> = caps::all().into_iter().collect();
+    known.sort_by_key(caps::Capability::index);
+    known.iter().map(ToString::to_string).collect()
+}
+
+fn seccomp() -> SeccompFeatures {
+    SeccompFeatures {
+        enabled: true,
+        actions: ACTIONS.to_vec(),
+        operators: OPERATORS.to_vec(),
+        archs: ARCHS.to_vec(),
+        known_flags: FLAGS.to_vec(),
+        supported_flags: FLAGS.to_vec(),
+    }
+}
+
+/// Architectures that the filter's compiler has a table for.
+const ARCHS: [&str; 23] = [
+    "SCMP_ARCH_AARCH64",
+    "SCMP_ARCH_ARM",
+    "SCMP_ARCH_LOONGARCH64",
+    "SCMP_ARCH_M68K",
+    "SCMP_ARCH_MIPS",
+    "SCMP_ARCH_MIPS64",
+    "SCMP_ARCH_MIPS64N32",
+    "SCMP_ARCH_MIPSEL",
+    "SCMP_ARCH_MIPSEL64",
+    "SCMP_ARCH_MIPSEL64N32",
+    "SCMP_ARCH_PARISC",
+    "SCMP_ARCH_PARISC64",
+    "SCMP_ARCH_PPC",
+    "SCMP_ARCH_PPC64",
+    "SCMP_ARCH_PPC64LE",
+    "SCMP_ARCH_RISCV64",
+    "SCMP_ARCH_S390",
+    "SCMP_ARCH_S390X",
+    "SCMP_ARCH_SH",
+    "SCMP_ARCH_SHEB",
+    "SCMP_ARCH_X32",
+    "SCMP_ARCH_X86",
+    "SCMP_ARCH_X86_64",
+];
+
+/// Filter flags that the filter's compiler understands and obeys.
+const FLAGS: [&str; 4] = [
+    "SECCOMP_FILTER_FLAG_LOG",
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+    "SECCOMP_FILTER_FLAG_TSYNC",
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn document() -> Value {
+        serde_json::to_value(features()).expect("JSON")
+    }
+
+    fn keys(value: &Value) -> Vec<&str> {
+        value.as_object().expect("an object").keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn the_document_has_every_property_of_the_specification_and_no_other() {
+        let document = document();
+        assert_eq!(
+            keys(&document),
+            ["annotations", "hooks", "linux", "mountOptions", "ociVersionMax", "ociVersionMin"]
+        );
+        assert_eq!(
+            keys(&document["linux"]),
+            [
+                "apparmor",
+                "capabilities",
+                "cgroup",
+                "intelRdt",
+                "memoryPolicy",
+                "mountExtensions",
+                "namespaces",
+                "netDevices",
+                "seccomp",
+                "selinux"
+            ]
+        );
+        assert_eq!(keys(&document["linux"]["cgroup"]), ["rdma", "systemd", "systemdUser", "v1", "v2"]);
+        assert_eq!(
+            keys(&document["linux"]["seccomp"]),
+            ["actions", "archs", "enabled", "knownFlags", "operators", "supportedFlags"]
+        );
+        assert_eq!(keys(&document["linux"]["intelRdt"]), ["enabled", "monitoring", "schemata"]);
+        assert_eq!(document["linux"]["mountExtensions"], json!({"idmap": {"enabled": true}}));
+    }
+
+    #[test]
+    fn lists_have_the_words_of_config_json() {
+        let document = document();
+        assert_eq!(document["ociVersionMax"], "1.3.0");
+        assert_eq!(
+            document["hooks"],
+            json!([
+                "prestart",
+                "createRuntime",
+                "createContainer",
+                "startContainer",
+                "poststart",
+                "poststop"
+            ])
+        );
+        assert_eq!(
+            document["linux"]["namespaces"],
+            json!(["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"])
+        );
+        assert_eq!(document["linux"]["seccomp"]["actions"][3], "SCMP_ACT_KILL_PROCESS");
+        assert_eq!(document["linux"]["seccomp"]["operators"][5], "SCMP_CMP_MASKED_EQ");
+    }
+
+    #[test]
+    fn capabilities_are_in_the_kernels_order() {
+        let capabilities = capabilities();
+        assert_eq!(capabilities.len(), 41);
+        assert_eq!((capabilities[0].as_str(), capabilities[21].as_str()), ("CAP_CHOWN", "CAP_SYS_ADMIN"));
+        assert_eq!(capabilities[40], "CAP_CHECKPOINT_RESTORE");
+    }
+}

@@ -1,0 +1,462 @@
+//! From words to [`Command`]s. Only the named command's flags are described to clap, so that a short command such as
+//! `state` does not pay for the flags of `exec`.
+
+use super::args::*;
+use super::words::{FlagsEnd, sort};
+use clap::error::ErrorKind;
+use clap::{Args, FromArgMatches};
+use std::ffi::{OsStr, OsString};
+
+/// The name of the program in its own texts.
+pub const PROGRAM: &str = "mydocker-runtime";
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "a process makes one of these")]
+pub enum Request {
+    /// Run a command.
+    Command(Command),
+    /// Print this text on standard output: help or the version.
+    Print(String),
+}
+
+/// A command line that asks for nothing that exists.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UsageError {
+    /// Flags or arguments do not fit.
+    #[error("{message}")]
+    Arguments {
+        /// What is wrong.
+        message: String,
+        /// How to mend it.
+        hint: String,
+    },
+    /// There is no such command.
+    #[error("unknown command {name:?}")]
+    UnknownCommand {
+        /// What was typed.
+        name: String,
+        /// How to mend it.
+        hint: String,
+    },
+}
+
+impl UsageError {
+    /// How to mend it.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        match self {
+            Self::Arguments { hint, .. } | Self::UnknownCommand { hint, .. } => hint,
+        }
+    }
+
+    /// The exit status that runc has for it: 3 for an unknown command, else 1.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Arguments { .. } => 1,
+            Self::UnknownCommand { .. } => 3,
+        }
+    }
+}
+
+/// One command: its name, what it does, and its parser.
+struct CommandEntry {
+    name: &'static str,
+    about: &'static str,
+    end: FlagsEnd,
+    parse: fn(&CommandEntry, Vec<OsString>) -> Result<Request, UsageError>,
+}
+
+impl CommandEntry {
+    fn parse(&self, words: Vec<OsString>) -> Result<Request, UsageError> {
+        (self.parse)(self, words)
+    }
+}
+
+macro_rules! entry {
+    ($name:literal, $about:literal, $args:ty, $variant:path) => {
+        entry!($name, $about, $args, $variant, FlagsEnd::Never)
+    };
+    ($name:literal, $about:literal, $args:ty, $variant:path, $end:expr) => {
+        CommandEntry {
+            name: $name,
+            about: $about,
+            end: $end,
+            parse: |entry, words| {
+                parse_args::<$args>(entry, words)
+                    .map(|parsed| parsed.into_request(|args| Request::Command($variant(args))))
+            },
+        }
+    };
+}
+
+/// Every command that exists, in the order of the help text.
+const COMMANDS: &[CommandEntry] = &[
+    entry!("create", "Create a container", CreateArgs, Command::Create),
+    entry!("delete", "Delete what a stopped container holds", DeleteArgs, Command::Delete),
+    entry!("exec", "Run one more process in a container", ExecArgs, Command::Exec, FlagsEnd::FirstArgument),
+    entry!(
+        "explain",
+        "Print what create would do with a bundle, step by step",
+        ExplainArgs,
+        Command::Explain
+    ),
+    entry!("features", "Print what this runtime supports, as JSON", FeaturesArgs, Command::Features),
+    entry!("kill", "Send a signal to a container's first process", KillArgs, Command::Kill),
+    entry!("list", "List containers", ListArgs, Command::List),
+    entry!("pause", "Suspend all processes of a container", IdArgs, Command::Pause),
+    entry!("ps", "Show the processes of a container", PsArgs, Command::Ps, FlagsEnd::FirstArgument),
+    entry!("resume", "Resume a paused container", IdArgs, Command::Resume),
+    entry!("run", "Create a container, start it and wait for its end", RunArgs, Command::Run),
+    entry!("spec", "Write a config.json to begin with", SpecArgs, Command::Spec),
+    entry!("start", "Start the program of a created container", IdArgs, Command::Start),
+    entry!("state", "Print the state of a container, as JSON", IdArgs, Command::State),
+];
+
+/// The flags before the command, and the words from the command on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    /// The global flags.
+    pub global: GlobalArgs,
+    /// The command's name and what follows it.
+    rest: Vec<OsString>,
+    /// Whether help was asked for before any command.
+    help: bool,
+}
+
+/// Parses the flags before the command, so that the log is known when the rest is refused; `words` without the
+/// program's name.
+///
+/// # Errors
+/// [`UsageError`] for a flag that does not exist or whose value does not fit.
+pub fn parse_global(words: impl IntoIterator<Item = OsString>) -> Result<CommandLine, UsageError> {
+    let command = GlobalArgs::augment_args(base(clap::Command::new(PROGRAM)));
+    let sorted = sort(&command, FlagsEnd::FirstArgument, words);
+    let help = sorted.flags.iter().any(|flag| is_help(flag));
+    let flags = sorted.flags.into_iter().filter(|flag| !is_help(flag));
+    let global = command
+        .try_get_matches_from(flags)
+        .and_then(|matches| GlobalArgs::from_arg_matches(&matches))
+        .map_err(|error| usage_error(&error, PROGRAM))?;
+    Ok(CommandLine { global, rest: sorted.arguments, help })
+}
+
+impl CommandLine {
+    /// Parses the command.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a command or a flag that does not exist, or arguments that do not fit.
+    pub fn parse_command(self) -> Result<Request, UsageError> {
+        if self.global.version {
+            return Ok(Request::Print(version_text()));
+        }
+        let mut words = self.rest.into_iter();
+        let Some(name) = words.next().filter(|_| !self.help) else {
+            return Ok(Request::Print(help_text()));
+        };
+        if name == "help" || name == "h" {
+            return match words.next() {
+                Some(name) => find(&name)?.parse(vec![OsString::from("--help")]),
+                None => Ok(Request::Print(help_text())),
+            };
+        }
+        find(&name)?.parse(words.collect())
+    }
+}
+
+fn find(name: &OsStr) -> Result<&'static CommandEntry, UsageError> {
+    COMMANDS.iter().find(|entry| entry.name == name).ok_or_else(|| UsageError::UnknownCommand {
+        name: name.to_string_lossy().into_owned(),
+        hint: format!("see '{PROGRAM} --help' for the commands that exist"),
+    })
+}
+
+enum Parsed<T> {
+    Args(T),
+    Help(String),
+}
+
+impl<T> Parsed<T> {
+    fn into_request(self, request: impl FnOnce(T) -> Request) -> Request {
+        match self {
+            Self::Args(args) => request(args),
+            Self::Help(text) => Request::Print(text),
+        }
+    }
+}
+
+fn parse_args<T: Args>(entry: &CommandEntry, words: Vec<OsString>) -> Result<Parsed<T>, UsageError> {
+    let program = format!("{PROGRAM} {}", entry.name);
+    let command = T::augment_args(base(clap::Command::new(entry.name)).bin_name(&program));
+    let words = sort(&command, entry.end, words).into_words();
+    // The documentation of the argument structs is for programmers, and not the help text.
+    let command = command.about(entry.about).long_about(None);
+    match command.try_get_matches_from(words).and_then(|matches| T::from_arg_matches(&matches)) {
+        Ok(args) => Ok(Parsed::Args(args)),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Parsed::Help(error.to_string())),
+        Err(error) => Err(usage_error(&error, &program)),
+    }
+}
+
+/// Last flag wins, and no word is the program's name.
+fn base(command: clap::Command) -> clap::Command {
+    command.no_binary_name(true).args_override_self(true)
+}
+
+fn is_help(flag: &OsStr) -> bool {
+    flag == "--help"
+}
+
+/// clap's text in one line: the complaint without its label, and what it offers instead.
+fn usage_error(error: &clap::Error, program: &str) -> UsageError {
+    let text = error.to_string();
+    let mut paragraphs = text.split("\n\n");
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = one_line(paragraphs.next().unwrap_or_default());
+    let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
+    let tip = paragraphs.map(str::trim_start).find_map(|text| text.strip_prefix("tip: ")).map(one_line);
+    let help = format!("see '{program} --help'");
+    UsageError::Arguments { message, hint: tip.map_or(help.clone(), |tip| format!("{tip}; {help}")) }
+}
+
+/// What `--version` prints. Its shape is runc's, which containerd, podman and docker read: the first line has
+/// ` version ` before the version, docker takes the `commit: ` line if there is one, and `spec: ` is the
+/// specification's version.
+#[must_use]
+pub fn version_text() -> String {
+    format!("{PROGRAM} version {}\nspec: {}\n", env!("CARGO_PKG_VERSION"), crate::spec::OCI_VERSION)
+}
+
+fn help_text() -> String {
+    let global = GlobalArgs::augment_args(base(clap::Command::new(PROGRAM)))
+        .about("Runs OCI containers; its command line is runc's")
+        .long_about(None)
+        .override_usage(format!("{PROGRAM} [OPTIONS] COMMAND [ARGUMENT]..."));
+    let mut text = global.clone().render_help().to_string();
+    text.push_str("\nCommands:\n");
+    for entry in COMMANDS {
+        text.push_str(&format!("  {:<10}{}\n", entry.name, entry.about));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn request(words: &[&str]) -> Result<Request, UsageError> {
+        parse_global(words.iter().map(OsString::from))?.parse_command()
+    }
+
+    fn command(words: &[&str]) -> Command {
+        match request(words) {
+            Ok(Request::Command(command)) => command,
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+
+    fn create(words: &[&str]) -> CreateArgs {
+        match command(words) {
+            Command::Create(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn exec(words: &[&str]) -> ExecArgs {
+        match command(words) {
+            Command::Exec(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused(words: &[&str]) -> UsageError {
+        request(words).expect_err("it must be refused")
+    }
+
+    #[test]
+    fn every_command_describes_itself() {
+        for entry in COMMANDS {
+            let Ok(Request::Print(text)) = request(&[entry.name, "--help"]) else { panic!("{}", entry.name) };
+            assert!(text.contains(entry.about) && text.contains("Usage: mydocker-runtime "), "{text}");
+            assert_eq!(request(&["help", entry.name]), Ok(Request::Print(text)));
+        }
+    }
+
+    #[test]
+    fn clap_finds_no_contradiction_in_any_command() {
+        clap::Command::new("g")
+            .args(GlobalArgs::augment_args(clap::Command::new("g")).get_arguments())
+            .build();
+        for augment in [
+            CreateArgs::augment_args,
+            DeleteArgs::augment_args,
+            ExecArgs::augment_args,
+            ExplainArgs::augment_args,
+            FeaturesArgs::augment_args,
+            KillArgs::augment_args,
+            ListArgs::augment_args,
+            IdArgs::augment_args,
+            PsArgs::augment_args,
+            RunArgs::augment_args,
+            SpecArgs::augment_args,
+        ] {
+            augment(clap::Command::new("c")).debug_assert();
+        }
+    }
+
+    #[test]
+    fn the_program_describes_itself_without_a_command() {
+        for words in [&[][..], &["--help"], &["-h"], &["-help"], &["help"], &["h"], &["--help", "state"]] {
+            let Ok(Request::Print(text)) = request(words) else { panic!("{words:?}") };
+            assert!(text.contains("--systemd-cgroup") && text.contains("  state "), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_version_has_the_shape_that_clients_read() {
+        for words in [&["--version"][..], &["-version"], &["-v"]] {
+            let Ok(Request::Print(text)) = request(words) else { panic!("{words:?}") };
+            let lines: Vec<_> = text.lines().collect();
+            assert_eq!(lines[0].split(" version ").count(), 2, "{text}");
+            assert_eq!(lines[1], "spec: 1.3.0");
+        }
+    }
+
+    #[test]
+    fn long_flags_take_one_dash_or_two_and_their_value_either_way() {
+        for words in [
+            &["create", "--bundle", "x", "c"][..],
+            &["create", "-bundle", "x", "c"],
+            &["create", "--bundle=x", "c"],
+            &["create", "-bundle=x", "c"],
+            &["create", "-b", "x", "c"],
+            &["create", "-b=x", "c"],
+            &["create", "c", "-b", "x"],
+            &["create", "-b", "y", "--bundle", "x", "c"],
+        ] {
+            let args = create(words);
+            assert_eq!(args.launch.bundle, Some(PathBuf::from("x")), "{words:?}");
+            assert_eq!(args.id, "c");
+        }
+    }
+
+    #[test]
+    fn the_word_after_a_flag_is_its_value_whatever_it_begins_with() {
+        let args = exec(&["exec", "--env", "--tty", "-e", "A=b=c", "c", "id"]);
+        assert_eq!(args.env, ["--tty", "A=b=c"]);
+        assert!(!args.tty);
+    }
+
+    #[test]
+    fn switches_take_a_value_and_the_last_one_wins() {
+        assert!(exec(&["exec", "-tty=true", "c"]).tty);
+        assert!(!exec(&["exec", "--tty", "--tty=false", "c"]).tty);
+        assert!(exec(&["exec", "--tty=0", "-t", "c"]).tty);
+        assert!(refused(&["exec", "--tty=maybe", "c"]).to_string().contains("tty"));
+    }
+
+    #[test]
+    fn an_absent_no_new_privs_differs_from_a_false_one() {
+        assert_eq!(exec(&["exec", "c", "id"]).no_new_privs, None);
+        assert_eq!(exec(&["exec", "--no-new-privs", "c", "id"]).no_new_privs, Some(true));
+        assert_eq!(exec(&["exec", "--no-new-privs=false", "c", "id"]).no_new_privs, Some(false));
+    }
+
+    #[test]
+    fn letters_of_switches_can_be_joined() {
+        let args = exec(&["exec", "-td", "c", "sh"]);
+        assert!(args.tty && args.detach);
+        refused(&["exec", "-tu", "c", "sh"]);
+    }
+
+    #[test]
+    fn flags_of_exec_and_ps_end_at_the_container() {
+        let args = exec(&["exec", "-u", "1:2", "c", "ls", "-la", "--", "--tty"]);
+        assert_eq!((args.id.as_str(), args.tty), ("c", false));
+        assert_eq!(args.command, ["ls", "-la", "--", "--tty"]);
+        let Command::Ps(args) = command(&["ps", "c", "-ef"]) else { panic!() };
+        assert_eq!(args.options, ["-ef"]);
+    }
+
+    #[test]
+    fn lists_of_exec_keep_their_commas_and_order() {
+        let args =
+            exec(&["exec", "-g", "1", "-g", "20", "--cgroup", "cpu,pids:a", "-c", "CAP_KILL", "c", "id"]);
+        assert_eq!(args.additional_gids, [1, 20]);
+        assert_eq!(args.cgroup, ["cpu,pids:a"]);
+        assert_eq!(args.cap, ["CAP_KILL"]);
+        refused(&["exec", "-g", "1,2", "c", "id"]);
+    }
+
+    #[test]
+    fn global_flags_precede_the_command() {
+        let line = parse_global(
+            [
+                "-root",
+                "/r",
+                "--log=/l",
+                "--log-format",
+                "json",
+                "-debug",
+                "--rootless=false",
+                "--systemd-cgroup",
+            ]
+            .iter()
+            .chain(&["list", "-q"])
+            .map(OsString::from),
+        )
+        .expect("valid");
+        assert_eq!(line.global.root, Some(PathBuf::from("/r")));
+        assert_eq!(line.global.log, Some(PathBuf::from("/l")));
+        assert_eq!((line.global.log_format, line.global.rootless), (LogFormat::Json, Rootless::False));
+        assert!(line.global.debug && line.global.systemd_cgroup);
+        let list = ListArgs { format: TableFormat::Table, quiet: true };
+        assert_eq!(line.parse_command(), Ok(Request::Command(Command::List(list))));
+    }
+
+    #[test]
+    fn kill_sends_sigterm_if_nothing_else_is_said() {
+        let kill = |words: &[&str]| match command(words) {
+            Command::Kill(args) => (args.all, args.id, args.signal),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(kill(&["kill", "c"]), (false, "c".into(), "SIGTERM".into()));
+        assert_eq!(kill(&["kill", "--all", "c", "9"]), (true, "c".into(), "9".into()));
+        assert_eq!(kill(&["kill", "c", "KILL", "-a"]), (true, "c".into(), "KILL".into()));
+    }
+
+    #[test]
+    fn commands_of_later_stages_are_refused_by_name() {
+        for name in ["update", "events", "checkpoint", "restore", "bogus"] {
+            let error = refused(&[name, "c"]);
+            assert_eq!(error.status(), 3);
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_one_line_with_status_1() {
+        for (words, part) in [
+            (&["create"][..], "CONTAINER-ID"),
+            (&["create", "a", "b"], "'b'"),
+            (&["create", "--nope", "c"], "--nope"),
+            (&["create", "-bundel", "x", "c"], "--bundel"),
+            (&["create", "c", "--bundle"], "--bundle"),
+            (&["run", "--preserve-fds", "-1", "c"], "preserve-fds"),
+            (&["kill", "a", "b", "c"], "'c'"),
+            (&["list", "-f", "xml"], "xml"),
+            (&["--log-format", "xml", "list"], "xml"),
+            (&["--rootless", "maybe", "list"], "maybe"),
+            (&["--bogus", "list"], "--bogus"),
+            (&["--root", "", "list"], "--root"),
+            (&["spec", "x"], "'x'"),
+        ] {
+            let error = refused(words);
+            assert_eq!(error.status(), 1);
+            assert!(error.to_string().contains(part) && !error.to_string().contains('\n'), "{error}");
+            assert!(error.hint().contains("--help'"), "{}", error.hint());
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Go's grammar of flags, as runc reads it, brought into the form that clap reads.
+//!
+//! `-bundle x`, `--bundle x`, `-bundle=x` and `-b x` are the same; the word after a flag that takes a value is that
+//! value, whatever it begins with; a switch can be given as `--tty=false`; the last of several wins; flags and
+//! arguments may be mixed, except where they end at the first argument. Letters of switches can be joined (`-td`),
+//! which runc refuses.
+
+use clap::{Arg, Command};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// Where flags end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FlagsEnd {
+    /// At `--` or at the end.
+    Never,
+    /// At the first word that is no flag, which stays the first argument.
+    FirstArgument,
+}
+
+/// Words sorted into flags as clap reads them and arguments.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Sorted {
+    /// Flags, each one word, values joined with `=`.
+    pub flags: Vec<OsString>,
+    /// Everything else.
+    pub arguments: Vec<OsString>,
+}
+
+impl Sorted {
+    /// The words for clap: flags, `--`, arguments.
+    pub fn into_words(self) -> impl Iterator<Item = OsString> {
+        self.flags.into_iter().chain([OsString::from("--")]).chain(self.arguments)
+    }
+}
+
+/// Sorts `words` by the flags that `command` defines; a flag that it does not define stays for clap to refuse.
+pub(super) fn sort(command: &Command, end: FlagsEnd, words: impl IntoIterator<Item = OsString>) -> Sorted {
+    let mut sorted = Sorted::default();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        if word == "--" {
+            break;
+        }
+        match flag_name(&word) {
+            None => sorted.arguments.push(word),
+            Some(flag) => sort_flag(command, flag, &mut words, &mut sorted.flags),
+        }
+        if end == FlagsEnd::FirstArgument && !sorted.arguments.is_empty() {
+            break;
+        }
+    }
+    sorted.arguments.extend(words);
+    sorted
+}
+
+/// A flag as it was typed, without its dashes.
+struct Flag {
+    name: OsString,
+    value: Option<OsString>,
+    long: bool,
+}
+
+/// `None` for a word that is no flag: it has no dash, is a lone dash, or a negative number.
+fn flag_name(word: &OsStr) -> Option<Flag> {
+    let bytes = word.as_bytes();
+    let long = bytes.starts_with(b"--");
+    let rest = bytes.strip_prefix(b"--").or_else(|| bytes.strip_prefix(b"-"))?;
+    if !rest.first()?.is_ascii_alphabetic() {
+        return None;
+    }
+    let (name, value) = match rest.iter().position(|byte| *byte == b'=') {
+        Some(at) => (&rest[..at], Some(OsStr::from_bytes(&rest[at + 1..]).to_os_string())),
+        None => (rest, None),
+    };
+    Some(Flag { name: OsStr::from_bytes(name).to_os_string(), value, long })
+}
+
+fn sort_flag(
+    command: &Command,
+    flag: Flag,
+    words: &mut impl Iterator<Item = OsString>,
+    flags: &mut Vec<OsString>,
+) {
+    let name = flag.name.to_str().unwrap_or_default();
+    let Some(arg) = find(command, name) else {
+        // clap adds its help flag later.
+        if name == "help" || name == "h" {
+            flags.push(OsString::from("--help"));
+            return;
+        }
+        match joined_switches(command, name).filter(|_| !flag.long && flag.value.is_none()) {
+            Some(long_names) => flags.extend(long_names),
+            None => flags.push(joined(&flag.name, flag.value)),
+        }
+        return;
+    };
+    let long = OsString::from(arg.get_long().unwrap_or(name));
+    if takes_word(arg) {
+        flags.push(joined(&long, flag.value.or_else(|| words.next())));
+    } else if is_switch(arg) {
+        set_switch(&long, flag.value, flags);
+    } else {
+        flags.push(joined(&long, flag.value));
+    }
+}
+
+/// A switch is a word or no word: clap knows no `--switch=false`.
+fn set_switch(long: &OsStr, value: Option<OsString>, flags: &mut Vec<OsString>) {
+    let word = joined(long, None);
+    flags.retain(|flag| *flag != word);
+    match value.as_deref().map(|value| parse_bool(value.to_str().unwrap_or_default())) {
+        None | Some(Ok(true)) => flags.push(word),
+        Some(Ok(false)) => {}
+        Some(Err(_)) => flags.push(joined(long, value)),
+    }
+}
+
+fn joined(long: &OsStr, value: Option<OsString>) -> OsString {
+    let mut word = b"--".to_vec();
+    word.extend_from_slice(long.as_bytes());
+    if let Some(value) = value {
+        word.push(b'=');
+        word.extend_from_slice(value.as_bytes());
+    }
+    OsString::from_vec(word)
+}
+
+/// The flag of a long name, or of a one-letter name.
+fn find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
+    let mut letters = name.chars();
+    let letter = letters.next().filter(|_| letters.next().is_none());
+    command
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(name) || (letter.is_some() && arg.get_short() == letter))
+}
+
+/// The long forms of joined letters if each is a switch.
+fn joined_switches(command: &Command, letters: &str) -> Option<Vec<OsString>> {
+    letters
+        .chars()
+        .map(|letter| {
+            let arg = find(command, letter.encode_utf8(&mut [0; 4]))?;
+            is_switch(arg).then(|| joined(OsStr::new(arg.get_long().unwrap_or_default()), None))
+        })
+        .collect()
+}
+
+fn is_switch(arg: &Arg) -> bool {
+    !arg.get_action().takes_values()
+}
+
+/// Whether the next word is the flag's value; a flag whose value is optional has it after `=` only.
+fn takes_word(arg: &Arg) -> bool {
+    let optional = arg.get_num_args().is_some_and(|range| range.min_values() == 0);
+    arg.get_action().takes_values() && !optional
+}
+
+/// Reads a switch's value as Go's `strconv.ParseBool` does.
+pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("it is neither true nor false".to_owned()),
+    }
+}

@@ -1,0 +1,376 @@
+//! The container's first process: carries out the steps of a plan, one after the other, and becomes the program.
+
+use super::compile::Compiled;
+use super::failure::{Code, Failure};
+use super::message::{Channel, Report, failure_message};
+use super::{hooks, identity, mounts, nodes, procfs::Procfs, program, rootfs, shield, terminal};
+use crate::cgroup::JoinFds;
+use crate::plan::{Step, TargetRule};
+use crate::spec::NamespaceKind;
+use mydocker_sys::namespace::CloneFlags;
+use mydocker_sys::{AsFd, AsRawFd, Errno, OwnedFd, fs, mount, namespace, process, signal};
+use std::path::Path;
+
+/// The descriptors that the parent hands to the first process, each by name.
+#[derive(Debug)]
+pub struct Slots {
+    /// The conversation with the parent.
+    pub channel: Channel,
+    /// The cgroups to enter.
+    pub cgroups: Option<JoinFds>,
+    /// Whether clone has put the process into the cgroup v2 hierarchy already.
+    pub cloned_into_cgroup: bool,
+    /// The namespace files of the plan's [`Step::JoinNamespace`] steps, in their order.
+    pub namespaces: Vec<OwnedFd>,
+    /// The running container of [`Step::JoinContainer`].
+    pub container: Option<OwnedFd>,
+    /// Where a created container waits for `start`.
+    pub gate: Option<Gate>,
+}
+
+/// The two fifos of a created container. Both are held open for reading and writing, so that no end of them ever
+/// blocks in open; after a system call filter is loaded the wait needs `read` alone.
+#[derive(Debug)]
+pub struct Gate {
+    /// `start` writes one byte here.
+    pub start: OwnedFd,
+    /// A failure after that is written here; execve closes it, which tells `start` of the success.
+    pub error: OwnedFd,
+}
+
+/// What a step returns: a failed system call gets the step's name on the way out.
+pub(super) enum Fault {
+    /// A system call failed.
+    Call(mydocker_sys::Error),
+    /// Something else is wrong.
+    Other(Code, String),
+    /// It is told in full already.
+    Told(Failure),
+}
+
+impl From<mydocker_sys::Error> for Fault {
+    fn from(error: mydocker_sys::Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+/// The result of a part of a step.
+pub(super) type Outcome<T = ()> = std::result::Result<T, Fault>;
+
+/// The first process while it is ours.
+pub(super) struct Child<'a> {
+    pub(super) compiled: &'a Compiled,
+    pub(super) slots: Slots,
+    /// The container's root, until and after the pivot.
+    pub(super) root: Option<OwnedFd>,
+    pub(super) procfs: Option<Procfs>,
+    pub(super) shields: shield::Shields,
+    /// The program's path, once it is found.
+    pub(super) program: Option<std::ffi::CString>,
+    /// `HOME`, where the configuration leaves it out.
+    home: Option<std::ffi::CString>,
+    /// Whether `start` has let the process go: failures are told to it then.
+    started: bool,
+    joined: usize,
+    /// Descriptors that execve closes: closing each here would be a system call more.
+    kept: Vec<OwnedFd>,
+}
+
+/// Runs the plan in a process that clone has just made. Ends in the user's program, or in a failure told to whoever
+/// listens.
+pub fn run(compiled: &Compiled, slots: Slots) -> ! {
+    // Modes below are meant as they are written; the container's mask is set with its ids.
+    fs::umask(0);
+    let mut child = Child {
+        compiled,
+        slots,
+        root: None,
+        procfs: None,
+        shields: shield::Shields::default(),
+        program: None,
+        home: None,
+        started: false,
+        joined: 0,
+        kept: Vec::new(),
+    };
+    if compiled.plan.prelude.is_empty() || child.run_prelude() {
+        child.follow(&compiled.plan.steps);
+    }
+    process::exit_now(1)
+}
+
+impl Fault {
+    fn into_failure(self, step: &Step) -> Failure {
+        match self {
+            Self::Call(error) => Failure::of_call(step, &error),
+            Self::Other(code, message) => Failure::of_step(step, code, message),
+            Self::Told(failure) => failure,
+        }
+    }
+}
+
+impl<'a> Child<'a> {
+    /// Carries out steps until one fails, and tells of it; `true` when all are done.
+    fn follow(&mut self, steps: &'a [Step]) -> bool {
+        for step in steps {
+            if let Err(fault) = self.perform(step) {
+                self.tell(fault.into_failure(step));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The intermediate process: joins namespaces and makes the first process in them, as a child of the runtime.
+    /// Returns `true` in the first process alone.
+    fn run_prelude(&mut self) -> bool {
+        if !self.follow(&self.compiled.plan.prelude) {
+            return false;
+        }
+        let flags = self.compiled.clone_flags | libc::CLONE_PARENT as u64;
+        match process::clone3(process::CloneArgs { flags, cgroup: None }) {
+            Ok(process::Forked::Child) => true,
+            Ok(process::Forked::Parent { pid, .. }) => {
+                // The runtime sees the end of the channel if this cannot be told.
+                drop(self.slots.channel.report(&Report::Spawned(pid.as_raw())));
+                false
+            }
+            Err(error) => {
+                self.tell(Failure::of_clone(&error));
+                false
+            }
+        }
+    }
+
+    /// One exhaustive match: every step is visible here, in the order of its phases.
+    fn perform(&mut self, step: &Step) -> Outcome {
+        match step {
+            Step::HideFromTracers => Ok(process::set_dumpable(false)?),
+            Step::JoinCgroups => self.join_cgroups(),
+            Step::AwaitIdMaps => self.ask(&Report::NeedsIdMaps),
+            Step::JoinNamespace { kind, .. } => self.join_namespace(*kind),
+            Step::JoinContainer { kinds } => self.join_container(kinds),
+            Step::Unshare { kinds } => Ok(namespace::unshare(clone_flags(kinds))?),
+            Step::SetTimeOffsets { offsets } => identity::set_time_offsets(offsets),
+            Step::BecomeNamespaceRoot => identity::become_namespace_root(),
+            Step::NewSession => new_session(),
+            Step::NewKeyring { name } => identity::new_keyring(name),
+            Step::SetHostname { name } => Ok(namespace::set_hostname(name)?),
+            Step::SetDomainname { name } => Ok(namespace::set_domainname(name)?),
+            Step::SetHostPropagation { flags } => set_propagation_of_root(*flags),
+            Step::AttachRoot { path, bind, isolate } => self.attach_root(path, *bind, *isolate),
+            Step::Mount(step) => mounts::mount(self, step),
+            Step::MakeNodes { nodes } => nodes::make_below_root(self, nodes),
+            Step::OpenTerminal { size, console } => terminal::open(self, *size, *console),
+            Step::AwaitRuntimeHooks => self.ask(&Report::NeedsHooks),
+            Step::RunHooks { kind, hooks } => hooks::run_inside(self.compiled, kind, hooks).map_err(Fault::Told),
+            Step::Pivot => self.pivot(),
+            Step::MoveRoot => self.move_root(),
+            Step::Chroot => self.chroot(),
+            Step::EnsureWorkingDirectory { path } => self.ensure_working_directory(path),
+            Step::SetRootPropagation { flags } => set_propagation_of_root(*flags),
+            Step::SetRootReadonly => self.set_readonly(Path::new("/")),
+            Step::SetReadonly { path } => self.set_readonly(path),
+            Step::ReadonlyPath { path } => shield::make_readonly(self, path),
+            Step::MaskPath { path } => shield::mask(self, path),
+            Step::OpenProcfs => self.open_procfs(),
+            Step::SetSysctl { path, value } => self.procfs()?.set_sysctl(path, value),
+            Step::SetPersonality { persona } => Ok(process::set_personality(*persona)?),
+            Step::SetScheduler { attributes } => Ok(process::set_scheduler(*attributes)?),
+            Step::SetIoPriority { class, level } => Ok(process::set_io_priority(*class, *level)?),
+            Step::SetMemoryPolicy { mode, nodes } => Ok(process::set_memory_policy(*mode, nodes)?),
+            Step::Ready => self.ask(&Report::Ready),
+            Step::DropBounding { keep } => identity::drop_bounding(*keep, self.compiled.last_capability),
+            Step::OwnStandardStreams { uid } => identity::own_standard_streams(*uid),
+            Step::SetIds { uid, gid, groups, keep_groups, umask } => {
+                identity::set_ids(*uid, *gid, (!keep_groups).then_some(groups), *umask)
+            }
+            Step::SetWorkingDirectory { path } => identity::set_working_directory(path),
+            Step::FindProgram => self.find_program(),
+            Step::SetLabel { file, label } => self.procfs()?.set_label(file, label),
+            Step::SetNoNewPrivileges => Ok(process::set_no_new_privileges()?),
+            Step::SetCapabilities { sets, ambient } => identity::set_capabilities(*sets, *ambient),
+            Step::LoadSeccomp => self.load_seccomp(),
+            Step::AwaitStart => self.await_start(),
+            Step::Exec { .. } => self.exec(),
+        }
+    }
+
+    /// Reports something that the parent must act upon, and waits until it has.
+    fn ask(&mut self, report: &Report) -> Outcome {
+        self.slots.channel.report(report)?;
+        Ok(self.slots.channel.await_go()?)
+    }
+
+    fn tell(&self, failure: Failure) {
+        let told = match &self.slots.gate {
+            Some(gate) if self.started => fs::write_once(&gate.error, &failure_message(&failure)),
+            _ => self.slots.channel.report(&Report::Failed(Box::new(failure))),
+        };
+        // Nobody is left to be told: the listener is gone, and the exit status says the rest.
+        drop(told);
+    }
+
+    /// Keeps a descriptor until execve closes it, or closes it now when there are many.
+    pub(super) fn keep(&mut self, fd: OwnedFd) {
+        const MANY: usize = 128;
+        if self.kept.len() < MANY {
+            self.kept.push(fd);
+        }
+    }
+
+    fn join_cgroups(&mut self) -> Outcome {
+        let Some(cgroups) = &self.slots.cgroups else { return Ok(()) };
+        if self.slots.cloned_into_cgroup { cgroups.join_v1()? } else { cgroups.join()? }
+        Ok(())
+    }
+
+    fn join_namespace(&mut self, kind: NamespaceKind) -> Outcome {
+        let missing = || Fault::Other(Code::Setup, "its file was not opened".into());
+        let fd = self.slots.namespaces.get(self.joined).ok_or_else(missing)?;
+        namespace::setns(fd, clone_flags(&[kind]))?;
+        self.joined += 1;
+        Ok(())
+    }
+
+    fn join_container(&mut self, kinds: &[NamespaceKind]) -> Outcome {
+        let missing = || Fault::Other(Code::Setup, "the container's process was not opened".into());
+        let container = self.slots.container.as_ref().ok_or_else(missing)?;
+        Ok(namespace::setns(container, clone_flags(kinds))?)
+    }
+
+    fn attach_root(&mut self, path: &Path, bind: bool, isolate: bool) -> Outcome {
+        let directory = fs::open(path, fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY)?;
+        if !bind {
+            self.root = Some(directory);
+            return Ok(());
+        }
+        if isolate {
+            rootfs::make_parent_mount_private(&directory)?;
+        }
+        let tree = mount::open_tree(&directory, mount::Clone::Recursive)?;
+        mount::attach(&tree, &directory)?;
+        if isolate {
+            // The kernel pivots neither from nor to a shared mount; the wanted propagation is set after the pivot.
+            let private = mount::Attributes { propagation: libc::MS_PRIVATE, ..Default::default() };
+            mount::set_attributes(&tree, private)?;
+        }
+        self.keep(directory);
+        self.root = Some(tree);
+        Ok(())
+    }
+
+    /// The container's root: the mount itself before the pivot, `/` in a process that joined a container.
+    pub(super) fn root(&mut self) -> Outcome<mydocker_sys::BorrowedFd<'_>> {
+        if self.root.is_none() {
+            self.root = Some(fs::open(Path::new("/"), fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY)?);
+        }
+        match &self.root {
+            Some(root) => Ok(root.as_fd()),
+            None => Err(Fault::Other(Code::Setup, "the root is not open".into())),
+        }
+    }
+
+    fn pivot(&mut self) -> Outcome {
+        process::fchdir(self.root()?)?;
+        mount::pivot_to_working_directory()?;
+        // Taking the old root off must not take anything off the host.
+        mount::mount(None, c".", None, mount::MsFlags::MS_SLAVE | mount::MsFlags::MS_REC, None)?;
+        mount::umount(Path::new("."), mount::MntFlags::MNT_DETACH)?;
+        Ok(process::chdir(Path::new("/"))?)
+    }
+
+    fn move_root(&mut self) -> Outcome {
+        process::fchdir(self.root()?)?;
+        mount::mount(Some(c"."), c"/", None, mount::MsFlags::MS_MOVE, None)?;
+        process::chroot_to_working_directory()?;
+        Ok(process::chdir(Path::new("/"))?)
+    }
+
+    fn chroot(&mut self) -> Outcome {
+        process::fchdir(self.root()?)?;
+        process::chroot_to_working_directory()?;
+        Ok(process::chdir(Path::new("/"))?)
+    }
+
+    fn ensure_working_directory(&mut self, path: &Path) -> Outcome {
+        let directory = rootfs::ensure_directory(self.root()?, path)?;
+        self.keep(directory);
+        Ok(())
+    }
+
+    fn set_readonly(&mut self, path: &Path) -> Outcome {
+        let target = rootfs::open(self.root()?, path, TargetRule::Inside)?;
+        let attributes = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
+        mount::set_attributes(&target, attributes)?;
+        self.keep(target);
+        Ok(())
+    }
+
+    fn open_procfs(&mut self) -> Outcome {
+        self.procfs = Some(Procfs::open()?);
+        Ok(())
+    }
+
+    fn procfs(&self) -> Outcome<&Procfs> {
+        self.procfs.as_ref().ok_or_else(|| Fault::Other(Code::Setup, "procfs is not open".into()))
+    }
+
+    fn find_program(&mut self) -> Outcome {
+        self.program = Some(program::find(&self.compiled.program)?);
+        self.home = program::missing_home(&self.compiled.program);
+        Ok(())
+    }
+
+    fn load_seccomp(&mut self) -> Outcome {
+        let Some(filter) = &self.compiled.seccomp else { return Ok(()) };
+        let listener = mydocker_sys::seccomp::set_filter(&filter.program, filter.flags)?;
+        if let Some(listener) = listener {
+            self.ask(&Report::Listener(listener.as_raw_fd()))?;
+        }
+        Ok(())
+    }
+
+    fn await_start(&mut self) -> Outcome {
+        self.slots.channel.report(&Report::Created)?;
+        let Some(gate) = &self.slots.gate else { return Ok(()) };
+        let mut byte = [0u8; 1];
+        fs::read(&gate.start, &mut byte)?;
+        self.started = true;
+        Ok(())
+    }
+
+    fn exec(&mut self) -> Outcome {
+        // Nothing of ours and nothing that the caller forgot may be open in the program (CVE-2024-21626).
+        process::close_on_exec_from(self.compiled.plan.parent.first_closed_fd)?;
+        signal::set_mask(&signal::SigSet::empty())?;
+        // Rust ignores SIGPIPE; the program must find it as the kernel gives it.
+        signal::reset_disposition(signal::Signal::SIGPIPE)?;
+        let path = match self.program.take() {
+            Some(path) => path,
+            None => program::find(&self.compiled.program)?,
+        };
+        let mut env = self.compiled.program.env.clone();
+        env.extend(self.home.take());
+        let error = process::exec(&path, &self.compiled.program.args, &env);
+        Err(program::explain(&path, &error))
+    }
+}
+
+/// The `CLONE_NEW*` flags of some kinds of namespaces.
+pub(super) fn clone_flags(kinds: &[NamespaceKind]) -> CloneFlags {
+    CloneFlags::from_bits_retain(kinds.iter().fold(0, |flags, kind| flags | kind.clone_flag()))
+}
+
+fn new_session() -> Outcome {
+    match process::setsid() {
+        // A process group leader has a session of its own only if it began it.
+        Err(error) if error.errno() == Errno::EPERM => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn set_propagation_of_root(flags: u64) -> Outcome {
+    let flags = mount::MsFlags::from_bits_retain(flags);
+    Ok(mount::mount(None, c"/", None, flags, None)?)
+}

@@ -1,0 +1,85 @@
+//! Everything that can be computed before the first process exists, in the form that system calls take.
+
+use super::program::Program;
+use crate::plan::Plan;
+use crate::seccomp;
+use crate::spec::Seccomp;
+use crate::state::State;
+use crate::validate::Process;
+use std::ffi::CString;
+
+/// A plan with all that its steps need.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The plan.
+    pub plan: Plan,
+    /// The user's program.
+    pub program: Program,
+    /// The system call filter.
+    pub seccomp: Option<seccomp::Compiled>,
+    /// The flags of the clone that makes the first process.
+    pub clone_flags: u64,
+    /// The kernel's last capability.
+    pub last_capability: u8,
+    /// The container's state as hooks are told, but for the pid.
+    pub state: State,
+}
+
+/// What is compiled.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    /// The plan.
+    pub plan: Plan,
+    /// The user's program; none where the container can only be created.
+    pub process: Option<&'a Process>,
+    /// The system call filter as it is written.
+    pub seccomp: Option<&'a Seccomp>,
+    /// The kernel's last capability.
+    pub last_capability: u8,
+    /// The container's state as hooks are told, but for the pid.
+    pub state: State,
+}
+
+/// Why a plan could not be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The system call filter is wrong.
+    #[error("the system call filter cannot be compiled")]
+    Seccomp(#[from] seccomp::Error),
+    /// A text has a NUL byte.
+    #[error("{what} {text:?} contains a NUL byte")]
+    Nul {
+        /// What it is.
+        what: &'static str,
+        /// The text.
+        text: String,
+    },
+}
+
+/// Compiles a plan.
+///
+/// # Errors
+/// [`CompileError`].
+pub fn compile(inputs: Inputs<'_>) -> Result<Compiled, CompileError> {
+    let seccomp = inputs.seccomp.map(|seccomp| seccomp::compile(seccomp, &seccomp::Facts::native())).transpose()?;
+    let (args, env) = match inputs.process {
+        Some(process) => (strings("the argument", &process.args)?, strings("the environment entry", &process.env)?),
+        None => (Vec::new(), Vec::new()),
+    };
+    let kinds = &inputs.plan.parent.new_namespaces;
+    Ok(Compiled {
+        clone_flags: kinds.iter().fold(0, |flags, kind| flags | kind.clone_flag() as u64),
+        program: Program { args, env, uid: inputs.process.map_or(0, |process| process.uid) },
+        plan: inputs.plan,
+        seccomp,
+        last_capability: inputs.last_capability,
+        state: inputs.state,
+    })
+}
+
+fn strings(what: &'static str, texts: &[String]) -> Result<Vec<CString>, CompileError> {
+    texts
+        .iter()
+        .map(|text| CString::new(text.as_str()).map_err(|_| CompileError::Nul { what, text: text.clone() }))
+        .collect()
+}

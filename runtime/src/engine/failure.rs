@@ -1,0 +1,144 @@
+//! Why a step failed, in a form that crosses from the container's first process to the runtime and into its log.
+
+use crate::plan::{Phase, Step};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A failed step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of failure it is, for programs: stable names.
+    pub code: Code,
+    /// The phase, as `explain` names it.
+    pub phase: String,
+    /// The step, as `explain` tells it.
+    pub step: String,
+    /// What went wrong.
+    pub message: String,
+    /// The system call, where one failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub syscall: Option<String>,
+    /// Its error number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errno: Option<i32>,
+    /// What a person can do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// The kinds of failures that callers tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// A step of the set-up failed.
+    Setup,
+    /// A hook failed.
+    Hook,
+    /// The program was not found.
+    ExecutableNotFound,
+    /// The program cannot be executed.
+    ExecutableNotRunnable,
+    /// The program's `#!` line names an interpreter that is not there.
+    InterpreterNotFound,
+    /// The program is an ELF file whose loader is not there.
+    LoaderNotFound,
+}
+
+impl Failure {
+    /// A failed system call within a step.
+    #[must_use]
+    pub fn of_call(step: &Step, error: &mydocker_sys::Error) -> Self {
+        Self {
+            code: Code::Setup,
+            phase: phase_name(step.phase()),
+            step: step.to_string(),
+            message: error.to_string(),
+            syscall: Some(error.call().to_owned()),
+            errno: Some(error.errno() as i32),
+            hint: hint(step, error).map(str::to_owned),
+        }
+    }
+
+    /// The first process could not be made.
+    #[must_use]
+    pub fn of_clone(error: &mydocker_sys::Error) -> Self {
+        use mydocker_sys::Errno;
+        let hint = match error.errno() {
+            Errno::EPERM => Some("without privileges a container needs a user namespace"),
+            Errno::ENOSPC => Some("a limit of /proc/sys/user on namespaces is reached"),
+            Errno::EAGAIN => Some("a limit on the number of processes is reached"),
+            Errno::EINVAL => Some("the kernel lacks one of the namespaces"),
+            _ => None,
+        };
+        Self {
+            code: Code::Setup,
+            phase: phase_name(Phase::Namespaces),
+            step: "make the container's first process".into(),
+            message: error.to_string(),
+            syscall: Some(error.call().to_owned()),
+            errno: Some(error.errno() as i32),
+            hint: hint.map(str::to_owned),
+        }
+    }
+
+    /// A failure that is no failed system call.
+    #[must_use]
+    pub fn of_step(step: &Step, code: Code, message: String) -> Self {
+        Self {
+            code,
+            phase: phase_name(step.phase()),
+            step: step.to_string(),
+            message,
+            syscall: None,
+            errno: None,
+            hint: None,
+        }
+    }
+
+    /// The same with texts of at most a thousand characters.
+    pub(super) fn shortened(&self) -> Self {
+        let cut = |text: &String| text.chars().take(1000).collect::<String>();
+        Self { step: cut(&self.step), message: cut(&self.message), hint: self.hint.as_ref().map(cut), ..self.clone() }
+    }
+}
+
+/// The name of a phase as JSON and messages have it.
+fn phase_name(phase: Phase) -> String {
+    serde_json::to_value(phase).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// What a person can do about failures that are common and whose error number says little.
+fn hint(step: &Step, error: &mydocker_sys::Error) -> Option<&'static str> {
+    use mydocker_sys::Errno;
+    match (step, error.errno()) {
+        (Step::Mount(_), Errno::ENODEV) => Some("the kernel does not know this file system type"),
+        (Step::Mount(_), Errno::ELOOP) => {
+            Some("a symbolic link stands where a directory must be, or links go in a circle")
+        }
+        (Step::Pivot, Errno::EINVAL) => Some("on an initramfs root use --no-pivot"),
+        (Step::SetIds { .. }, Errno::EINVAL) => Some("the id has no mapping in the user namespace"),
+        (Step::SetCapabilities { .. } | Step::DropBounding { .. }, Errno::EPERM) => {
+            Some("the runtime itself does not have these capabilities")
+        }
+        _ => None,
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            // Callers look for these texts at the beginning, as runc has them.
+            Code::ExecutableNotFound
+            | Code::ExecutableNotRunnable
+            | Code::InterpreterNotFound
+            | Code::LoaderNotFound => write!(f, "{}", self.message),
+            Code::Setup | Code::Hook => write!(f, "{}: {}", self.step, self.message),
+        }?;
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}

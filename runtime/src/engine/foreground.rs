@@ -1,0 +1,199 @@
+//! A program in the foreground: its terminal, its signals, its end.
+
+use mydocker_sys::poll::{Events, Interest, poll};
+use mydocker_sys::process::{self, Exit};
+use mydocker_sys::signal::{SigSet, Signal, SignalQueue};
+use mydocker_sys::{AsFd, Errno, OwnedFd, fs, tty};
+
+/// Why the program could not be attended.
+#[derive(Debug, thiserror::Error)]
+#[error("the container's program could not be attended")]
+pub struct ForegroundError(#[from] mydocker_sys::Error);
+
+/// The caller's signals and terminal, taken over before the program begins and given back when this is dropped.
+#[derive(Debug)]
+pub struct Foreground {
+    signals: SignalQueue,
+    modes: Option<tty::Modes>,
+}
+
+impl Foreground {
+    /// Begins to collect signals instead of dying of them.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn begin() -> Result<Self, ForegroundError> {
+        let mut all = SigSet::all();
+        // These tell of mistakes of this process itself and must end it.
+        for own in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGABRT, Signal::SIGTRAP] {
+            all.remove(own);
+        }
+        mydocker_sys::signal::block(&all)?;
+        Ok(Self { signals: SignalQueue::new(&all)?, modes: None })
+    }
+
+    /// Passes everything between the caller and the program until it ends, and says how it did.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn attend(&mut self, pidfd: &OwnedFd, terminal: Option<OwnedFd>) -> Result<Exit, ForegroundError> {
+        let mut relay = terminal.map(|terminal| self.take_terminal(terminal)).transpose()?;
+        loop {
+            let (ready, terminal_events, input_events) = self.wait(pidfd, relay.as_ref())?;
+            if ready.signals {
+                self.forward_signals(pidfd, relay.as_ref())?;
+            }
+            if let Some(relay) = &mut relay {
+                relay.pass(terminal_events, input_events)?;
+            }
+            if ready.ended {
+                if let Some(relay) = &mut relay {
+                    relay.drain()?;
+                }
+                return Ok(process::wait(pidfd)?);
+            }
+        }
+    }
+
+    fn take_terminal(&mut self, terminal: OwnedFd) -> mydocker_sys::Result<Relay> {
+        if tty::is_terminal(fs::STDIN) {
+            if let Ok(size) = tty::size(fs::STDIN) {
+                tty::set_size(&terminal, size)?;
+            }
+            self.modes = Some(tty::set_raw(fs::STDIN)?);
+        }
+        // The caller's terminal does its own translation of line ends.
+        tty::clear_onlcr(&terminal)?;
+        Ok(Relay::new(terminal))
+    }
+
+    fn wait(
+        &self,
+        pidfd: &OwnedFd,
+        relay: Option<&Relay>,
+    ) -> mydocker_sys::Result<(Ready, Events, Events)> {
+        let mut interests = vec![Interest::read(pidfd.as_fd()), Interest::read(self.signals.as_fd())];
+        let terminal = relay.and_then(Relay::terminal_interest);
+        let input = relay.and_then(Relay::input_interest);
+        interests.extend(terminal);
+        interests.extend(input);
+        let events = poll(&interests, None, "the container's program to end")?;
+        let mut rest = events[2..].iter().copied();
+        let terminal_events = terminal.and_then(|_| rest.next()).unwrap_or_default();
+        let input_events = input.and_then(|_| rest.next()).unwrap_or_default();
+        Ok((Ready { ended: events[0].readable, signals: events[1].readable }, terminal_events, input_events))
+    }
+
+    /// Every signal goes to the program, but those that are about this process: a child's end, a new window size,
+    /// and a read of nothing.
+    fn forward_signals(&self, pidfd: &OwnedFd, relay: Option<&Relay>) -> mydocker_sys::Result<()> {
+        while let Some(signal) = self.signals.next()? {
+            match signal.number {
+                libc::SIGCHLD => reap_orphans()?,
+                libc::SIGWINCH => {
+                    if let (Some(relay), Ok(size)) = (relay, tty::size(fs::STDIN)) {
+                        tty::set_size(&relay.terminal, size)?;
+                    }
+                }
+                libc::SIGPIPE | libc::SIGURG => {}
+                number => match process::pidfd_kill(pidfd, number) {
+                    Err(error) if error.errno() == Errno::ESRCH => {}
+                    other => other?,
+                },
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        if let Some(modes) = &self.modes {
+            // The terminal may be gone; then nobody misses its modes.
+            drop(tty::set_modes(fs::STDIN, modes));
+        }
+    }
+}
+
+struct Ready {
+    ended: bool,
+    signals: bool,
+}
+
+/// Reaps the container's orphans that came here, where this process is their reaper; its own child, the program, is
+/// left for whoever waits for it.
+fn reap_orphans() -> mydocker_sys::Result<()> {
+    Ok(())
+}
+
+/// Bytes between the caller's streams and the program's terminal.
+#[derive(Debug)]
+struct Relay {
+    terminal: OwnedFd,
+    /// What was read from the caller and the terminal has not taken yet.
+    pending: Vec<u8>,
+    input_open: bool,
+    terminal_open: bool,
+}
+
+impl Relay {
+    fn new(terminal: OwnedFd) -> Self {
+        Self { terminal, pending: Vec::new(), input_open: true, terminal_open: true }
+    }
+
+    fn terminal_interest(&self) -> Option<Interest<'_>> {
+        let interest = Interest { fd: self.terminal.as_fd(), read: true, write: !self.pending.is_empty() };
+        self.terminal_open.then_some(interest)
+    }
+
+    fn input_interest(&self) -> Option<Interest<'_>> {
+        // Reading on while the terminal takes nothing would only fill memory.
+        (self.input_open && self.pending.is_empty()).then(|| Interest::read(fs::STDIN))
+    }
+
+    fn pass(&mut self, terminal: Events, input: Events) -> mydocker_sys::Result<()> {
+        if terminal.readable || terminal.hangup {
+            self.terminal_open = self.show()?;
+        }
+        if input.readable || input.hangup {
+            let mut buffer = [0u8; 4096];
+            let length = fs::read(fs::STDIN, &mut buffer).unwrap_or(0);
+            self.input_open = length > 0;
+            self.pending.extend_from_slice(&buffer[..length]);
+        }
+        if !self.pending.is_empty() && self.terminal_open && (terminal.writable || input.readable) {
+            match fs::write(&self.terminal, &self.pending) {
+                Ok(length) => drop(self.pending.drain(..length)),
+                Err(error) if matches!(error.errno(), Errno::EAGAIN | Errno::EIO) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows what the terminal has; `false` at its end, which it tells as EIO when nobody has it open any more.
+    fn show(&self) -> mydocker_sys::Result<bool> {
+        let mut buffer = [0u8; 16 * 1024];
+        match fs::read(&self.terminal, &mut buffer) {
+            Ok(0) => Ok(false),
+            Ok(length) => fs::write_fully(fs::STDOUT, &buffer[..length]).map(|()| true),
+            Err(error) if error.errno() == Errno::EIO => Ok(false),
+            Err(error) if error.errno() == Errno::EAGAIN => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Shows what is left after the program has ended.
+    fn drain(&mut self) -> mydocker_sys::Result<()> {
+        fs::set_nonblocking(&self.terminal, true)?;
+        let mut buffer = [0u8; 16 * 1024];
+        loop {
+            match fs::read(&self.terminal, &mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(length) => fs::write_fully(fs::STDOUT, &buffer[..length])?,
+                Err(error) if matches!(error.errno(), Errno::EIO | Errno::EAGAIN) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Who the process is: ids, capabilities, keys, its working directory.
+
+use super::child::{Fault, Outcome};
+use super::failure::Code;
+use crate::validate::TimeOffsets;
+use mydocker_sys::process::{self, CapabilitySets};
+use mydocker_sys::{Errno, fs};
+use std::ffi::CString;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+/// Sets the clocks of the time namespace that the next child will be in (time_namespaces(7)).
+pub(super) fn set_time_offsets(offsets: &TimeOffsets) -> Outcome {
+    let lines = [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)];
+    let text: String = lines
+        .iter()
+        .filter_map(|(clock, offset)| offset.map(|offset| format!("{clock} {} {}\n", offset.secs, offset.nanosecs)))
+        .collect();
+    if text.is_empty() {
+        return Ok(());
+    }
+    Ok(fs::write_at(fs::AT_FDCWD, Path::new("/proc/self/timens_offsets"), text.as_bytes())?)
+}
+
+/// Takes the ids of the user namespace's root.
+pub(super) fn become_namespace_root() -> Outcome {
+    process::set_gid(0)?;
+    Ok(process::set_uid(0)?)
+}
+
+/// Joins a new session keyring that its owner may search.
+pub(super) fn new_keyring(name: &str) -> Outcome {
+    let name = CString::new(name).map_err(|_| Fault::Other(Code::Setup, "the name has a NUL byte".into()))?;
+    let serial = match process::join_session_keyring(&name) {
+        // A kernel without keys has none to keep apart.
+        Err(error) if error.errno() == Errno::ENOSYS => return Ok(()),
+        other => other?,
+    };
+    // Everything for the possessor (who has it already), and searching for the user.
+    const USER_SEARCH: u32 = 0x0008_0000;
+    let permissions = process::key_permissions(serial)?;
+    Ok(process::set_key_permissions(serial, permissions | USER_SEARCH)?)
+}
+
+/// Drops every capability from the bounding set but those of `keep`.
+pub(super) fn drop_bounding(keep: u64, last_capability: u8) -> Outcome {
+    for capability in 0..=last_capability {
+        if keep >> capability & 1 == 0 {
+            process::drop_bounding(capability)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives the standard streams to `uid`, where they are not its own and not the null device.
+pub(super) fn own_standard_streams(uid: u32) -> Outcome {
+    for stream in [fs::STDIN, fs::STDOUT, fs::STDERR] {
+        own_stream(stream, uid)?;
+    }
+    Ok(())
+}
+
+fn own_stream(stream: BorrowedFd<'_>, uid: u32) -> Outcome {
+    let stat = match fs::fstat(stream) {
+        // A closed stream belongs to nobody.
+        Err(error) if error.errno() == Errno::EBADF => return Ok(()),
+        other => other?,
+    };
+    let is_null = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == fs::makedev(1, 3);
+    if stat.st_uid == uid || is_null {
+        return Ok(());
+    }
+    match fs::fchown_user(stream, uid) {
+        // An owner that is not mapped here, or a read-only file: the stream works all the same.
+        Err(error) if matches!(error.errno(), Errno::EPERM | Errno::EROFS | Errno::EINVAL) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Sets groups and ids. The permitted capabilities stay until the final sets are made: the working directory and
+/// the system call filter may need them.
+pub(super) fn set_ids(uid: u32, gid: u32, groups: Option<&Vec<u32>>, umask: u32) -> Outcome {
+    if let Some(groups) = groups {
+        process::set_groups(groups)?;
+    }
+    process::set_gid(gid)?;
+    if uid == 0 {
+        process::set_uid(0)?;
+    } else {
+        process::keep_capabilities(true)?;
+        process::set_uid(uid)?;
+        process::keep_capabilities(false)?;
+        // Leaving user 0 has emptied the effective set.
+        let now = process::capabilities()?;
+        process::set_capabilities(CapabilitySets { effective: now.permitted, ..now })?;
+    }
+    fs::umask(umask);
+    Ok(())
+}
+
+/// Changes to the working directory and makes sure that it is inside: a directory reached through a leaked
+/// descriptor (`/proc/self/fd/N`) has no path here (CVE-2024-21626).
+pub(super) fn set_working_directory(path: &Path) -> Outcome {
+    process::chdir(path)?;
+    let outside = || {
+        let message = format!("the working directory {} is not inside the container", path.display());
+        Fault::Other(Code::Setup, message)
+    };
+    match process::reachable_working_directory() {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(outside()),
+        Err(error) if error.errno() == Errno::ENOENT => Err(outside()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the capabilities final.
+pub(super) fn set_capabilities(sets: CapabilitySets, ambient: u64) -> Outcome {
+    process::set_capabilities(sets)?;
+    process::clear_ambient()?;
+    for capability in (0..64).filter(|capability| ambient >> capability & 1 == 1) {
+        process::raise_ambient(capability)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! What the container's first process and the runtime say to each other, over one SEQPACKET socket.
+//!
+//! The child speaks, the parent answers; a message is one byte of kind and, where there is more, a number or text.
+//! The last two messages are sent with `write` and read with `read`: a system call filter may already be loaded,
+//! and these two calls are the least that it must allow.
+
+use super::failure::Failure;
+use mydocker_sys::{AsFd, OwnedFd, Result, fs, socket};
+use std::os::fd::AsRawFd;
+
+/// The longest message: a failure with its texts.
+const MAX_MESSAGE: usize = 64 * 1024;
+
+/// From the child.
+#[derive(Debug)]
+pub enum Report {
+    /// It waits for its id maps.
+    NeedsIdMaps,
+    /// An intermediate process has made the first process, with this pid.
+    Spawned(i32),
+    /// It needs the mount source with this number.
+    NeedsSource(u32),
+    /// It waits for the prestart and createRuntime hooks.
+    NeedsHooks,
+    /// The multiplexer of its terminal.
+    Terminal(OwnedFd),
+    /// The container stands; what needs the parent's privileges may be set.
+    Ready,
+    /// The filter is loaded; the number is the listener's descriptor in the child.
+    Listener(i32),
+    /// Everything is done but waiting for `start`.
+    Created,
+    /// A step failed; the child ends.
+    Failed(Box<Failure>),
+    /// The other end is closed: the program was executed, or the child has ended.
+    Closed,
+}
+
+/// From the parent.
+#[derive(Debug)]
+pub enum Answer {
+    /// Go on.
+    Go,
+    /// Go on, with the mount source that was asked for.
+    Source(OwnedFd),
+}
+
+/// One end of the conversation.
+#[derive(Debug)]
+pub struct Channel {
+    socket: OwnedFd,
+}
+
+const NEEDS_ID_MAPS: u8 = b'i';
+const SPAWNED: u8 = b'p';
+const NEEDS_SOURCE: u8 = b's';
+const NEEDS_HOOKS: u8 = b'h';
+const TERMINAL: u8 = b't';
+const READY: u8 = b'r';
+const LISTENER: u8 = b'l';
+const CREATED: u8 = b'c';
+const FAILED: u8 = b'f';
+const GO: u8 = b'g';
+
+impl Channel {
+    /// Both ends: the parent's and the child's.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn pair() -> Result<(Self, Self)> {
+        let (parent, child) = socket::seqpacket_pair()?;
+        Ok((Self { socket: parent }, Self { socket: child }))
+    }
+
+    /// Sends a report (child).
+    ///
+    /// # Errors
+    /// `EPIPE` when the parent is gone.
+    pub fn report(&self, report: &Report) -> Result<()> {
+        match report {
+            Report::Terminal(fd) => socket::send(&self.socket, &[TERMINAL], &[fd.as_raw_fd()]),
+            Report::Failed(failure) => fs::write_once(&self.socket, &failure_message(failure)),
+            Report::NeedsIdMaps => self.say(NEEDS_ID_MAPS, None),
+            Report::Spawned(pid) => self.say(SPAWNED, Some(*pid)),
+            Report::NeedsSource(index) => self.say(NEEDS_SOURCE, Some(*index as i32)),
+            Report::NeedsHooks => self.say(NEEDS_HOOKS, None),
+            Report::Ready => self.say(READY, None),
+            Report::Listener(fd) => self.say(LISTENER, Some(*fd)),
+            Report::Created => self.say(CREATED, None),
+            Report::Closed => Ok(()),
+        }
+    }
+
+    fn say(&self, kind: u8, number: Option<i32>) -> Result<()> {
+        let mut bytes = [kind, 0, 0, 0, 0];
+        let length = match number {
+            Some(number) => {
+                bytes[1..].copy_from_slice(&number.to_ne_bytes());
+                5
+            }
+            None => 1,
+        };
+        fs::write_once(&self.socket, &bytes[..length])
+    }
+
+    /// Waits for the parent's word to go on (child).
+    ///
+    /// # Errors
+    /// `EPIPE` when the parent is gone.
+    pub fn await_go(&self) -> Result<()> {
+        let mut byte = [0u8; 1];
+        match fs::read(&self.socket, &mut byte)? {
+            1 if byte[0] == GO => Ok(()),
+            _ => Err(gone("the runtime")),
+        }
+    }
+
+    /// Asks for a mount source and waits for it (child).
+    ///
+    /// # Errors
+    /// `EPIPE` when the parent is gone.
+    pub fn request_source(&self, index: u32) -> Result<OwnedFd> {
+        self.report(&Report::NeedsSource(index))?;
+        let mut byte = [0u8; 1];
+        let mut message = socket::receive(&self.socket, &mut byte)?;
+        message.fds.pop().ok_or_else(|| gone("the runtime"))
+    }
+
+    /// Sends an answer (parent).
+    ///
+    /// # Errors
+    /// `EPIPE` when the child is gone.
+    pub fn answer(&self, answer: &Answer) -> Result<()> {
+        match answer {
+            Answer::Go => fs::write_once(&self.socket, &[GO]),
+            Answer::Source(fd) => socket::send(&self.socket, &[GO], &[fd.as_raw_fd()]),
+        }
+    }
+
+    /// The child's next report (parent).
+    ///
+    /// # Errors
+    /// What the kernel says, and `EPROTO` for a message that no child of ours sends.
+    pub fn next(&self) -> Result<Report> {
+        let mut buffer = vec![0u8; MAX_MESSAGE];
+        let mut message = match socket::receive(&self.socket, &mut buffer) {
+            // A child that was killed with an answer unread resets the connection.
+            Err(error) if error.errno() == mydocker_sys::Errno::ECONNRESET => return Ok(Report::Closed),
+            other => other?,
+        };
+        let bytes = &buffer[..message.length];
+        let number = || -> Option<i32> { Some(i32::from_ne_bytes(bytes.get(1..5)?.try_into().ok()?)) };
+        let report = match bytes.first() {
+            None => Some(Report::Closed),
+            Some(&NEEDS_ID_MAPS) => Some(Report::NeedsIdMaps),
+            Some(&SPAWNED) => number().map(Report::Spawned),
+            Some(&NEEDS_SOURCE) => number().map(|index| Report::NeedsSource(index as u32)),
+            Some(&NEEDS_HOOKS) => Some(Report::NeedsHooks),
+            Some(&TERMINAL) => message.fds.pop().map(Report::Terminal),
+            Some(&READY) => Some(Report::Ready),
+            Some(&LISTENER) => number().map(Report::Listener),
+            Some(&CREATED) => Some(Report::Created),
+            Some(&FAILED) => serde_json::from_slice(&bytes[1..]).ok().map(|failure| Report::Failed(Box::new(failure))),
+            Some(_) => None,
+        };
+        report.ok_or_else(|| {
+            mydocker_sys::Error::new("recvmsg", format!("{bytes:02x?}"), mydocker_sys::Errno::EPROTO)
+        })
+    }
+}
+
+fn gone(who: &str) -> mydocker_sys::Error {
+    mydocker_sys::Error::new("read", format!("{who} has ended"), mydocker_sys::Errno::EPIPE)
+}
+
+/// A failure in the bytes of one message; its texts are cut where they would not fit.
+pub(super) fn failure_message(failure: &Failure) -> Vec<u8> {
+    let encode = |failure: &Failure| {
+        let mut bytes = vec![FAILED];
+        bytes.extend(serde_json::to_vec(failure).unwrap_or_default());
+        bytes
+    };
+    let whole = encode(failure);
+    if whole.len() <= MAX_MESSAGE { whole } else { encode(&failure.shortened()) }
+}
+
+/// Reads a failure that was written by [`failure_message`].
+pub fn parse_failure(bytes: &[u8]) -> Option<Failure> {
+    match bytes.split_first() {
+        Some((&FAILED, json)) => serde_json::from_slice(json).ok(),
+        _ => None,
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> mydocker_sys::BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,26 @@
+//! Plans carried out: by the runtime (`parent`) and by the process that becomes the user's program (`child`).
+
+mod child;
+mod compile;
+mod console;
+mod failure;
+mod foreground;
+pub mod hooks;
+mod identity;
+mod message;
+mod mounts;
+mod nodes;
+mod parent;
+mod procfs;
+mod program;
+mod rootfs;
+mod shield;
+mod terminal;
+
+pub use child::{Gate, Slots};
+pub use compile::{CompileError, Compiled, Inputs, compile};
+pub use console::{ConsoleError, send_pidfd};
+pub use failure::{Code, Failure};
+pub use foreground::{Foreground, ForegroundError};
+pub use message::{Channel, parse_failure};
+pub use parent::{Error, Launch, Launched, Until, launch};

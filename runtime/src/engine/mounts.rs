@@ -1,0 +1,170 @@
+//! Mounts below the container's root, each made detached and attached to a descriptor of its target.
+
+use super::child::{Child, Fault, Outcome};
+use super::failure::Code;
+use super::rootfs::{self, Kind};
+use super::nodes;
+use crate::plan::{Attributes, Hierarchy, MountKind, MountStep, Node, Opener, TargetRule};
+use mydocker_sys::fs::{self, OFlag};
+use mydocker_sys::mount::{self, FsContext, MountAttrFlags};
+use mydocker_sys::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// Carries out one mount.
+pub(super) fn mount(child: &mut Child<'_>, step: &MountStep) -> Outcome {
+    match &step.what {
+        MountKind::Filesystem { fs_type, source, options, contents, .. } => {
+            let tree = filesystem(fs_type, source, options, &step.attributes)?;
+            nodes::fill(tree.as_fd(), contents)?;
+            place(child, step, tree, || Ok(Kind::Directory))
+        }
+        MountKind::Bind { source, recursive, opener } => {
+            let tree = bind_source(child, source, *recursive, *opener)?;
+            apply(tree.as_fd(), &step.attributes)?;
+            let kind = kind_of(tree.as_fd());
+            place(child, step, tree, || kind)
+        }
+        MountKind::CgroupV1 { hierarchies, namespaced } => cgroup_v1(child, step, hierarchies, *namespaced),
+        MountKind::CgroupV2 { cgroup, namespaced } => {
+            let tree = cgroup_v2(cgroup, *namespaced, &step.attributes)?;
+            place(child, step, tree, || Ok(Kind::Directory))
+        }
+        MountKind::Remount => {
+            let target = rootfs::open(child.root()?, &step.target, step.target_rule)?;
+            apply(target.as_fd(), &step.attributes)?;
+            child.keep(target);
+            Ok(())
+        }
+    }
+}
+
+/// A new file system, detached.
+fn filesystem(fs_type: &str, source: &str, options: &[String], attributes: &Attributes) -> Outcome<OwnedFd> {
+    let context = FsContext::open(fs_type)?;
+    if !source.is_empty() {
+        context.set("source", source)?;
+    }
+    for option in options {
+        match option.split_once('=') {
+            Some((key, value)) => context.set(key, value)?,
+            None => context.flag(option)?,
+        }
+    }
+    let set = MountAttrFlags::from_bits_retain((attributes.set | attributes.set_recursive) as u32);
+    Ok(context.mount(set)?)
+}
+
+fn bind_source(child: &mut Child<'_>, source: &Path, recursive: bool, opener: Opener) -> Outcome<OwnedFd> {
+    match opener {
+        Opener::Parent(index) => Ok(child.slots.channel.request_source(index)?),
+        Opener::Child => Ok(mount::open_tree_at(fs::AT_FDCWD, source, clone_kind(recursive))?),
+    }
+}
+
+pub(super) fn clone_kind(recursive: bool) -> mount::Clone {
+    if recursive { mount::Clone::Recursive } else { mount::Clone::One }
+}
+
+/// What a missing target of this source is made as.
+fn kind_of(tree: BorrowedFd<'_>) -> Outcome<Kind> {
+    let is_directory = fs::fstat(tree)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    Ok(if is_directory { Kind::Directory } else { Kind::File })
+}
+
+/// Sets the attributes of a mount, of it alone and of everything below.
+fn apply(tree: BorrowedFd<'_>, attributes: &Attributes) -> Outcome {
+    if attributes.set != 0 || attributes.clear != 0 {
+        let change = mount::Attributes { set: attributes.set, clear: attributes.clear, ..Default::default() };
+        mount::set_attributes(tree, change)?;
+    }
+    if attributes.set_recursive != 0 || attributes.clear_recursive != 0 {
+        let change = mount::Attributes {
+            set: attributes.set_recursive,
+            clear: attributes.clear_recursive,
+            recursive: true,
+            ..Default::default()
+        };
+        mount::set_attributes(tree, change)?;
+    }
+    Ok(())
+}
+
+/// Attaches a detached mount at its target and sets its propagation.
+fn place(
+    child: &mut Child<'_>,
+    step: &MountStep,
+    tree: OwnedFd,
+    kind: impl FnOnce() -> Outcome<Kind>,
+) -> Outcome {
+    let target = rootfs::ensure(child.root()?, &step.target, step.target_rule, kind)?;
+    if step.target_rule == TargetRule::Inside {
+        rootfs::refuse_procfs(target.as_fd(), &step.target)?;
+    }
+    mount::attach(&tree, &target)?;
+    for flags in &step.propagation {
+        let change = mount::Attributes {
+            propagation: flags & !libc::MS_REC,
+            recursive: flags & libc::MS_REC != 0,
+            ..Default::default()
+        };
+        mount::set_attributes(&tree, change)?;
+    }
+    child.keep(tree);
+    child.keep(target);
+    Ok(())
+}
+
+/// A tmpfs with a directory for each cgroup v1 hierarchy, and the hierarchies mounted there. The tmpfs is attached
+/// first: a detached mount takes no mounts before Linux 6.15. Nobody else can see it, so names below it are safe.
+fn cgroup_v1(child: &mut Child<'_>, step: &MountStep, hierarchies: &[Hierarchy], namespaced: bool) -> Outcome {
+    let base = Attributes { set: step.attributes.set & !libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
+    let tmpfs = filesystem("tmpfs", "tmpfs", &["mode=755".into()], &base)?;
+    for hierarchy in hierarchies {
+        nodes::fill(tmpfs.as_fd(), &hierarchy_nodes(hierarchy))?;
+    }
+    let directory = fs::dup(&tmpfs)?;
+    place(child, step, tmpfs, || Ok(Kind::Directory))?;
+    for hierarchy in hierarchies {
+        let tree = hierarchy_tree(hierarchy, namespaced, &step.attributes)?;
+        let target = fs::openat(&directory, Path::new(&hierarchy.name), OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
+        mount::attach(&tree, &target)?;
+        child.keep(tree);
+        child.keep(target);
+    }
+    let readonly = Attributes { set: step.attributes.set & libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
+    apply(directory.as_fd(), &readonly)?;
+    child.keep(directory);
+    Ok(())
+}
+
+fn hierarchy_nodes(hierarchy: &Hierarchy) -> Vec<Node> {
+    let link = |name: &String| Node::Link { path: name.into(), target: (&hierarchy.name).into() };
+    let directory = Node::Directory { path: (&hierarchy.name).into() };
+    std::iter::once(directory).chain(hierarchy.links.iter().map(link)).collect()
+}
+
+fn hierarchy_tree(hierarchy: &Hierarchy, namespaced: bool, attributes: &Attributes) -> Outcome<OwnedFd> {
+    if namespaced {
+        let options: Vec<String> = match hierarchy.option.strip_prefix("name=") {
+            Some(_) => vec!["none".into(), hierarchy.option.clone()],
+            None => hierarchy.option.split(',').map(str::to_owned).collect(),
+        };
+        return filesystem("cgroup", "cgroup", &options, attributes);
+    }
+    let tree = mount::open_tree_at(fs::AT_FDCWD, &hierarchy.cgroup, mount::Clone::One)?;
+    apply(tree.as_fd(), attributes)?;
+    Ok(tree)
+}
+
+fn cgroup_v2(cgroup: &Path, namespaced: bool, attributes: &Attributes) -> Outcome<OwnedFd> {
+    if namespaced {
+        return filesystem("cgroup2", "cgroup", &[], attributes);
+    }
+    let tree = mount::open_tree_at(fs::AT_FDCWD, cgroup, mount::Clone::One)?;
+    if fs::fs_magic(&tree)? != fs::CGROUP2_SUPER_MAGIC {
+        let message = format!("{} is not on a cgroup2 file system", cgroup.display());
+        return Err(Fault::Other(Code::Setup, message));
+    }
+    apply(tree.as_fd(), attributes)?;
+    Ok(tree)
+}

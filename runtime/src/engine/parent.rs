@@ -1,0 +1,326 @@
+//! The runtime's side: makes the first process and answers it until it needs nothing more.
+
+use super::child::{self, Gate, Slots};
+use super::compile::Compiled;
+use super::console::{self, ConsoleError};
+use super::failure::Failure;
+use super::hooks;
+use super::message::{Answer, Channel, Report};
+use super::mounts::clone_kind;
+use crate::cgroup::JoinFds;
+use crate::spec::{IdMapping, Seccomp};
+use crate::validate::Rlimit;
+use mydocker_sys::fs::{self, OFlag};
+use mydocker_sys::process::{self, Exit, Pid};
+use mydocker_sys::{Errno, OwnedFd, mount};
+use std::path::{Path, PathBuf};
+
+/// What the runtime brings along.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// The compiled plan.
+    pub compiled: &'a Compiled,
+    /// The cgroups to enter.
+    pub cgroups: Option<JoinFds>,
+    /// The running container to join.
+    pub container: Option<OwnedFd>,
+    /// Where a created container waits for `start`.
+    pub gate: Option<Gate>,
+    /// Where the terminal goes; without one the caller gets it.
+    pub console_socket: Option<&'a Path>,
+    /// The filter as it is written, for its listener.
+    pub seccomp: Option<&'a Seccomp>,
+    /// The runtime's effective user id.
+    pub euid: u32,
+}
+
+/// How far the conversation goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// The container waits for `start`.
+    Created,
+    /// The program is executed.
+    Executed,
+}
+
+/// A first process that has come as far as was asked. It is killed when this is dropped without [`Launched::release`].
+#[derive(Debug)]
+pub struct Launched {
+    /// Its pid in the runtime's pid namespace.
+    pub pid: i32,
+    /// The multiplexer of its terminal, where no socket took it.
+    pub terminal: Option<OwnedFd>,
+    pidfd: Option<OwnedFd>,
+}
+
+impl Launched {
+    /// Lets the process live on without this value.
+    ///
+    /// # Errors
+    /// `EBADF` when it was released already.
+    pub fn release(mut self) -> mydocker_sys::Result<OwnedFd> {
+        self.pidfd.take().ok_or_else(|| mydocker_sys::Error::new("release", "pidfd", Errno::EBADF))
+    }
+
+    /// A descriptor of the process.
+    #[must_use]
+    pub fn pidfd(&self) -> Option<&OwnedFd> {
+        self.pidfd.as_ref()
+    }
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        if let Some(pidfd) = &self.pidfd {
+            end(pidfd);
+        }
+    }
+}
+
+/// Kills and reaps a child. Both can only fail because it has ended and was reaped.
+fn end(pidfd: &OwnedFd) -> Option<Exit> {
+    drop(process::pidfd_kill(pidfd, libc::SIGKILL));
+    process::wait(pidfd).ok()
+}
+
+/// Why the first process could not be brought up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A step failed.
+    #[error(transparent)]
+    Step(#[from] Failure),
+    /// A hook failed.
+    #[error(transparent)]
+    Hook(#[from] hooks::Error),
+    /// A descriptor could not be handed over.
+    #[error(transparent)]
+    Console(#[from] ConsoleError),
+    /// The kernel refused something on the runtime's side.
+    #[error("{what}")]
+    Call {
+        /// What was being done.
+        what: String,
+        /// Why.
+        source: mydocker_sys::Error,
+    },
+    /// The process ended without a word.
+    #[error("the container's first process ended before it was set up: {0}")]
+    Ended(String),
+}
+
+fn call(what: impl Into<String>) -> impl FnOnce(mydocker_sys::Error) -> Error {
+    move |source| Error::Call { what: what.into(), source }
+}
+
+/// Makes the first process and talks with it until it is as far as asked. On failure it is killed and reaped.
+///
+/// # Errors
+/// [`Error`].
+pub fn launch(launch: Launch<'_>, until: Until) -> Result<Launched, Error> {
+    let namespaces = open_namespaces(launch.compiled)?;
+    let (channel, child_channel) = Channel::pair().map_err(call("make the socket to the first process"))?;
+    let clone_into = launch.cgroups.as_ref().and_then(JoinFds::clone_into);
+    let prelude = !launch.compiled.plan.prelude.is_empty();
+    let flags = if prelude { 0 } else { launch.compiled.clone_flags };
+    let (forked, cloned_into_cgroup) =
+        clone(flags, clone_into).map_err(|error| Error::Step(Failure::of_clone(&error)))?;
+    match forked {
+        process::Forked::Child => {
+            drop(channel);
+            let Launch { compiled, cgroups, container, gate, .. } = launch;
+            let slots =
+                Slots { channel: child_channel, cgroups, cloned_into_cgroup, namespaces, container, gate };
+            child::run(compiled, slots)
+        }
+        process::Forked::Parent { pid, pidfd } => {
+            // Only the first process holds the other end from here on: its end is the end of the conversation.
+            drop(child_channel);
+            let launched = Launched { pid: pid.as_raw(), terminal: None, pidfd: Some(pidfd) };
+            Conversation { launch: &launch, channel, launched }.run(until)
+        }
+    }
+}
+
+fn clone(
+    flags: u64,
+    cgroup: Option<mydocker_sys::BorrowedFd<'_>>,
+) -> mydocker_sys::Result<(process::Forked, bool)> {
+    match process::clone3(process::CloneArgs { flags, cgroup }) {
+        // The kernel is older than CLONE_INTO_CGROUP (5.7), or the cgroup takes no process from outside: it says
+        // more clearly why when the process joins by itself.
+        Err(error) if cgroup.is_some() && error.errno() != Errno::EAGAIN => {
+            Ok((process::clone3(process::CloneArgs { flags, cgroup: None })?, false))
+        }
+        other => Ok((other?, cgroup.is_some())),
+    }
+}
+
+fn open_namespaces(compiled: &Compiled) -> Result<Vec<OwnedFd>, Error> {
+    let joined = compiled.plan.parent.joined_namespaces.iter();
+    joined
+        .map(|(kind, path)| {
+            fs::open(path, OFlag::O_RDONLY).map_err(call(format!("open the {kind} namespace to join")))
+        })
+        .collect()
+}
+
+/// The talk with one first process.
+struct Conversation<'a> {
+    launch: &'a Launch<'a>,
+    channel: Channel,
+    launched: Launched,
+}
+
+impl Conversation<'_> {
+    fn run(mut self, until: Until) -> Result<Launched, Error> {
+        loop {
+            let report = self.channel.next().map_err(call("listen to the first process"))?;
+            match report {
+                Report::NeedsIdMaps => self.write_id_maps()?,
+                Report::Spawned(pid) => self.adopt(pid)?,
+                Report::NeedsSource(index) => self.send_source(index)?,
+                Report::NeedsHooks => self.run_hooks()?,
+                Report::Terminal(multiplexer) => self.take_terminal(multiplexer)?,
+                Report::Ready => self.set_limits()?,
+                Report::Listener(number) => self.hand_over_listener(number)?,
+                Report::Created if until == Until::Created => return Ok(self.launched),
+                Report::Created => {}
+                Report::Failed(failure) => return Err(Error::Step(*failure)),
+                Report::Closed if until == Until::Executed => return Ok(self.launched),
+                Report::Closed => return Err(self.ended()),
+            }
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.launched.pid)
+    }
+
+    fn go(&self) -> Result<(), Error> {
+        self.channel.answer(&Answer::Go).map_err(call("answer the first process"))
+    }
+
+    /// The intermediate process has made the first one, and ends.
+    fn adopt(&mut self, pid: i32) -> Result<(), Error> {
+        let pidfd = process::pidfd_open(Pid::from_raw(pid)).map_err(call("open the first process"))?;
+        self.launched.pid = pid;
+        if let Some(intermediate) = self.launched.pidfd.replace(pidfd) {
+            process::wait(&intermediate).map_err(call("wait for the intermediate process"))?;
+        }
+        Ok(())
+    }
+
+    fn write_id_maps(&self) -> Result<(), Error> {
+        let plan = &self.launch.compiled.plan.parent;
+        let pid = self.launched.pid;
+        if self.launch.euid != 0 {
+            // An ordinary user may map groups only where setgroups is given up (CVE-2014-8989).
+            write(&format!("/proc/{pid}/setgroups"), "deny")?;
+        }
+        write(&format!("/proc/{pid}/uid_map"), &id_map(&plan.uid_mappings))?;
+        write(&format!("/proc/{pid}/gid_map"), &id_map(&plan.gid_mappings))?;
+        self.go()
+    }
+
+    fn send_source(&self, index: u32) -> Result<(), Error> {
+        let Some(source) = self.launch.compiled.plan.parent.sources.get(index as usize) else {
+            return Err(Error::Ended(format!("it asked for the mount source {index}, which is not in the plan")));
+        };
+        let tree = mount::open_tree_at(fs::AT_FDCWD, &source.path, clone_kind(source.recursive))
+            .map_err(call("open the source of a mount"))?;
+        self.channel.answer(&Answer::Source(tree)).map_err(call("answer the first process"))
+    }
+
+    fn run_hooks(&self) -> Result<(), Error> {
+        let mut state = self.launch.compiled.state.clone();
+        state.pid = Some(self.launched.pid);
+        for (kind, hooks) in &self.launch.compiled.plan.parent.hooks {
+            hooks::run(kind, hooks, &state)?;
+        }
+        self.go()
+    }
+
+    fn take_terminal(&mut self, multiplexer: OwnedFd) -> Result<(), Error> {
+        match self.launch.console_socket {
+            Some(path) => console::send_terminal(path, &multiplexer)?,
+            None => self.launched.terminal = Some(multiplexer),
+        }
+        self.go()
+    }
+
+    fn set_limits(&self) -> Result<(), Error> {
+        let plan = &self.launch.compiled.plan.parent;
+        if let Some(score) = plan.oom_score_adj {
+            set_oom_score_adj(self.launched.pid, score)?;
+        }
+        plan.rlimits.iter().try_for_each(|rlimit| set_rlimit(self.pid(), rlimit))?;
+        self.go()
+    }
+
+    fn hand_over_listener(&self, number: i32) -> Result<(), Error> {
+        if let (Some(seccomp), Some(pidfd)) = (self.launch.seccomp, self.launched.pidfd()) {
+            let listener =
+                process::pidfd_getfd(pidfd, number).map_err(call("take the seccomp listener from the first process"))?;
+            let mut state = self.launch.compiled.state.clone();
+            state.pid = Some(self.launched.pid);
+            console::send_listener(seccomp, self.launched.pid, &state, &listener)?;
+        }
+        self.go()
+    }
+
+    fn ended(mut self) -> Error {
+        let exit = self.launched.pidfd.take().and_then(|pidfd| end(&pidfd));
+        Error::Ended(match exit {
+            Some(Exit::Signal { number, .. }) => format!("signal {number} ended it"),
+            Some(Exit::Code(code)) => format!("it ended with exit status {code}"),
+            None => "nobody knows how".into(),
+        })
+    }
+}
+
+fn write(path: &str, text: &str) -> Result<(), Error> {
+    fs::write_at(fs::AT_FDCWD, Path::new(path), text.as_bytes()).map_err(call(format!("write {path}")))
+}
+
+/// The text that `/proc/PID/uid_map` takes.
+fn id_map(mappings: &[IdMapping]) -> String {
+    mappings.iter().map(|map| format!("{} {} {}\n", map.container_id, map.host_id, map.size)).collect()
+}
+
+/// Sets the score; lowering it needs `CAP_SYS_RESOURCE`, which is not needed where the value is in force already.
+fn set_oom_score_adj(pid: i32, score: i32) -> Result<(), Error> {
+    let path = PathBuf::from(format!("/proc/{pid}/oom_score_adj"));
+    let refused = match fs::write_at(fs::AT_FDCWD, &path, score.to_string().as_bytes()) {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    let now = fs::read_at(fs::AT_FDCWD, &path, 64).unwrap_or_default();
+    if String::from_utf8_lossy(&now).trim() == score.to_string() {
+        return Ok(());
+    }
+    let hint = if matches!(refused.errno(), Errno::EACCES | Errno::EPERM) {
+        " (lowering it needs CAP_SYS_RESOURCE, which the runtime does not have)"
+    } else {
+        ""
+    };
+    Err(call(format!("set oom_score_adj to {score}{hint}"))(refused))
+}
+
+/// Sets a limit; raising a hard limit needs `CAP_SYS_RESOURCE`, which is not needed where the values are in force.
+fn set_rlimit(pid: Pid, rlimit: &Rlimit) -> Result<(), Error> {
+    let refused = match process::set_rlimit(pid, rlimit.resource, rlimit.soft, rlimit.hard) {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    let now = process::rlimit(pid, rlimit.resource).ok();
+    if now == Some((rlimit.soft, rlimit.hard)) {
+        return Ok(());
+    }
+    let (soft, hard) = now.unwrap_or_default();
+    let hint = if refused.errno() == Errno::EPERM {
+        format!(" (in force: soft {soft}, hard {hard}; raising the hard limit needs CAP_SYS_RESOURCE, which the runtime does not have)")
+    } else {
+        String::new()
+    };
+    Err(call(format!("set {} to soft {}, hard {}{hint}", rlimit.name, rlimit.soft, rlimit.hard))(refused))
+}

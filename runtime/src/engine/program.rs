@@ -1,0 +1,251 @@
+//! The user's program: found along the container's PATH, and its failures told apart.
+
+use super::child::{Fault, Outcome};
+use super::failure::Code;
+use mydocker_sys::{Errno, fs};
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// What is executed, in the form that execve takes.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The arguments, the program's name first.
+    pub args: Vec<CString>,
+    /// The whole environment.
+    pub env: Vec<CString>,
+    /// The user who runs it.
+    pub uid: u32,
+}
+
+/// Where programs are looked for when the environment has no PATH, as execvp has it.
+const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+impl Program {
+    /// The value of a variable in the program's environment.
+    fn variable(&self, name: &[u8]) -> Option<&[u8]> {
+        self.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(name)?.strip_prefix(b"="))
+    }
+}
+
+/// The path of the program: as it is where it has a slash, else the first match along PATH.
+pub(super) fn find(program: &Program) -> Outcome<CString> {
+    let Some(name) = program.args.first() else {
+        return Err(Fault::Other(Code::ExecutableNotFound, "the process has no arguments".into()));
+    };
+    let bytes = name.as_bytes();
+    if bytes.contains(&b'/') {
+        return match runnable(Path::new(OsStr::from_bytes(bytes))) {
+            Ok(()) => Ok(name.clone()),
+            Err(errno) => Err(cannot_run(bytes, errno)),
+        };
+    }
+    search(bytes, program.variable(b"PATH").unwrap_or(DEFAULT_PATH))
+}
+
+/// `HOME=...` for an environment without one, from the container's own passwd file; `/` for a user without an entry.
+/// The image controls that file: only a regular one of ordinary size is read.
+pub(super) fn missing_home(program: &Program) -> Option<CString> {
+    if program.variable(b"HOME").is_some_and(|home| !home.is_empty()) {
+        return None;
+    }
+    let home = passwd().and_then(|passwd| home_of(&passwd, program.uid)).unwrap_or_else(|| "/".into());
+    CString::new(format!("HOME={home}")).ok()
+}
+
+fn passwd() -> Option<String> {
+    const MOST: usize = 1 << 20;
+    let flags = fs::OFlag::O_RDONLY | fs::OFlag::O_NONBLOCK | fs::OFlag::O_NOFOLLOW | fs::OFlag::O_NOCTTY;
+    let file = fs::open(Path::new("/etc/passwd"), flags).ok()?;
+    let stat = fs::fstat(&file).ok()?;
+    if stat.st_mode & libc::S_IFMT != libc::S_IFREG || stat.st_size as usize > MOST {
+        return None;
+    }
+    let mut text = vec![0u8; stat.st_size as usize];
+    let length = fs::read(&file, &mut text).ok()?;
+    text.truncate(length);
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The sixth field of the first entry whose third field is the number: names that look like numbers are names.
+fn home_of(passwd: &str, uid: u32) -> Option<String> {
+    let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    entry
+        .filter(|fields| fields.len() >= 6 && fields[2].parse() == Ok(uid))
+        .map(|fields| fields[5].to_owned())
+        .find(|home| home.starts_with('/'))
+}
+
+fn search(name: &[u8], path: &[u8]) -> Outcome<CString> {
+    let mut denied = false;
+    for directory in path.split(|byte| *byte == b':').filter(|directory| !name.is_empty() && !directory.is_empty()) {
+        let candidate = PathBuf::from(OsStr::from_bytes(directory)).join(OsStr::from_bytes(name));
+        match runnable(&candidate) {
+            Ok(()) => return Ok(fs::cstring(&candidate)?),
+            Err(Errno::EACCES) => denied = true,
+            Err(_) => {}
+        }
+    }
+    if denied {
+        return Err(cannot_run(name, Errno::EACCES));
+    }
+    let message = format!("exec: {:?}: executable file not found in $PATH", String::from_utf8_lossy(name));
+    Err(Fault::Other(Code::ExecutableNotFound, message))
+}
+
+/// Whether a path is an executable file; a directory is executable to `access` too.
+fn runnable(path: &Path) -> Result<(), Errno> {
+    fs::executable(path).map_err(|error| error.errno())?;
+    if path.as_os_str().as_bytes().ends_with(b"/") { Err(Errno::EISDIR) } else { Ok(()) }
+}
+
+fn cannot_run(name: &[u8], errno: Errno) -> Fault {
+    let name = String::from_utf8_lossy(name);
+    match errno {
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => Fault::Other(
+            Code::ExecutableNotFound,
+            format!("exec: {name:?}: stat {name}: {}", lowercase(errno)),
+        ),
+        errno => Fault::Other(Code::ExecutableNotRunnable, format!("exec: {name:?}: {}", lowercase(errno))),
+    }
+}
+
+/// The C library's words as runc's callers know them.
+fn lowercase(errno: Errno) -> String {
+    errno.desc().to_lowercase()
+}
+
+/// Tells why execve failed: with ENOENT the file itself may be there and what it needs may not.
+pub(super) fn explain(path: &CStr, error: &mydocker_sys::Error) -> Fault {
+    let shown = path.to_string_lossy();
+    let file = Path::new(OsStr::from_bytes(path.to_bytes()));
+    match error.errno() {
+        Errno::ENOENT => missing_helper(file).unwrap_or_else(|| cannot_run(path.to_bytes(), Errno::ENOENT)),
+        Errno::ENOEXEC => Fault::Other(
+            Code::ExecutableNotRunnable,
+            format!("exec {shown}: exec format error: it is neither a script with a #! line nor a binary for this machine"),
+        ),
+        errno => Fault::Other(Code::ExecutableNotRunnable, format!("exec {shown}: {}", lowercase(errno))),
+    }
+}
+
+/// The interpreter or the loader that an existing file names and that does not exist.
+fn missing_helper(file: &Path) -> Option<Fault> {
+    let head = read_head(file)?;
+    let shown = file.display();
+    if let Some(interpreter) = script_interpreter(&head) {
+        let message = format!(
+            "exec {shown}: no such file or directory: its #! line names the interpreter {interpreter:?}, which is not in \
+             the container"
+        );
+        return Some(Fault::Other(Code::InterpreterNotFound, message));
+    }
+    let loader = elf_loader(&head)?;
+    let message = format!(
+        "exec {shown}: no such file or directory: it needs the ELF loader {loader:?}, which is not in the container"
+    );
+    Some(Fault::Other(Code::LoaderNotFound, message))
+}
+
+/// The first kilobytes of a regular file; the program headers of an ELF file lie there.
+fn read_head(file: &Path) -> Option<Vec<u8>> {
+    let fd = fs::open(file, fs::OFlag::O_RDONLY | fs::OFlag::O_NONBLOCK).ok()?;
+    let mut head = vec![0u8; 8192];
+    let length = fs::read(&fd, &mut head).ok()?;
+    head.truncate(length);
+    Some(head)
+}
+
+fn script_interpreter(head: &[u8]) -> Option<String> {
+    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let text = String::from_utf8_lossy(line);
+    // A file from another system ends its lines with \r, which the kernel takes as part of the name.
+    text.split([' ', '\t']).find(|word| !word.is_empty()).map(str::to_owned)
+}
+
+/// The path in the `PT_INTERP` segment of an ELF file of either size and byte order.
+fn elf_loader(head: &[u8]) -> Option<String> {
+    const PT_INTERP: u64 = 3;
+    let elf = Elf::new(head)?;
+    let (table, entry_size, count) = if elf.wide {
+        (elf.number(32, 8)?, elf.number(54, 2)?, elf.number(56, 2)?)
+    } else {
+        (elf.number(28, 4)?, elf.number(42, 2)?, elf.number(44, 2)?)
+    };
+    for index in 0..count {
+        let entry = usize::try_from(table.checked_add(index.checked_mul(entry_size)?)?).ok()?;
+        if elf.number(entry, 4)? != PT_INTERP {
+            continue;
+        }
+        let (offset, size) = if elf.wide {
+            (elf.number(entry + 8, 8)?, elf.number(entry + 32, 8)?)
+        } else {
+            (elf.number(entry + 4, 4)?, elf.number(entry + 16, 4)?)
+        };
+        let start = usize::try_from(offset).ok()?;
+        let end = start.checked_add(usize::try_from(size).ok()?)?;
+        let name = head.get(start..end)?.split(|byte| *byte == 0).next()?;
+        return Some(String::from_utf8_lossy(name).into_owned());
+    }
+    None
+}
+
+/// The beginning of an ELF file.
+struct Elf<'a> {
+    head: &'a [u8],
+    wide: bool,
+    big_endian: bool,
+}
+
+impl<'a> Elf<'a> {
+    fn new(head: &'a [u8]) -> Option<Self> {
+        let ident = head.get(..6)?;
+        ident.starts_with(b"\x7fELF").then_some(Self { head, wide: ident[4] == 2, big_endian: ident[5] == 2 })
+    }
+
+    fn number(&self, offset: usize, length: usize) -> Option<u64> {
+        let bytes = self.head.get(offset..offset.checked_add(length)?)?;
+        let fold = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
+        Some(if self.big_endian { bytes.iter().fold(0, fold) } else { bytes.iter().rev().fold(0, fold) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interpreter_of_a_script_is_its_first_word() {
+        assert_eq!(script_interpreter(b"#! /bin/sh -e\necho"), Some("/bin/sh".into()));
+        assert_eq!(script_interpreter(b"#!/bin/sh\r\n"), Some("/bin/sh\r".into()));
+        assert_eq!(script_interpreter(b"echo"), None);
+        assert_eq!(script_interpreter(b"#!"), None);
+    }
+
+    #[test]
+    fn home_is_found_by_number_and_never_by_a_name_that_looks_like_one() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\n1000:x:0:0::/evil:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\n";
+        assert_eq!(home_of(passwd, 1000), Some("/home/me".into()));
+        assert_eq!(home_of(passwd, 0), Some("/root".into()));
+        assert_eq!(home_of(passwd, 7), None);
+        assert_eq!(home_of("x:y:z", 0), None);
+    }
+
+    #[test]
+    fn the_loader_is_read_from_the_program_headers() {
+        let shell = std::fs::read("/bin/sh").unwrap();
+        let loader = elf_loader(&shell[..8192]).unwrap();
+        assert!(loader.starts_with("/lib"), "{loader}");
+    }
+
+    #[test]
+    fn damaged_elf_headers_are_no_loader() {
+        let mut shell = std::fs::read("/bin/sh").unwrap();
+        shell.truncate(8192);
+        for cut in [0, 3, 6, 20, 60, 70] {
+            assert_eq!(elf_loader(&shell[..cut]), None);
+        }
+        shell[32..40].fill(0xff);
+        assert_eq!(elf_loader(&shell), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! Paths that the container must not read or not write.
+
+use super::child::{Child, Fault, Outcome};
+use super::failure::Code;
+use super::rootfs;
+use crate::plan::TargetRule;
+use mydocker_sys::fs::{self, OFlag};
+use mydocker_sys::mount::{self, FsContext, MountAttrFlags};
+use mydocker_sys::{AsFd, Errno, OwnedFd};
+use std::path::Path;
+
+/// What masks are copies of: one empty directory and one null device for all of them.
+#[derive(Debug, Default)]
+pub(super) struct Shields {
+    directory: Option<OwnedFd>,
+    file: Option<OwnedFd>,
+}
+
+/// Makes a path read-only, with everything below that is on the same mount; a missing path is passed over.
+pub(super) fn make_readonly(child: &mut Child<'_>, path: &Path) -> Outcome {
+    let Some(target) = open_existing(child, path)? else { return Ok(()) };
+    let tree = mount::open_tree(&target, mount::Clone::Recursive)?;
+    let change = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
+    mount::set_attributes(&tree, change)?;
+    mount::attach(&tree, &target)?;
+    child.keep(tree);
+    child.keep(target);
+    Ok(())
+}
+
+/// Covers a path with an empty directory or with the null device; a missing path is passed over.
+pub(super) fn mask(child: &mut Child<'_>, path: &Path) -> Outcome {
+    let Some(target) = open_existing(child, path)? else { return Ok(()) };
+    let is_directory = fs::fstat(&target)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    let cover = if is_directory { child.shields.directory()? } else { child.shields.file(&child.root)? };
+    let tree = mount::open_tree(cover, mount::Clone::One)?;
+    mount::attach(&tree, &target)?;
+    child.keep(tree);
+    child.keep(target);
+    Ok(())
+}
+
+fn open_existing(child: &mut Child<'_>, path: &Path) -> Outcome<Option<OwnedFd>> {
+    match rootfs::open(child.root()?, path, TargetRule::Inside) {
+        Ok(target) => Ok(Some(target)),
+        Err(Fault::Call(error)) if matches!(error.errno(), Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+impl Shields {
+    fn directory(&mut self) -> Outcome<&OwnedFd> {
+        if self.directory.is_none() {
+            let context = FsContext::open("tmpfs")?;
+            context.set("size", "0")?;
+            context.set("mode", "755")?;
+            let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+                | MountAttrFlags::MOUNT_ATTR_NOSUID
+                | MountAttrFlags::MOUNT_ATTR_NODEV
+                | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+            self.directory = Some(context.mount(attributes)?);
+        }
+        present(self.directory.as_ref())
+    }
+
+    /// The container's own null device, read-only, and only if it is one: an image can put anything at that path,
+    /// and a mask made of it would show that instead (CVE-2025-31133).
+    fn file(&mut self, root: &Option<OwnedFd>) -> Outcome<&OwnedFd> {
+        if self.file.is_none() {
+            let root = present(root.as_ref())?;
+            let null = fs::open_in_root_no_links(root.as_fd(), Path::new("/dev/null"), OFlag::O_PATH)?;
+            let stat = fs::fstat(&null)?;
+            let is_null = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == fs::makedev(1, 3);
+            if !is_null {
+                let message = "the container's /dev/null is not the null device, so no file can be masked with it";
+                return Err(Fault::Other(Code::Setup, message.into()));
+            }
+            let tree = mount::open_tree(&null, mount::Clone::One)?;
+            let change = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
+            mount::set_attributes(&tree, change)?;
+            self.file = Some(tree);
+        }
+        present(self.file.as_ref())
+    }
+}
+
+fn present(fd: Option<&OwnedFd>) -> Outcome<&OwnedFd> {
+    fd.ok_or_else(|| Fault::Other(Code::Setup, "the root is not open".into()))
+}

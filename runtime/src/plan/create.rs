@@ -1,0 +1,294 @@
+//! The plan of a new container.
+
+use super::{MountStep, ParentPlan, Plan, Step, devices, mounts};
+use crate::cgroup::CgroupRecord;
+use crate::spec::{Hook, NamespaceKind};
+use crate::validate::{Placement, Process, ValidSpec};
+use mydocker_sys::process::CapabilitySets;
+use std::path::{Path, PathBuf};
+
+/// What the caller decides beyond the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateOptions<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// Where its cgroups will be.
+    pub cgroup: &'a CgroupRecord,
+    /// Whether it waits for `start` (`create`) or goes on at once (`run`).
+    pub await_start: bool,
+    /// `--no-pivot`.
+    pub no_pivot: bool,
+    /// `--no-new-keyring`.
+    pub no_new_keyring: bool,
+    /// How many descriptors after the standard streams the program keeps.
+    pub preserve_fds: u32,
+    /// The runtime's effective user id.
+    pub euid: u32,
+}
+
+/// Plans a container.
+#[must_use]
+pub fn create(spec: &ValidSpec, options: &CreateOptions<'_>) -> Plan {
+    let mut planner = Planner {
+        spec,
+        options,
+        parent: ParentPlan { first_closed_fd: 3 + options.preserve_fds, ..ParentPlan::default() },
+        prelude: Vec::new(),
+        steps: Vec::new(),
+    };
+    planner.namespaces();
+    planner.mounts();
+    planner.create_hooks();
+    planner.pivot();
+    planner.masks();
+    planner.limits();
+    planner.steps.push(Step::Ready);
+    if let Some(process) = &spec.process {
+        planner.parent.rlimits.clone_from(&process.rlimits);
+        planner.parent.oom_score_adj = process.oom_score_adj;
+        identity(&mut planner.steps, process, planner.may_set_groups(), planner.is_plain_root());
+        confine(&mut planner.steps, process, spec.spec().linux.as_ref().is_some_and(|l| l.seccomp.is_some()));
+    }
+    planner.start();
+    Plan { parent: planner.parent, prelude: planner.prelude, steps: planner.steps }
+}
+
+struct Planner<'a> {
+    spec: &'a ValidSpec,
+    options: &'a CreateOptions<'a>,
+    parent: ParentPlan,
+    prelude: Vec<Step>,
+    steps: Vec<Step>,
+}
+
+impl Planner<'_> {
+    fn in_user_namespace(&self) -> bool {
+        !self.spec.namespaces.is_host(NamespaceKind::User)
+    }
+
+    fn has_mount_namespace(&self) -> bool {
+        !self.spec.namespaces.is_host(NamespaceKind::Mount)
+    }
+
+    fn may_set_groups(&self) -> bool {
+        // An ordinary user's single mapping comes with setgroups denied.
+        self.options.euid == 0
+    }
+
+    fn is_plain_root(&self) -> bool {
+        self.options.euid == 0 && !self.in_user_namespace()
+    }
+
+    fn namespaces(&mut self) {
+        let namespaces = &self.spec.namespaces;
+        let new: Vec<_> = namespaces.new_kinds().collect();
+        // The cgroup namespace takes the cgroup of the moment as its root, so it comes after joining that.
+        let by_clone = |kind: &NamespaceKind| !matches!(kind, NamespaceKind::Cgroup | NamespaceKind::Time);
+        self.parent.new_namespaces = new.iter().copied().filter(by_clone).collect();
+        self.plan_joins();
+        if namespaces.is_new(NamespaceKind::Time) {
+            self.parent.time_offsets = Some(self.spec.time_offsets);
+            self.prelude.push(Step::Unshare { kinds: vec![NamespaceKind::Time] });
+            self.prelude.push(Step::SetTimeOffsets { offsets: self.spec.time_offsets });
+        }
+        let first = if self.prelude.is_empty() { &mut self.steps } else { &mut self.prelude };
+        first.insert(0, Step::JoinCgroups);
+        if namespaces.is_new(NamespaceKind::User) {
+            self.parent.uid_mappings.clone_from(&self.spec.uid_mappings);
+            self.parent.gid_mappings.clone_from(&self.spec.gid_mappings);
+            self.steps.push(Step::AwaitIdMaps);
+        }
+        if self.in_user_namespace() {
+            self.steps.push(Step::BecomeNamespaceRoot);
+        }
+        self.steps.push(Step::HideFromTracers);
+        if namespaces.is_new(NamespaceKind::Cgroup) {
+            self.steps.push(Step::Unshare { kinds: vec![NamespaceKind::Cgroup] });
+        }
+        self.steps.push(Step::NewSession);
+        if !self.options.no_new_keyring {
+            self.steps.push(Step::NewKeyring { name: format!("_ses.{}", self.options.id) });
+        }
+        self.steps.extend(self.spec.hostname.clone().map(|name| Step::SetHostname { name }));
+        self.steps.extend(self.spec.domainname.clone().map(|name| Step::SetDomainname { name }));
+    }
+
+    /// Joins happen in the first process where they can. A joined pid namespace takes children only; a joined user
+    /// namespace must own what clone makes; and what is joined beside a new user namespace belongs to the host,
+    /// so that it has to be entered before the privileges there are gone.
+    fn plan_joins(&mut self) {
+        let namespaces = &self.spec.namespaces;
+        let user = namespaces.get(NamespaceKind::User);
+        let early = *user != Placement::Host;
+        for (kind, path) in namespaces.joined() {
+            let step = Step::JoinNamespace { kind, path: path.to_path_buf() };
+            let by_children = matches!(kind, NamespaceKind::Pid | NamespaceKind::Time);
+            if early || by_children { self.prelude.push(step) } else { self.steps.push(step) }
+        }
+        // The files are opened in the order of the steps: the prelude's first.
+        for step in self.prelude.iter().chain(&self.steps) {
+            if let Step::JoinNamespace { kind, path } = step {
+                self.parent.joined_namespaces.push((*kind, path.clone()));
+            }
+        }
+    }
+
+    fn mounts(&mut self) {
+        let root = &self.spec.root;
+        if self.has_mount_namespace() {
+            self.steps.push(Step::SetHostPropagation { flags: host_propagation(root.propagation) });
+        }
+        let shared = root.propagation.is_some_and(|flags| flags & libc::MS_SHARED != 0);
+        self.steps.push(Step::AttachRoot {
+            path: root.path.clone(),
+            bind: self.has_mount_namespace(),
+            isolate: shared,
+        });
+        let planned = mounts::plan(self.spec, self.options.cgroup, self.in_user_namespace());
+        self.parent.sources = planned.sources;
+        self.steps.extend(planned.steps.into_iter().map(Step::Mount));
+        if !planned.nodes.is_empty() {
+            self.steps.push(Step::MakeNodes { nodes: planned.nodes });
+        }
+        if let Some(process) = self.spec.process.as_ref().filter(|process| process.terminal) {
+            let size = process.console_size.map(|size| (size.height, size.width));
+            self.steps.push(Step::OpenTerminal { size, console: devices::are_set_up(self.spec) });
+        }
+    }
+
+    fn create_hooks(&mut self) {
+        let hooks = &self.spec.spec().hooks;
+        for (kind, hooks) in hooks.kinds().into_iter().take(2).filter(|(_, hooks)| !hooks.is_empty()) {
+            self.parent.hooks.push((kind, hooks.to_vec()));
+        }
+        if !self.parent.hooks.is_empty() {
+            self.steps.push(Step::AwaitRuntimeHooks);
+        }
+        self.run_hooks("createContainer", &hooks.create_container);
+    }
+
+    fn run_hooks(&mut self, kind: &'static str, hooks: &[Hook]) {
+        if !hooks.is_empty() {
+            self.steps.push(Step::RunHooks { kind, hooks: hooks.to_vec() });
+        }
+    }
+
+    fn pivot(&mut self) {
+        self.steps.push(match (self.has_mount_namespace(), self.options.no_pivot) {
+            (false, _) => Step::Chroot,
+            (true, false) => Step::Pivot,
+            (true, true) => Step::MoveRoot,
+        });
+        let cwd = self.spec.process.as_ref().map(|process| process.cwd.clone());
+        if let Some(path) = cwd.filter(|path| path != Path::new("/")) {
+            self.steps.push(Step::EnsureWorkingDirectory { path });
+        }
+    }
+
+    fn masks(&mut self) {
+        let root = &self.spec.root;
+        let bidirectional = libc::MS_SHARED | libc::MS_UNBINDABLE;
+        if let Some(flags) = root.propagation.filter(|flags| flags & bidirectional != 0) {
+            self.steps.push(Step::SetRootPropagation { flags });
+        }
+        if mounts::dev_is_readonly(self.spec) {
+            self.steps.push(Step::SetReadonly { path: PathBuf::from("/dev") });
+        }
+        if root.readonly {
+            self.steps.push(Step::SetRootReadonly);
+        }
+        let readonly = self.spec.readonly_paths.iter().cloned();
+        self.steps.extend(readonly.map(|path| Step::ReadonlyPath { path }));
+        let masked = self.spec.masked_paths.iter().cloned();
+        self.steps.extend(masked.map(|path| Step::MaskPath { path }));
+    }
+
+    fn limits(&mut self) {
+        let process = self.spec.process.as_ref();
+        if !self.spec.sysctls.is_empty() || process.is_some_and(has_label) {
+            self.steps.push(Step::OpenProcfs);
+        }
+        for sysctl in &self.spec.sysctls {
+            self.steps.push(Step::SetSysctl { path: sysctl.path.clone(), value: sysctl.value.clone() });
+        }
+        self.steps.extend(self.spec.personality.map(|persona| Step::SetPersonality { persona }));
+        if let Some(policy) = &self.spec.memory_policy {
+            self.steps.push(Step::SetMemoryPolicy { mode: policy.mode, nodes: policy.nodes.clone() });
+        }
+        if let Some(process) = process {
+            scheduling(&mut self.steps, process);
+        }
+    }
+
+    fn start(&mut self) {
+        if self.options.await_start {
+            self.steps.push(Step::AwaitStart);
+        }
+        self.run_hooks("startContainer", &self.spec.spec().hooks.start_container);
+        if let Some(process) = &self.spec.process {
+            self.steps.push(Step::Exec { args: process.args.clone() });
+        }
+    }
+}
+
+/// How the host's mounts are cut off from the new mount namespace before anything is mounted: as runc, mounts of the
+/// host still arrive in the container unless something else is asked for.
+fn host_propagation(configured: Option<u64>) -> u64 {
+    configured.unwrap_or(libc::MS_SLAVE | libc::MS_REC)
+}
+
+fn has_label(process: &Process) -> bool {
+    process.apparmor_profile.is_some() || process.selinux_label.is_some()
+}
+
+/// Scheduling, the same for a container's first process and for one that joins it.
+pub(super) fn scheduling(steps: &mut Vec<Step>, process: &Process) {
+    steps.extend(process.scheduler.map(|attributes| Step::SetScheduler { attributes }));
+    steps.extend(process.io_priority.map(|io| Step::SetIoPriority { class: io.class, level: io.level }));
+}
+
+/// Ids, the working directory and the program, the same for both.
+pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, may_set_groups: bool, plain_root: bool) {
+    steps.push(Step::DropBounding { keep: process.capabilities.bounding });
+    // Root reaches its streams whoever owns them.
+    if !(plain_root && process.uid == 0 && !process.terminal) {
+        steps.push(Step::OwnStandardStreams { uid: process.uid });
+    }
+    steps.push(Step::SetIds {
+        uid: process.uid,
+        gid: process.gid,
+        groups: process.additional_gids.clone(),
+        keep_groups: !may_set_groups,
+        umask: process.umask.unwrap_or(0o022),
+    });
+    steps.push(Step::SetWorkingDirectory { path: process.cwd.clone() });
+    steps.push(Step::FindProgram);
+}
+
+/// Labels, the filter and the capabilities, the same for both. Without no-new-privileges the kernel takes a filter
+/// from a privileged process only, so it is loaded before the capabilities go; with it, as late as possible.
+pub(super) fn confine(steps: &mut Vec<Step>, process: &Process, seccomp: bool) {
+    let label = |file: &str, label: &String| Step::SetLabel { file: file.into(), label: label.clone() };
+    steps.extend(process.selinux_label.as_ref().map(|name| label("exec", name)));
+    steps.extend(process.apparmor_profile.as_ref().map(|name| label("apparmor/exec", &format!("exec {name}"))));
+    if process.no_new_privileges {
+        steps.push(Step::SetNoNewPrivileges);
+    }
+    let capabilities = process.capabilities;
+    let sets = CapabilitySets {
+        effective: capabilities.effective,
+        permitted: capabilities.permitted,
+        inheritable: capabilities.inheritable,
+    };
+    let drop = Step::SetCapabilities { sets, ambient: capabilities.ambient };
+    match (seccomp, process.no_new_privileges) {
+        (false, _) => steps.push(drop),
+        (true, false) => steps.extend([Step::LoadSeccomp, drop]),
+        (true, true) => steps.extend([drop, Step::LoadSeccomp]),
+    }
+}
+
+/// Whether a mount is the container's `/dev`.
+pub(super) fn is_dev(mount: &MountStep) -> bool {
+    mount.target == Path::new("/dev")
+}

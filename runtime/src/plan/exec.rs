@@ -1,0 +1,56 @@
+//! The plan of a process that joins a running container.
+
+use super::create::{confine, identity, scheduling};
+use super::{ParentPlan, Plan, Step};
+use crate::spec::NamespaceKind;
+use crate::validate::Process;
+
+/// What is known of the container and decided by the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecOptions<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// The kinds of namespaces that the container does not share with the runtime.
+    pub namespaces: &'a [NamespaceKind],
+    /// Whether a system call filter is loaded.
+    pub seccomp: bool,
+    /// Whether the runtime may set supplementary groups.
+    pub may_set_groups: bool,
+    /// How many descriptors after the standard streams the program keeps.
+    pub preserve_fds: u32,
+}
+
+/// Plans a further process.
+#[must_use]
+pub fn exec(process: &Process, options: &ExecOptions<'_>) -> Plan {
+    let user = options.namespaces.contains(&NamespaceKind::User);
+    let mut prelude = vec![Step::HideFromTracers, Step::JoinCgroups];
+    if !options.namespaces.is_empty() {
+        prelude.push(Step::JoinContainer { kinds: options.namespaces.to_vec() });
+    }
+    let mut steps = Vec::new();
+    if user {
+        steps.push(Step::BecomeNamespaceRoot);
+    }
+    steps.extend([Step::HideFromTracers, Step::NewSession]);
+    steps.push(Step::NewKeyring { name: format!("_ses.{}", options.id) });
+    if process.terminal {
+        let size = process.console_size.map(|size| (size.height, size.width));
+        steps.push(Step::OpenTerminal { size, console: false });
+    }
+    if process.apparmor_profile.is_some() || process.selinux_label.is_some() {
+        steps.push(Step::OpenProcfs);
+    }
+    scheduling(&mut steps, process);
+    steps.push(Step::Ready);
+    identity(&mut steps, process, options.may_set_groups, options.may_set_groups && !user);
+    confine(&mut steps, process, options.seccomp);
+    steps.push(Step::Exec { args: process.args.clone() });
+    let parent = ParentPlan {
+        rlimits: process.rlimits.clone(),
+        oom_score_adj: process.oom_score_adj,
+        first_closed_fd: 3 + options.preserve_fds,
+        ..ParentPlan::default()
+    };
+    Plan { parent, prelude, steps }
+}

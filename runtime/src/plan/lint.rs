@@ -1,0 +1,94 @@
+//! The order rules that every plan keeps, checked on the plan itself: each stands for a past hole or a deadlock.
+
+use super::{Phase, Plan, Step};
+
+/// A rule that a plan breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("step {index} ({step}) breaks a rule of order: {rule}")]
+pub struct Violation {
+    /// The step's place among the first process's steps, from 0.
+    pub index: usize,
+    /// The step, as `explain` tells it.
+    pub step: String,
+    /// The rule.
+    pub rule: &'static str,
+}
+
+/// Checks a plan against all rules.
+///
+/// # Errors
+/// The first violation.
+pub fn lint(plan: &Plan) -> Result<(), Violation> {
+    let rules: [Rule; 7] = [
+        phases_in_order,
+        ready_before_confinement,
+        filter_and_capabilities,
+        nothing_privileged_after_the_drop,
+        masks_after_pivot,
+        procfs_before_its_users,
+        exec_is_last,
+    ];
+    rules.iter().try_for_each(|rule| match rule(&plan.steps) {
+        Some((index, rule)) => Err(Violation { index, step: plan.steps[index].to_string(), rule }),
+        None => Ok(()),
+    })
+}
+
+/// A rule returns the first step that breaks it.
+type Rule = fn(&[Step]) -> Option<(usize, &'static str)>;
+
+fn position(steps: &[Step], matches: impl Fn(&Step) -> bool) -> Option<usize> {
+    steps.iter().position(matches)
+}
+
+fn phases_in_order(steps: &[Step]) -> Option<(usize, &'static str)> {
+    let back = steps.windows(2).position(|pair| pair[1].phase() < pair[0].phase())?;
+    Some((back + 1, "phases never go back"))
+}
+
+fn ready_before_confinement(steps: &[Step]) -> Option<(usize, &'static str)> {
+    let confined = position(steps, |step| step.phase() == Phase::Confine)?;
+    let ready = position(steps, |step| *step == Step::Ready);
+    (ready.is_none_or(|ready| ready > confined))
+        .then_some((confined, "the parent is told before a filter can forbid it"))
+}
+
+fn filter_and_capabilities(steps: &[Step]) -> Option<(usize, &'static str)> {
+    let filter = position(steps, |step| *step == Step::LoadSeccomp)?;
+    let drop = position(steps, |step| matches!(step, Step::SetCapabilities { .. }))?;
+    let no_new_privileges = position(steps, |step| *step == Step::SetNoNewPrivileges);
+    match no_new_privileges {
+        None if filter > drop => Some((filter, "without no-new-privileges the filter loads before the capabilities go")),
+        Some(at) if filter < at || filter < drop => {
+            Some((filter, "with no-new-privileges the filter loads as late as possible"))
+        }
+        _ => None,
+    }
+}
+
+fn nothing_privileged_after_the_drop(steps: &[Step]) -> Option<(usize, &'static str)> {
+    let drop = position(steps, |step| matches!(step, Step::SetCapabilities { .. }))?;
+    let harmless = |step: &Step| {
+        matches!(step, Step::LoadSeccomp | Step::AwaitStart | Step::RunHooks { .. } | Step::Exec { .. })
+    };
+    let bad = steps[drop + 1..].iter().position(|step| !harmless(step))?;
+    Some((drop + 1 + bad, "nothing that needs privilege comes after the capabilities have gone"))
+}
+
+fn masks_after_pivot(steps: &[Step]) -> Option<(usize, &'static str)> {
+    let mask = position(steps, |step| matches!(step, Step::MaskPath { .. } | Step::ReadonlyPath { .. }))?;
+    let pivot = position(steps, |step| matches!(step, Step::Pivot | Step::MoveRoot | Step::Chroot));
+    pivot.is_none_or(|pivot| pivot > mask).then_some((mask, "paths are masked after the pivot"))
+}
+
+fn procfs_before_its_users(steps: &[Step]) -> Option<(usize, &'static str)> {
+    let user = position(steps, |step| matches!(step, Step::SetSysctl { .. } | Step::SetLabel { .. }))?;
+    let open = position(steps, |step| *step == Step::OpenProcfs);
+    open.is_none_or(|open| open > user)
+        .then_some((user, "kernel parameters and labels are written through the private procfs"))
+}
+
+fn exec_is_last(steps: &[Step]) -> Option<(usize, &'static str)> {
+    let exec = position(steps, |step| matches!(step, Step::Exec { .. }))?;
+    (exec + 1 != steps.len()).then_some((exec, "nothing comes after the program"))
+}

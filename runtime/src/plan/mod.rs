@@ -1,0 +1,78 @@
+//! From a valid configuration to ordered steps: pure data, made without looking at anything.
+
+mod create;
+mod devices;
+mod exec;
+mod lint;
+mod mount;
+mod mounts;
+mod step;
+
+pub use create::{CreateOptions, create};
+pub use exec::{ExecOptions, exec};
+pub use lint::{Violation, lint};
+pub use mount::{
+    Attributes, DeviceKind, DeviceNode, Hierarchy, MountKind, MountStep, Node, Opener, TargetRule,
+};
+pub use step::{Phase, Step, propagation};
+
+use crate::spec::{Hook, IdMapping, NamespaceKind};
+use crate::validate::{Rlimit, TimeOffsets};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Everything that happens on the way to a container's process.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// What the runtime does.
+    pub parent: ParentPlan,
+    /// What an intermediate process does before it makes the first process: it joins the namespaces that can only
+    /// be entered by the children of who joined (pid, time), or must be entered before a new user namespace. Empty
+    /// for most containers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prelude: Vec<Step>,
+    /// What the first process does.
+    pub steps: Vec<Step>,
+}
+
+/// What the runtime does for the first process.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentPlan {
+    /// The namespaces that clone makes.
+    pub new_namespaces: Vec<NamespaceKind>,
+    /// The namespace files to open, in the order of the steps that join them.
+    pub joined_namespaces: Vec<(NamespaceKind, PathBuf)>,
+    /// The user ids of a new user namespace.
+    pub uid_mappings: Vec<IdMapping>,
+    /// The group ids of a new user namespace.
+    pub gid_mappings: Vec<IdMapping>,
+    /// The mount sources that the runtime opens, by the numbers of [`Opener::Parent`].
+    pub sources: Vec<Source>,
+    /// The hooks that run before the pivot, in the runtime's namespaces: kind and hooks.
+    pub hooks: Vec<(&'static str, Vec<Hook>)>,
+    /// The resource limits of the first process.
+    #[serde(serialize_with = "rlimit_names")]
+    pub rlimits: Vec<Rlimit>,
+    /// How the kernel ranks the first process when memory is short.
+    pub oom_score_adj: Option<i32>,
+    /// Offsets of a new time namespace's clocks.
+    #[serde(skip)]
+    pub time_offsets: Option<TimeOffsets>,
+    /// The first descriptor that is closed in the program.
+    pub first_closed_fd: u32,
+}
+
+/// A mount source that the runtime opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// The path on the host.
+    pub path: PathBuf,
+    /// Whether mounts below it come along.
+    pub recursive: bool,
+}
+
+fn rlimit_names<S: serde::Serializer>(rlimits: &[Rlimit], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(rlimits.iter().map(|rlimit| (rlimit.name, (rlimit.soft, rlimit.hard))))
+}

@@ -1,0 +1,191 @@
+//! From the mounts of a valid configuration to mount steps.
+
+use super::create::is_dev;
+use super::{Attributes, Hierarchy, MountKind, MountStep, Node, Opener, Source, TargetRule, devices};
+use crate::cgroup::{CgroupRecord, HierarchyKind, Mode};
+use crate::mount_options::MountOptions;
+use crate::spec::NamespaceKind;
+use crate::validate::{Mount, ValidSpec};
+use mydocker_sys::mount::Clone;
+use std::path::Path;
+
+/// File systems that have no device behind them: read-only is a matter of the mount alone, for their superblock may
+/// be shared with the host.
+const WITHOUT_DEVICE: [&str; 8] = ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay"];
+
+/// Single files of procfs that may be covered (what lxcfs emulates).
+pub(crate) const COVERABLE_PROC_FILES: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+/// All mounts of a container.
+#[derive(Debug, Default)]
+pub(super) struct Planned {
+    pub(super) steps: Vec<MountStep>,
+    /// Nodes that are not part of a fresh `/dev`.
+    pub(super) nodes: Vec<Node>,
+    pub(super) sources: Vec<Source>,
+}
+
+pub(super) fn plan(spec: &ValidSpec, cgroup: &CgroupRecord, user_namespace: bool) -> Planned {
+    let mut planned = Planned::default();
+    for mount in &spec.mounts {
+        let step = mount_step(spec, mount, cgroup, user_namespace.then_some(&mut planned.sources));
+        planned.steps.push(step);
+    }
+    planned.nodes = devices::nodes(spec, user_namespace);
+    if !user_namespace {
+        fill_dev(&mut planned);
+    }
+    planned
+}
+
+/// Whether `/dev` becomes read-only once it is filled.
+pub(super) fn dev_is_readonly(spec: &ValidSpec) -> bool {
+    let dev = spec.mounts.iter().rfind(|mount| devices::normal(&mount.destination) == Path::new("/dev"));
+    dev.is_some_and(|mount| !mount.bind && MountOptions::parse(&mount.options).is_readonly())
+}
+
+/// Puts devices, links and the targets of later mounts into the fresh tmpfs of `/dev` before it is attached: one
+/// system call each, on a tree that nobody else can see.
+fn fill_dev(planned: &mut Planned) {
+    let Some(at) = planned.steps.iter().rposition(is_dev) else { return };
+    let is_tmpfs = matches!(&planned.steps[at].what, MountKind::Filesystem { fs_type, .. } if fs_type == "tmpfs");
+    if !is_tmpfs {
+        return;
+    }
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        planned.nodes.drain(..).partition(|node| devices::below_dev(node).is_some());
+    let mut nodes: Vec<_> = inside.iter().filter_map(devices::below_dev).collect();
+    let targets = planned.steps[at + 1..].iter().filter_map(|step| {
+        let name = step.target.strip_prefix("/dev").ok()?;
+        let is_directory = !matches!(step.what, MountKind::Bind { .. } | MountKind::Remount);
+        (is_directory && name.components().count() == 1).then(|| Node::Directory { path: name.to_path_buf() })
+    });
+    nodes.extend(targets);
+    planned.nodes = outside;
+    if let MountKind::Filesystem { contents, .. } = &mut planned.steps[at].what {
+        *contents = nodes;
+    }
+}
+
+fn mount_step(
+    spec: &ValidSpec,
+    mount: &Mount,
+    cgroup: &CgroupRecord,
+    sources: Option<&mut Vec<Source>>,
+) -> MountStep {
+    let options = MountOptions::parse(&mount.options);
+    let target = devices::normal(&mount.destination);
+    let what = kind(spec, mount, &options, cgroup, sources);
+    let mut attributes = Attributes {
+        set: options.attributes.set,
+        clear: options.attributes.clear,
+        set_recursive: options.recursive.set,
+        clear_recursive: options.recursive.clear,
+    };
+    if target == Path::new("/dev") && !mount.bind {
+        // It is filled first, and made read-only after the pivot.
+        attributes.set &= !libc::MOUNT_ATTR_RDONLY;
+    }
+    let mut propagation: Vec<u64> = Vec::new();
+    if matches!(what, MountKind::Bind { opener: Opener::Parent(_), .. }) {
+        // The runtime opens it in the host's mount namespace, where it may be shared: what happens to it inside
+        // must not come back.
+        propagation.push(libc::MS_SLAVE | libc::MS_REC);
+    }
+    propagation.extend(options.propagation.iter().map(|change| {
+        u64::from(change.kind.bits()) | if change.recursive { libc::MS_REC } else { 0 }
+    }));
+    MountStep { target_rule: target_rule(&mount.fs_type, &target), what, target, attributes, propagation }
+}
+
+fn target_rule(fs_type: &str, target: &Path) -> TargetRule {
+    if matches!(fs_type, "proc" | "sysfs") {
+        TargetRule::NoLinks
+    } else if COVERABLE_PROC_FILES.iter().any(|file| target == Path::new(file)) {
+        TargetRule::ProcFile
+    } else {
+        TargetRule::Inside
+    }
+}
+
+fn kind(
+    spec: &ValidSpec,
+    mount: &Mount,
+    options: &MountOptions,
+    cgroup: &CgroupRecord,
+    sources: Option<&mut Vec<Source>>,
+) -> MountKind {
+    let namespaced = !spec.namespaces.is_host(NamespaceKind::Cgroup);
+    if mount.bind {
+        return bind(mount, options, sources);
+    }
+    if options.remount {
+        return MountKind::Remount;
+    }
+    match mount.fs_type.as_str() {
+        "cgroup" if cgroup.mode != Mode::V2 => MountKind::CgroupV1 { hierarchies: hierarchies(cgroup), namespaced },
+        "cgroup" | "cgroup2" => {
+            let directory = cgroup.unified().map(crate::cgroup::Directory::absolute);
+            MountKind::CgroupV2 { cgroup: directory.unwrap_or_default(), namespaced }
+        }
+        fs_type => MountKind::Filesystem {
+            fs_type: fs_type.to_owned(),
+            source: mount.source.to_string_lossy().into_owned(),
+            options: filesystem_options(spec, fs_type, options),
+            contents: Vec::new(),
+            copy_up: options.tmpcopyup,
+        },
+    }
+}
+
+fn bind(mount: &Mount, options: &MountOptions, sources: Option<&mut Vec<Source>>) -> MountKind {
+    let recursive = options.bind == Some(Clone::Recursive);
+    let opener = match sources {
+        None => Opener::Child,
+        Some(sources) => {
+            sources.push(Source { path: mount.source.clone(), recursive });
+            Opener::Parent((sources.len() - 1) as u32)
+        }
+    };
+    MountKind::Bind { source: mount.source.clone(), recursive, opener }
+}
+
+fn filesystem_options(spec: &ValidSpec, fs_type: &str, options: &MountOptions) -> Vec<String> {
+    let mut words: Vec<String> = options.superblock_words().map(str::to_owned).collect();
+    if options.is_readonly() && !WITHOUT_DEVICE.contains(&fs_type) {
+        words.push("ro".into());
+    }
+    words.extend(options.data.iter().flat_map(|data| data.split(',')).map(str::to_owned));
+    if let Some(label) = &spec.mount_label
+        && !matches!(fs_type, "proc" | "sysfs" | "mqueue")
+    {
+        words.push(format!("context={label}"));
+    }
+    words
+}
+
+/// The v1 hierarchies as the container sees them, each in a directory named by its controllers.
+fn hierarchies(cgroup: &CgroupRecord) -> Vec<Hierarchy> {
+    let v1 = cgroup.directories.iter().filter(|directory| directory.hierarchy != HierarchyKind::Unified);
+    v1.map(|directory| {
+        let option = directory.hierarchy.to_string();
+        let name = option.strip_prefix("name=").unwrap_or(&option).to_owned();
+        let links = match option.split_once(',') {
+            Some(_) => option.split(',').map(str::to_owned).collect(),
+            None => Vec::new(),
+        };
+        Hierarchy { name, option, cgroup: directory.absolute(), links }
+    })
+    .collect()
+}

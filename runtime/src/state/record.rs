@@ -1,0 +1,183 @@
+//! The record of a container and its status.
+
+use super::liveness::{Liveness, ProcessRecord};
+use crate::cgroup::CgroupRecord;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+/// What `state.json` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The container's id.
+    pub id: String,
+    /// The bundle, absolute.
+    pub bundle: PathBuf,
+    /// The root file system on the host, absolute.
+    pub rootfs: PathBuf,
+    /// When it was made, RFC 3339.
+    pub created: String,
+    /// The user who made it.
+    pub owner: u32,
+    /// How far the runtime had come when it last wrote.
+    pub progress: Progress,
+    /// The runtime that makes it, while it does.
+    pub runtime: ProcessRecord,
+    /// Its first process, once there is one.
+    pub init: Option<ProcessRecord>,
+    /// Its cgroups, noted before they are made.
+    pub cgroup: Option<CgroupRecord>,
+    /// The annotations of `config.json`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// The names of the containers' namespaces that exec joins: those of `config.json`.
+    pub namespaces: Vec<crate::spec::NamespaceKind>,
+}
+
+/// How far a container has come by the runtime's own doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Progress {
+    /// It is being made.
+    Creating,
+    /// It waits for `start`.
+    Created,
+    /// Its program was let go.
+    Started,
+}
+
+/// The status of a container (runtime.md, State), with `paused` as runc has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It is being made.
+    Creating,
+    /// It waits for `start`.
+    Created,
+    /// Its program runs.
+    Running,
+    /// Its program runs and is frozen.
+    Paused,
+    /// Its first process has ended.
+    Stopped,
+}
+
+impl Status {
+    /// The status by what was recorded and what is seen.
+    #[must_use]
+    pub fn of(progress: Progress, runtime: Liveness, init: Liveness, frozen: bool) -> Self {
+        match (progress, init) {
+            (Progress::Creating, _) if runtime == Liveness::Alive => Self::Creating,
+            // The runtime was ended on the way: what is left is for delete.
+            (Progress::Creating, _) | (_, Liveness::Dead) => Self::Stopped,
+            (_, Liveness::Alive) if frozen => Self::Paused,
+            (Progress::Created, Liveness::Alive) => Self::Created,
+            (Progress::Started, Liveness::Alive) => Self::Running,
+        }
+    }
+
+    /// The name in JSON and messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The state that hooks read on standard input (runtime.md, State).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// The version of the specification.
+    pub oci_version: String,
+    /// The container's id.
+    pub id: String,
+    /// Its status.
+    pub status: Status,
+    /// Its first process, as the reader's pid namespace has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    /// The bundle, absolute.
+    pub bundle: PathBuf,
+    /// The annotations of `config.json`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl State {
+    /// The state as JSON text.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        // Strings, numbers and maps with text keys always become JSON.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+impl Record {
+    /// The state of the container at a moment.
+    #[must_use]
+    pub fn state(&self, status: Status) -> State {
+        State {
+            oci_version: crate::spec::OCI_VERSION.into(),
+            id: self.id.clone(),
+            status,
+            pid: if status == Status::Stopped { None } else { self.init.map(|init| init.pid) },
+            bundle: self.bundle.clone(),
+            annotations: self.annotations.clone(),
+        }
+    }
+
+    /// The status now, with one look at each process and, where it matters, at the freezer.
+    ///
+    /// # Errors
+    /// What the kernel says of the processes.
+    pub fn status(&self) -> mydocker_sys::Result<Status> {
+        let init = match &self.init {
+            Some(init) => init.liveness()?,
+            None => Liveness::Dead,
+        };
+        let runtime = match self.progress {
+            Progress::Creating => self.runtime.liveness()?,
+            _ => Liveness::Dead,
+        };
+        let frozen = init == Liveness::Alive && self.cgroup.as_ref().is_some_and(CgroupRecord::is_frozen);
+        Ok(Status::of(self.progress, runtime, init, frozen))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Liveness::{Alive, Dead};
+
+    #[test]
+    fn the_status_follows_from_the_record_and_the_processes() {
+        let table = [
+            (Progress::Creating, Alive, Dead, false, Status::Creating),
+            (Progress::Creating, Alive, Alive, false, Status::Creating),
+            (Progress::Creating, Dead, Alive, false, Status::Stopped),
+            (Progress::Creating, Dead, Dead, false, Status::Stopped),
+            (Progress::Created, Dead, Alive, false, Status::Created),
+            (Progress::Created, Dead, Dead, false, Status::Stopped),
+            (Progress::Started, Dead, Alive, false, Status::Running),
+            (Progress::Started, Dead, Alive, true, Status::Paused),
+            (Progress::Started, Dead, Dead, true, Status::Stopped),
+        ];
+        for (progress, runtime, init, frozen, expected) in table {
+            assert_eq!(Status::of(progress, runtime, init, frozen), expected, "{progress:?} {runtime:?} {init:?}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The directories of the containers.
+
+use super::id::ContainerId;
+use super::record::Record;
+use mydocker_sys::fs::{self, OFlag};
+use mydocker_sys::{Errno, OwnedFd};
+use std::path::{Path, PathBuf};
+
+const RECORD_FILE: &str = "state.json";
+const NEW_RECORD_FILE: &str = "state.json.new";
+/// The name of the configuration as it was when the container was made.
+pub const CONFIG_FILE: &str = "config.json";
+const START_FIFO: &str = "start";
+const ERROR_FIFO: &str = "error";
+/// A record has some kilobytes; annotations may be long.
+const MAX_RECORD_BYTES: u64 = 16 << 20;
+
+/// What goes wrong with the state of containers.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such container.
+    #[error("container does not exist: there is no {id:?} in {}", root.display())]
+    NotFound {
+        /// The id.
+        id: String,
+        /// The state root.
+        root: PathBuf,
+    },
+    /// There is one of this id already.
+    #[error("container with given ID already exists: {id:?} in {}", root.display())]
+    Exists {
+        /// The id.
+        id: String,
+        /// The state root.
+        root: PathBuf,
+    },
+    /// The state root cannot be used.
+    #[error("the state root {} cannot be used; choose another with --root", root.display())]
+    Root {
+        /// The state root.
+        root: PathBuf,
+        /// Why.
+        source: mydocker_sys::Error,
+    },
+    /// A file of the state cannot be read or written.
+    #[error("the state of container {id:?} cannot be {what}")]
+    File {
+        /// The id.
+        id: String,
+        /// `read`, `written`, `locked` or `removed`.
+        what: &'static str,
+        /// Why.
+        source: mydocker_sys::Error,
+    },
+    /// The record is damaged.
+    #[error("the record of container {id:?} is damaged ({}); delete --force removes it", path.display())]
+    Damaged {
+        /// The id.
+        id: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+/// The state root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// The directory of one container, locked while this is held.
+#[derive(Debug)]
+pub struct Entry {
+    id: ContainerId,
+    root: PathBuf,
+    directory: OwnedFd,
+}
+
+impl Store {
+    /// A state root; nothing is touched yet.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Takes an id for a new container.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], and [`Error::Root`] for a full or read-only state root.
+    pub fn reserve(&self, id: &ContainerId) -> Result<Entry, Error> {
+        let path = self.root.join(id.as_str());
+        match fs::mkdirat(fs::AT_FDCWD, &path, 0o700) {
+            Err(error) if error.errno() == Errno::ENOENT => {
+                self.make_root()?;
+                fs::mkdirat(fs::AT_FDCWD, &path, 0o700).map_err(|source| self.root_error(source))?;
+            }
+            Err(error) if error.errno() == Errno::EEXIST => {
+                return Err(Error::Exists { id: id.to_string(), root: self.root.clone() });
+            }
+            other => other.map_err(|source| self.root_error(source))?,
+        }
+        self.open(id)
+    }
+
+    fn make_root(&self) -> Result<(), Error> {
+        let mut made = PathBuf::new();
+        for component in self.root.components() {
+            made.push(component);
+            match fs::mkdirat(fs::AT_FDCWD, &made, 0o700) {
+                Err(error) if matches!(error.errno(), Errno::EEXIST | Errno::EROFS) => {}
+                other => other.map_err(|source| self.root_error(source))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn root_error(&self, source: mydocker_sys::Error) -> Error {
+        Error::Root { root: self.root.clone(), source }
+    }
+
+    /// Opens a container and waits for its lock.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also when another command has deleted it meanwhile.
+    pub fn open(&self, id: &ContainerId) -> Result<Entry, Error> {
+        let entry = self.look(id)?;
+        let failed = |source| Error::File { id: id.to_string(), what: "locked", source };
+        fs::lock_exclusive(&entry.directory, true).map_err(failed)?;
+        // A directory that was removed while this waited has no links left.
+        if fs::fstat(&entry.directory).map_err(failed)?.st_nlink == 0 {
+            return Err(self.not_found(id));
+        }
+        Ok(entry)
+    }
+
+    /// Opens a container without its lock, to read only: records are replaced as a whole.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn look(&self, id: &ContainerId) -> Result<Entry, Error> {
+        let path = self.root.join(id.as_str());
+        match fs::open(&path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW) {
+            Ok(directory) => Ok(Entry { id: id.clone(), root: self.root.clone(), directory }),
+            Err(error) if matches!(error.errno(), Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {
+                Err(self.not_found(id))
+            }
+            Err(source) => Err(Error::File { id: id.to_string(), what: "read", source }),
+        }
+    }
+
+    fn not_found(&self, id: &ContainerId) -> Error {
+        Error::NotFound { id: id.to_string(), root: self.root.clone() }
+    }
+
+    /// The ids of all containers, sorted; none when there is no state root.
+    ///
+    /// # Errors
+    /// [`Error::Root`] for a state root that cannot be read.
+    pub fn ids(&self) -> Result<Vec<ContainerId>, Error> {
+        let names = match fs::directory_names(&self.root) {
+            Ok(names) => names,
+            Err(error) if error.errno() == Errno::ENOENT => return Ok(Vec::new()),
+            Err(source) => return Err(self.root_error(source)),
+        };
+        let mut ids: Vec<_> =
+            names.iter().filter_map(|name| ContainerId::new(name.to_str()?).ok()).collect();
+        ids.sort();
+        Ok(ids)
+    }
+}
+
+impl Entry {
+    /// The container's id.
+    #[must_use]
+    pub fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    fn file_error(&self, what: &'static str) -> impl FnOnce(mydocker_sys::Error) -> Error + '_ {
+        move |source| Error::File { id: self.id.to_string(), what, source }
+    }
+
+    /// Reads the record.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no record: the container is being made or deleted at this moment.
+    pub fn load(&self) -> Result<Record, Error> {
+        let bytes = match fs::read_at(&self.directory, Path::new(RECORD_FILE), MAX_RECORD_BYTES) {
+            Err(error) if error.errno() == Errno::ENOENT => {
+                return Err(Error::NotFound { id: self.id.to_string(), root: self.root.clone() });
+            }
+            other => other.map_err(self.file_error("read"))?,
+        };
+        serde_json::from_slice(&bytes).map_err(|source| Error::Damaged {
+            id: self.id.to_string(),
+            path: self.root.join(self.id.as_str()).join(RECORD_FILE),
+            source,
+        })
+    }
+
+    /// Replaces the record in one step.
+    ///
+    /// # Errors
+    /// [`Error::File`], with the old record untouched.
+    pub fn save(&self, record: &Record) -> Result<(), Error> {
+        // Strings, numbers and maps with text keys always become JSON.
+        let bytes = serde_json::to_vec(record).unwrap_or_default();
+        self.write_new(NEW_RECORD_FILE, &bytes)?;
+        fs::renameat(&self.directory, Path::new(NEW_RECORD_FILE), Path::new(RECORD_FILE))
+            .map_err(self.file_error("written"))
+    }
+
+    /// Keeps the configuration.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn save_config(&self, bytes: &[u8]) -> Result<(), Error> {
+        self.write_new(CONFIG_FILE, bytes)
+    }
+
+    /// The configuration as it was when the container was made.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn load_config(&self) -> Result<Vec<u8>, Error> {
+        fs::read_at(&self.directory, Path::new(CONFIG_FILE), crate::spec::MAX_CONFIG_BYTES)
+            .map_err(self.file_error("read"))
+    }
+
+    fn write_new(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW;
+        let write = || {
+            let file = fs::openat(&self.directory, Path::new(name), flags, 0o600)?;
+            fs::write_fully(&file, bytes)
+        };
+        write().map_err(self.file_error("written"))
+    }
+
+    /// Makes the fifos of a container that will wait for `start`, and opens them for it: (start, error).
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn make_gate(&self) -> Result<(OwnedFd, OwnedFd), Error> {
+        let make = |name: &str| {
+            fs::mkfifoat(&self.directory, Path::new(name), 0o600)?;
+            fs::openat(&self.directory, Path::new(name), OFlag::O_RDWR, 0)
+        };
+        let both = make(START_FIFO).and_then(|start| Ok((start, make(ERROR_FIFO)?)));
+        both.map_err(self.file_error("written"))
+    }
+
+    /// Opens the fifos of a waiting container from the other side: (start, error).
+    ///
+    /// # Errors
+    /// [`Error::File`]; `ENXIO` when nobody waits.
+    pub fn open_gate(&self) -> Result<(OwnedFd, OwnedFd), Error> {
+        let open = |name: &str, flags: OFlag| {
+            fs::openat(&self.directory, Path::new(name), flags | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW, 0)
+        };
+        let both = open(ERROR_FIFO, OFlag::O_RDONLY).and_then(|error| Ok((open(START_FIFO, OFlag::O_WRONLY)?, error)));
+        both.map_err(self.file_error("read"))
+    }
+
+    /// Takes the fifos away once nobody waits at them any more.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn remove_gate(&self) -> Result<(), Error> {
+        [START_FIFO, ERROR_FIFO].iter().try_for_each(|name| self.unlink(name))
+    }
+
+    fn unlink(&self, name: &str) -> Result<(), Error> {
+        match fs::unlinkat(&self.directory, Path::new(name)) {
+            Err(error) if error.errno() == Errno::ENOENT => Ok(()),
+            other => other.map_err(self.file_error("removed")),
+        }
+    }
+
+    /// Removes the container from the store; the record goes last, so that an interrupted removal can be repeated.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn remove(self) -> Result<(), Error> {
+        for name in [START_FIFO, ERROR_FIFO, CONFIG_FILE, NEW_RECORD_FILE, RECORD_FILE] {
+            self.unlink(name)?;
+        }
+        let path = self.root.join(self.id.as_str());
+        fs::rmdirat(fs::AT_FDCWD, &path).map_err(self.file_error("removed"))
+    }
+}

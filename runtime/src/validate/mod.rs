@@ -1,0 +1,177 @@
+//! Every refusal that `config.json` can justify, before anything is touched.
+//!
+//! [`validate`] is pure: what it needs of the host is in [`Facts`]. It finds all mistakes and not only the first.
+//! What it accepts is a [`ValidSpec`]: names are numbers there, paths are absolute, and nobody checks again.
+
+mod capabilities;
+mod devices;
+mod environment;
+mod hooks;
+mod kernel;
+mod lists;
+mod mappings;
+mod mounts;
+mod namespaces;
+mod paths;
+mod process;
+mod report;
+mod rlimits;
+mod root;
+mod scheduling;
+mod sysctl;
+mod unsupported;
+mod version;
+
+pub use devices::{Device, DeviceKind};
+pub use hooks::{Hook, Hooks};
+pub use kernel::{MemoryPolicy, TimeOffsets};
+pub use mounts::Mount;
+pub use namespaces::{Namespaces, Placement};
+pub use process::{CapabilityMasks, CpuAffinity, IoPriority, Process, Rlimit, validate_process};
+pub use report::{Error, Mistake, Warning};
+pub use root::Root;
+pub use sysctl::Sysctl;
+
+use crate::spec::{IdMapping, Linux, NamespaceKind, Spec};
+use report::{At, Report};
+use std::path::{Path, PathBuf};
+
+/// What a check must know of the host and of the runtime itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// The runtime's effective user id: other than 0, a container needs a user namespace.
+    pub euid: u32,
+    /// The kernel's last capability (`/proc/sys/kernel/cap_last_cap`).
+    pub last_capability: u8,
+    /// The capabilities that the runtime may pass on, bit n for capability n: its permitted set, or all ones where
+    /// a user namespace will give them.
+    pub permitted: u64,
+}
+
+/// A configuration without mistakes. Resources and the system call filter are judged by their compilers, which take
+/// them from [`ValidSpec::spec`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValidSpec {
+    spec: Spec,
+    /// The root file system.
+    pub root: Root,
+    /// Where the container stands in each kind of namespace.
+    pub namespaces: Namespaces,
+    /// The program; without one a container can be made but not started.
+    pub process: Option<Process>,
+    /// Mounts beyond the root, in order.
+    pub mounts: Vec<Mount>,
+    /// Devices beyond those that every container has.
+    pub devices: Vec<Device>,
+    /// Paths that cannot be read in the container; absolute.
+    pub masked_paths: Vec<PathBuf>,
+    /// Paths that cannot be written in the container; absolute.
+    pub readonly_paths: Vec<PathBuf>,
+    /// Kernel parameters of the container's namespaces.
+    pub sysctls: Vec<Sysctl>,
+    /// The user ids of a new user namespace.
+    pub uid_mappings: Vec<IdMapping>,
+    /// The group ids of a new user namespace.
+    pub gid_mappings: Vec<IdMapping>,
+    /// The hooks.
+    pub hooks: Hooks,
+    /// The host's name in a new or joined UTS namespace.
+    pub hostname: Option<String>,
+    /// The NIS domain in a new or joined UTS namespace.
+    pub domainname: Option<String>,
+    /// Offsets of the clocks of a new time namespace.
+    pub time_offsets: TimeOffsets,
+    /// `personality(2)`.
+    pub personality: Option<u64>,
+    /// `set_mempolicy(2)`.
+    pub memory_policy: Option<MemoryPolicy>,
+    /// The SELinux context of mounts.
+    pub mount_label: Option<String>,
+    /// What the person should hear of.
+    pub warnings: Vec<Warning>,
+}
+
+impl ValidSpec {
+    /// The configuration as it was written.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+}
+
+/// Checks a whole configuration. `bundle` is the absolute path of its directory.
+///
+/// A configuration without a process is no mistake here: it is `start` that MUST refuse it (runtime.md, Start), or
+/// whoever creates and starts in one go. runc refuses it at `create` already.
+///
+/// # Errors
+/// Every mistake that was found.
+pub fn validate(spec: Spec, bundle: &Path, facts: &Facts) -> Result<ValidSpec, Error> {
+    let mut report = Report::default();
+    let checked = check(&mut report, spec, bundle, facts);
+    let (mut valid, warnings) = report.finish(checked)?;
+    valid.warnings = warnings;
+    Ok(valid)
+}
+
+fn check(report: &mut Report, spec: Spec, bundle: &Path, facts: &Facts) -> ValidSpec {
+    let at = At::new("");
+    version::check(report, at.key("ociVersion"), &spec.oci_version);
+    let empty = Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&empty);
+    let at_linux = at.key("linux");
+    unsupported::check_linux(report, at_linux, linux);
+    let namespaces = namespaces::check(report, at_linux.key("namespaces"), &linux.namespaces);
+    mappings::check(report, at_linux, linux, &namespaces, facts);
+    let process = check_process(report, at.key("process"), &spec, linux, &namespaces, facts);
+    let covered =
+        |report: &mut Report, key, paths| paths::covered(report, at_linux.key(key), paths, &namespaces);
+    ValidSpec {
+        root: root::check(report, at, spec.root.as_ref(), bundle, &linux.rootfs_propagation),
+        process,
+        mounts: mounts::check(report, at.key("mounts"), &spec.mounts, bundle, linux, facts),
+        devices: devices::check(report, at_linux.key("devices"), &linux.devices),
+        masked_paths: covered(report, "maskedPaths", &linux.masked_paths),
+        readonly_paths: covered(report, "readonlyPaths", &linux.readonly_paths),
+        sysctls: sysctl::check(report, at_linux.key("sysctl"), &linux.sysctl, &namespaces),
+        uid_mappings: linux.uid_mappings.clone(),
+        gid_mappings: linux.gid_mappings.clone(),
+        hooks: hooks::check(report, at.key("hooks"), &spec.hooks),
+        hostname: paths::host_name(report, at.key("hostname"), &spec.hostname, &namespaces),
+        domainname: paths::host_name(report, at.key("domainname"), &spec.domainname, &namespaces),
+        time_offsets: kernel::time_offsets(
+            report,
+            at_linux.key("timeOffsets"),
+            &linux.time_offsets,
+            &namespaces,
+        ),
+        personality: linux
+            .personality
+            .as_ref()
+            .map(|personality| kernel::personality(report, at_linux.key("personality"), personality)),
+        memory_policy: linux
+            .memory_policy
+            .as_ref()
+            .map(|policy| kernel::memory_policy(report, at_linux.key("memoryPolicy"), policy)),
+        mount_label: report.label(at_linux.key("mountLabel"), &linux.mount_label),
+        namespaces,
+        warnings: Vec::new(),
+        spec,
+    }
+}
+
+fn check_process(
+    report: &mut Report,
+    at: At<'_>,
+    spec: &Spec,
+    linux: &Linux,
+    namespaces: &Namespaces,
+    facts: &Facts,
+) -> Option<Process> {
+    let process = spec.process.as_ref()?;
+    // In a user namespace of its own a process can be given everything, whatever the runtime holds outside.
+    let permitted = if namespaces.is_host(NamespaceKind::User) { facts.permitted } else { u64::MAX };
+    let process = process::check(report, at, process, &Facts { permitted, ..*facts });
+    mappings::check_process(report, at.key("user"), &process, linux, namespaces, facts);
+    Some(process)
+}
