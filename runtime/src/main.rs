@@ -1,8 +1,6 @@
 //! The `mydocker-runtime` program.
 #![forbid(unsafe_code)]
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     mydocker_runtime::cli::main_entry()
 }

@@ -547,3 +547,61 @@ pub fn fsetxattr(fd: impl AsFd, name: &CStr, value: &[u8]) -> Result<()> {
         unsafe { libc::fsetxattr(fd.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
     check(ret.into(), "fsetxattr", || format!("{}, {name:?}", describe(fd))).map(drop)
 }
+
+/// Whether the file behind a descriptor lies on a read-only mount or file system (`fstatfs(2)`, `ST_RDONLY`).
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn is_on_readonly_mount(fd: impl AsFd) -> Result<bool> {
+    let fd = fd.as_fd();
+    nix::sys::statvfs::fstatvfs(fd)
+        .map(|stat| stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
+        .context("fstatfs", || describe(fd))
+}
+
+/// Whether a descriptor is a memory file that nobody can write any more.
+#[must_use]
+pub fn is_sealed(fd: impl AsFd) -> bool {
+    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    let wanted = (SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SEAL).bits();
+    fcntl(fd.as_fd(), FcntlArg::F_GET_SEALS).is_ok_and(|seals| seals & wanted == wanted)
+}
+
+/// Copies at most `length` bytes from one file to another (`sendfile(2)`); returns how many.
+///
+/// # Errors
+/// What the kernel says, with both paths.
+pub fn copy(from: impl AsFd, to: impl AsFd, length: u64) -> Result<u64> {
+    let (from, to) = (from.as_fd(), to.as_fd());
+    let mut done = 0;
+    while done < length {
+        // SAFETY: both descriptors are open, and no offset is passed.
+        let ret = unsafe {
+            libc::sendfile(to.as_raw_fd(), from.as_raw_fd(), std::ptr::null_mut(), (length - done) as usize)
+        };
+        match check(ret as libc::c_long, "sendfile", || format!("{}, {}", describe(to), describe(from)))? {
+            0 => break,
+            some => done += some as u64,
+        }
+    }
+    Ok(done)
+}
+
+/// Reads a whole regular file, at most `limit` bytes of it; a fifo or a device in its place does not block.
+///
+/// # Errors
+/// What the kernel says; `EINVAL` for anything but a regular file, `EFBIG` for one above the limit.
+pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let fd = open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
+    let stat = fstat(&fd)?;
+    let refuse = |errno| crate::Error::new("read", format!("{path:?}"), errno);
+    if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return Err(refuse(crate::Errno::EINVAL));
+    }
+    if stat.st_size as u64 > limit {
+        return Err(refuse(crate::Errno::EFBIG));
+    }
+    let mut bytes = Vec::with_capacity(stat.st_size as usize + 1);
+    File::from(fd).take(limit + 1).read_to_end(&mut bytes).context("read", || format!("{path:?}"))?;
+    Ok(bytes)
+}

@@ -111,13 +111,27 @@ pub fn wait(pidfd: impl AsFd) -> Result<Exit> {
     reaped.map(|reaped| reaped.exit).ok_or_else(|| Error::new("waitid", "P_PIDFD", crate::Errno::ECHILD))
 }
 
-/// Reaps any child that has ended, without waiting; `None` when none has.
+/// A child that has ended and still waits to be reaped; it is left so.
 ///
 /// # Errors
-/// `ECHILD` when there are no children.
-pub fn reap_any() -> Result<Option<Reaped>> {
-    waitid(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG)
-        .map_err(|errno| Error::new("waitid", "P_ALL, WNOHANG", errno))
+/// What the kernel says; having no children is none.
+pub fn ended_child() -> Result<Option<Pid>> {
+    match waitid(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) {
+        Err(crate::Errno::ECHILD) => Ok(None),
+        other => other
+            .map(|reaped| reaped.map(|reaped| reaped.pid))
+            .map_err(|errno| Error::new("waitid", "P_ALL, WNOHANG | WNOWAIT", errno)),
+    }
+}
+
+/// Reaps the child `pid`, which has ended.
+///
+/// # Errors
+/// `ECHILD` when it is no child of the caller.
+pub fn reap(pid: Pid) -> Result<()> {
+    waitid(libc::P_PID, pid.as_raw() as u32, libc::WEXITED)
+        .map(drop)
+        .map_err(|errno| Error::new("waitid", format!("P_PID, {pid}"), errno))
 }
 
 fn waitid(kind: libc::idtype_t, id: u32, flags: i32) -> std::result::Result<Option<Reaped>, crate::Errno> {

@@ -1,10 +1,11 @@
 //! A container's cgroup: making it, joining it, limiting it, freezing, killing and removing it.
 
+use super::devices::V1Rule;
 use super::layout::{Controller, ControllerSet, HierarchyKind, Mode};
-use super::lower::{Lowered, OnMissing, Place, Write};
+use super::lower::{Devices, Lowered, OnMissing, Place, Write};
 use super::record::{CgroupRecord, Directory};
 use super::tree::{self, Visitor, present};
-use mydocker_sys::{self as sys, AsFd, BorrowedFd, Errno, OwnedFd, fs};
+use mydocker_sys::{self as sys, AsFd, BorrowedFd, Errno, OwnedFd, bpf, fs};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -45,6 +46,16 @@ pub enum Error {
         #[source]
         source: sys::Error,
     },
+    /// The container already uses more memory than it shall have.
+    #[error("{pointer}: the limit {limit} is not above the {usage} bytes in use (checkBeforeUpdate)")]
+    BelowUsage {
+        /// The place in `config.json`.
+        pointer: String,
+        /// The limit in bytes.
+        limit: u64,
+        /// The usage in bytes.
+        usage: u64,
+    },
     /// No hierarchy has what is asked for.
     #[error("{0}: no cgroup hierarchy of the container has the controller {1}")]
     NoHierarchy(String, &'static str),
@@ -58,6 +69,8 @@ pub enum Error {
     #[error("{0}; then the cgroup could not be removed")]
     Undo(String, #[source] Box<Error>),
 }
+
+const DEVICES: &str = "/linux/resources/devices";
 
 fn list(failures: &[(PathBuf, sys::Error)]) -> String {
     let lines: Vec<String> =
@@ -173,19 +186,68 @@ impl Cgroup {
     /// # Errors
     /// [`Error::Limit`] with the place in `config.json`; limits before it stay applied.
     pub fn apply(&self, limits: &Lowered) -> Result<(), Error> {
+        self.refuse_limits_below_usage(limits)?;
         let mut put_off: Vec<&Write> = Vec::new();
         for write in &limits.writes {
             match self.write(write) {
                 Err(Error::Limit { source, .. }) if write.retry && source.errno() == Errno::EINVAL => {
                     put_off.push(write);
                 }
-                other => {
-                    other?;
-                    put_off.drain(..).try_for_each(|write| self.write(write))?;
-                }
+                other => other?,
             }
         }
-        put_off.into_iter().try_for_each(|write| self.write(write))
+        put_off.into_iter().try_for_each(|write| self.write(write))?;
+        match &limits.devices {
+            None => Ok(()),
+            Some(Devices::V1(rules)) => self.filter_devices_v1(rules),
+            Some(Devices::Program(program)) => self.filter_devices_unified(program.as_deref()),
+        }
+    }
+
+    /// v1 refuses a limit below the usage by itself; v2 would rather kill.
+    fn refuse_limits_below_usage(&self, limits: &Lowered) -> Result<(), Error> {
+        let (Some(directory), false) = (self.record.unified(), limits.usage_below.is_empty()) else {
+            return Ok(());
+        };
+        let text = read(&directory.file("memory.current"))
+            .map_err(|source| Error::Control("read the memory usage of", source))?;
+        let usage: u64 = text.trim().parse().unwrap_or(0);
+        match limits.usage_below.iter().find(|(limit, _)| *limit <= usage) {
+            None => Ok(()),
+            Some((limit, pointer)) => {
+                Err(Error::BelowUsage { pointer: pointer.to_string(), limit: *limit, usage })
+            }
+        }
+    }
+
+    /// Writes the rules one by one, as v1 wants them, but opens each of the two files once.
+    fn filter_devices_v1(&self, rules: &[V1Rule]) -> Result<(), Error> {
+        let Some(directory) = self.record.v1(Controller::Devices) else {
+            return Err(Error::NoHierarchy(DEVICES.into(), "devices"));
+        };
+        let fail = |source| Error::Limit { pointer: DEVICES.into(), source };
+        let mut files: [Option<OwnedFd>; 2] = [None, None];
+        for rule in rules {
+            let name = if rule.allow { "devices.allow" } else { "devices.deny" };
+            let slot = &mut files[usize::from(rule.allow)];
+            let file = match slot {
+                Some(file) => file,
+                None => slot.insert(fs::open(&directory.file(name), fs::OFlag::O_WRONLY).map_err(fail)?),
+            };
+            fs::write_once(&*file, rule.text.as_bytes()).map_err(fail)?;
+        }
+        Ok(())
+    }
+
+    /// Attaches the program; one that is there already is replaced in one step, so that no access slips through.
+    fn filter_devices_unified(&self, program: Option<&[bpf::Instruction]>) -> Result<(), Error> {
+        let Some(directory) = self.record.unified() else {
+            return Err(Error::NoHierarchy(DEVICES.into(), "devices"));
+        };
+        let cgroup = fs::open(&directory.absolute(), fs::OFlag::O_RDONLY | fs::OFlag::O_DIRECTORY);
+        cgroup
+            .and_then(|cgroup| replace_program(&cgroup, program))
+            .map_err(|source| Error::Limit { pointer: DEVICES.into(), source })
     }
 
     fn write(&self, write: &Write) -> Result<(), Error> {
@@ -223,7 +285,9 @@ impl Cgroup {
                 let flags = fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY;
                 fds.unified = Some(fs::open(&directory.absolute(), flags).map_err(fail)?);
             } else {
-                fds.v1.push(fs::open(&directory.file("cgroup.procs"), fs::OFlag::O_WRONLY).map_err(fail)?);
+                // Writing to cgroup.procs makes the kernel lock all thread groups, which waits for a grace period of
+                // RCU (milliseconds). A process of one thread moves itself through tasks without that.
+                fds.v1.push(fs::open(&directory.file("tasks"), fs::OFlag::O_WRONLY).map_err(fail)?);
             }
         }
         Ok(fds)
@@ -323,7 +387,7 @@ impl Cgroup {
 }
 
 /// Waits until `cgroup.events` of a v2 cgroup has the line `event`; a cgroup that is gone has it.
-fn wait_for_event(directory: &Directory, event: &str, deadline: Instant) -> sys::Result<()> {
+pub(super) fn wait_for_event(directory: &Directory, event: &str, deadline: Instant) -> sys::Result<()> {
     let path = directory.file("cgroup.events");
     let Some(events) = present(fs::open(&path, fs::OFlag::O_RDONLY))? else { return Ok(()) };
     let mut buffer = [0u8; 256];
@@ -383,7 +447,7 @@ fn pids(text: &str) -> impl Iterator<Item = i32> {
     text.lines().filter_map(|line| line.parse().ok())
 }
 
-fn read(path: &Path) -> sys::Result<String> {
+pub(super) fn read(path: &Path) -> sys::Result<String> {
     let bytes = fs::read_at(fs::AT_FDCWD, path, MAX_FILE)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -420,6 +484,17 @@ fn make_directory(directory: &mut Directory) -> Result<(), Error> {
     }
     let gone = sys::Error::new("mkdirat", directory.upper(0), Errno::ENOENT);
     Err(Error::Make(directory.absolute(), gone))
+}
+
+/// Puts `program` in the place of the device programs that are attached to the cgroup.
+fn replace_program(cgroup: &OwnedFd, program: Option<&[bpf::Instruction]>) -> sys::Result<()> {
+    let mut old = bpf::device_programs(cgroup)?;
+    if let Some(program) = program {
+        let loaded = bpf::load_device_program(program)?;
+        let replaced = old.pop();
+        bpf::attach_device_program(cgroup, &loaded, replaced.as_ref())?;
+    }
+    old.iter().try_for_each(|program| bpf::detach_device_program(cgroup, program))
 }
 
 fn refuse_processes(directory: &Directory) -> Result<(), Error> {
@@ -501,4 +576,4 @@ fn not_handed_down(cgroup: &str, name: &str, error: &sys::Error) -> Error {
 
 #[cfg(test)]
 #[path = "manager_tests.rs"]
-mod tests;
+pub(super) mod tests;

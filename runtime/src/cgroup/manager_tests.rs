@@ -4,17 +4,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A cgroup path that no other test and no other run uses.
-pub(super) fn unique(label: &str) -> String {
+pub(in crate::cgroup) fn unique(label: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("/mydocker-test-{}-{}-{label}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-pub(super) fn placed(path: &str) -> CgroupRecord {
+pub(in crate::cgroup) fn placed(path: &str) -> CgroupRecord {
     let layout = Layout::load(ControllerSet::default()).unwrap();
     CgroupRecord::place(&layout, &CgroupPath::parse(path, "id").unwrap())
 }
 
-pub(super) fn soon() -> Instant {
+pub(in crate::cgroup) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
@@ -48,7 +48,7 @@ fn privileged_a_parent_that_another_container_uses_stays() {
 }
 
 /// A child that puts itself into `cgroup` as the engine's child does, and then waits.
-pub(super) fn member(cgroup: &Cgroup) -> (sys::process::Pid, OwnedFd) {
+pub(in crate::cgroup) fn member(cgroup: &Cgroup) -> (sys::process::Pid, OwnedFd) {
     let fds = cgroup.join_fds().unwrap();
     let args = sys::process::CloneArgs { flags: 0, cgroup: fds.clone_into() };
     match sys::process::clone3(args).unwrap() {
@@ -71,7 +71,7 @@ pub(super) fn member(cgroup: &Cgroup) -> (sys::process::Pid, OwnedFd) {
     }
 }
 
-pub(super) fn end(pidfd: &OwnedFd) {
+pub(in crate::cgroup) fn end(pidfd: &OwnedFd) {
     sys::process::pidfd_kill(pidfd, 9).unwrap();
     sys::process::wait(pidfd).unwrap();
 }

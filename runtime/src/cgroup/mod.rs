@@ -4,24 +4,33 @@
 //! Layout::load          what is mounted where            (two files of /proc)
 //! CgroupPath::parse     where the container belongs      (pure)
 //! CgroupRecord::place   its directory in each hierarchy  (pure; goes into the state file before any effect)
-//! lower                 limits as ordered file writes    (pure)
+//! ResourcePlan          the limits, checked and typed    (pure)
+//! ResourcePlan::lower   limits as ordered file writes    (pure)
 //! Cgroup::create        directories, then limits         (undoes itself on failure)
 //! Cgroup::join          descriptors that let the new process put itself in
 //! ```
 //!
-//! There is one typed plan of limits; only the last step, from a setting to files, differs
+//! There is one typed plan of limits; only the last step, from a [`Setting`] to files, differs
 //! between v1 and v2, and it differs by controller, not by host: on a hybrid host a controller that only v2 has is
 //! written in v2's way.
 
+mod control;
+pub mod devices;
+pub mod ebpf;
 pub mod layout;
 pub mod lower;
 pub mod manager;
 pub mod path;
+pub mod plan;
 pub mod record;
 mod tree;
 
 pub use layout::{Controller, ControllerSet, Hierarchy, HierarchyKind, Layout, LayoutError, Mode};
-pub use lower::{Lowered, Write};
+pub use lower::{Devices, Lowered, Write};
 pub use manager::{Cgroup, Error, JoinFds};
 pub use path::{CgroupPath, PathError};
+pub use plan::{Limit, PlanError, ResourcePlan, Setting};
 pub use record::{CgroupRecord, Directory};
+
+#[cfg(test)]
+mod devices_tests;

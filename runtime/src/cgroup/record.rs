@@ -91,4 +91,56 @@ impl CgroupRecord {
     pub fn listing(&self) -> Option<&Directory> {
         self.unified().or_else(|| self.v1(Controller::Devices)).or_else(|| self.directories.first())
     }
+
+    /// The same container's cgroups below it that `exec --cgroup` names: `[CONTROLLER,...:]PATH`, without a
+    /// controller in all hierarchies.
+    ///
+    /// # Errors
+    /// [`BelowError`] for a path that would leave the container's cgroup, or a controller that it is not in.
+    pub fn below(&self, words: &[String]) -> Result<Self, BelowError> {
+        let mut record = self.clone();
+        for word in words {
+            let (controllers, path) = match word.split_once(':') {
+                Some((controllers, path)) => (Some(controllers), path),
+                None => (None, word.as_str()),
+            };
+            if path.split('/').any(|name| name == "..") {
+                return Err(BelowError::DotDot(word.clone()));
+            }
+            record.descend(word, controllers, path.trim_matches('/'))?;
+        }
+        Ok(record)
+    }
+
+    fn descend(&mut self, word: &str, controllers: Option<&str>, path: &str) -> Result<(), BelowError> {
+        let mut found = false;
+        for directory in &mut self.directories {
+            let name = directory.hierarchy.to_string();
+            let named = |list: &str| list.split(',').any(|wanted| name.split(',').any(|own| own == wanted));
+            if controllers.is_none_or(named) {
+                found = true;
+                if !path.is_empty() {
+                    directory.path = format!("{}/{path}", directory.path);
+                }
+            }
+        }
+        if found { Ok(()) } else { Err(BelowError::NoController(word.to_owned())) }
+    }
+
+    /// Whether the container is frozen; a cgroup that is gone is not.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        super::Cgroup::open(self.clone()).is_frozen().unwrap_or(false)
+    }
+}
+
+/// Why there is no such cgroup below a container's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BelowError {
+    /// It would leave the container's cgroup.
+    #[error("--cgroup {0:?} must not contain \"..\"")]
+    DotDot(String),
+    /// The container has no cgroup with that controller.
+    #[error("--cgroup {0:?}: the container is in no hierarchy of that controller")]
+    NoController(String),
 }

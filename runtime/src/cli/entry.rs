@@ -37,13 +37,20 @@ fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
+        Command::Create(args) => commands::create(&args, context),
+        Command::Delete(args) => commands::delete(&args, context),
+        Command::Exec(args) => commands::exec(&args, context),
+        Command::Explain(args) => commands::explain(&args, context),
         Command::Features(args) => commands::features(args, context),
+        Command::Kill(args) => commands::kill(&args, context),
+        Command::List(args) => commands::list(&args, context),
+        Command::Pause(args) => commands::pause(&args, context),
+        Command::Ps(args) => commands::ps(&args, context),
+        Command::Resume(args) => commands::resume(&args, context),
+        Command::Run(args) => commands::run(&args, context),
         Command::Spec(args) => commands::spec(&args, context),
-        other => Err(Box::new(Report {
-            code: "unsupported-command",
-            message: format!("the command {:?} is not supported", other.name()),
-            ..Report::default()
-        })),
+        Command::Start(args) => commands::start(&args, context),
+        Command::State(args) => commands::state(&args, context),
     }
 }
 

@@ -4,8 +4,9 @@
 //! Lists come from the tables and types by which the runtime itself understands the words; a new row there is told
 //! here without anybody's doing.
 
-use crate::mount_options::OPTIONS;
-use crate::spec::{Hooks, NamespaceKind, OCI_VERSION, SeccompAction, SeccompOperator};
+use crate::mount_options::{NOT_SUPPORTED, OPTIONS};
+use crate::seccomp::{Arch, KNOWN_ACTIONS, KNOWN_FLAGS, KNOWN_OPERATORS};
+use crate::spec::{Hooks, NamespaceKind, OCI_VERSION};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -83,9 +84,9 @@ pub struct SeccompFeatures {
     /// Whether filters are loaded.
     pub enabled: bool,
     /// `SCMP_ACT_*`.
-    pub actions: Vec<SeccompAction>,
+    pub actions: Vec<&'static str>,
     /// `SCMP_CMP_*`.
-    pub operators: Vec<SeccompOperator>,
+    pub operators: Vec<&'static str>,
     /// `SCMP_ARCH_*`.
     pub archs: Vec<&'static str>,
     /// `SECCOMP_FILTER_FLAG_*` that are understood.
@@ -132,28 +133,6 @@ const NAMESPACES: [NamespaceKind; 8] = [
     NamespaceKind::Uts,
 ];
 
-const ACTIONS: [SeccompAction; 9] = [
-    SeccompAction::Allow,
-    SeccompAction::Errno,
-    SeccompAction::Kill,
-    SeccompAction::KillProcess,
-    SeccompAction::KillThread,
-    SeccompAction::Log,
-    SeccompAction::Notify,
-    SeccompAction::Trace,
-    SeccompAction::Trap,
-];
-
-const OPERATORS: [SeccompOperator; 7] = [
-    SeccompOperator::Equal,
-    SeccompOperator::GreaterOrEqual,
-    SeccompOperator::GreaterThan,
-    SeccompOperator::LessOrEqual,
-    SeccompOperator::LessThan,
-    SeccompOperator::MaskedEqual,
-    SeccompOperator::NotEqual,
-];
-
 /// What this runtime supports.
 #[must_use]
 pub fn features() -> Features {
@@ -161,10 +140,14 @@ pub fn features() -> Features {
         oci_version_min: "1.0.0",
         oci_version_max: OCI_VERSION,
         hooks: Hooks::default().kinds().map(|(name, _)| name).to_vec(),
-        mount_options: OPTIONS.iter().map(|(name, _)| *name).collect(),
+        mount_options: mount_options(),
         linux: linux(),
         annotations: BTreeMap::from([("org.mydocker.runtime.version", env!("CARGO_PKG_VERSION"))]),
     }
+}
+
+fn mount_options() -> Vec<&'static str> {
+    OPTIONS.iter().map(|(name, _)| *name).filter(|name| !NOT_SUPPORTED.contains(name)).collect()
 }
 
 /// What `features` prints: four spaces for each level.
@@ -189,7 +172,7 @@ fn linux() -> LinuxFeatures {
         selinux: Enabled { enabled: false },
         intel_rdt: IntelRdtFeatures { enabled: false, schemata: false, monitoring: false },
         memory_policy: MemoryPolicyFeatures { modes: Vec::new(), flags: Vec::new() },
-        mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
+        mount_extensions: MountExtensions { idmap: Enabled { enabled: !NOT_SUPPORTED.contains(&"idmap") } },
         net_devices: Enabled { enabled: false },
     }
 }
@@ -201,50 +184,18 @@ fn capabilities() -> Vec<String> {
 }
 
 fn seccomp() -> SeccompFeatures {
+    let flags = KNOWN_FLAGS.map(|(name, _)| name).to_vec();
+    let mut archs: Vec<_> = Arch::ALL.into_iter().map(Arch::name).collect();
+    archs.sort_unstable();
     SeccompFeatures {
         enabled: true,
-        actions: ACTIONS.to_vec(),
-        operators: OPERATORS.to_vec(),
-        archs: ARCHS.to_vec(),
-        known_flags: FLAGS.to_vec(),
-        supported_flags: FLAGS.to_vec(),
+        actions: KNOWN_ACTIONS.to_vec(),
+        operators: KNOWN_OPERATORS.to_vec(),
+        archs,
+        known_flags: flags.clone(),
+        supported_flags: flags,
     }
 }
-
-/// Architectures that the filter's compiler has a table for.
-const ARCHS: [&str; 23] = [
-    "SCMP_ARCH_AARCH64",
-    "SCMP_ARCH_ARM",
-    "SCMP_ARCH_LOONGARCH64",
-    "SCMP_ARCH_M68K",
-    "SCMP_ARCH_MIPS",
-    "SCMP_ARCH_MIPS64",
-    "SCMP_ARCH_MIPS64N32",
-    "SCMP_ARCH_MIPSEL",
-    "SCMP_ARCH_MIPSEL64",
-    "SCMP_ARCH_MIPSEL64N32",
-    "SCMP_ARCH_PARISC",
-    "SCMP_ARCH_PARISC64",
-    "SCMP_ARCH_PPC",
-    "SCMP_ARCH_PPC64",
-    "SCMP_ARCH_PPC64LE",
-    "SCMP_ARCH_RISCV64",
-    "SCMP_ARCH_S390",
-    "SCMP_ARCH_S390X",
-    "SCMP_ARCH_SH",
-    "SCMP_ARCH_SHEB",
-    "SCMP_ARCH_X32",
-    "SCMP_ARCH_X86",
-    "SCMP_ARCH_X86_64",
-];
-
-/// Filter flags that the filter's compiler understands and obeys.
-const FLAGS: [&str; 4] = [
-    "SECCOMP_FILTER_FLAG_LOG",
-    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
-    "SECCOMP_FILTER_FLAG_TSYNC",
-    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
-];
 
 #[cfg(test)]
 mod tests {
@@ -287,7 +238,7 @@ mod tests {
             ["actions", "archs", "enabled", "knownFlags", "operators", "supportedFlags"]
         );
         assert_eq!(keys(&document["linux"]["intelRdt"]), ["enabled", "monitoring", "schemata"]);
-        assert_eq!(document["linux"]["mountExtensions"], json!({"idmap": {"enabled": true}}));
+        assert_eq!(keys(&document["linux"]["mountExtensions"]["idmap"]), ["enabled"]);
     }
 
     #[test]
@@ -311,6 +262,26 @@ mod tests {
         );
         assert_eq!(document["linux"]["seccomp"]["actions"][3], "SCMP_ACT_KILL_PROCESS");
         assert_eq!(document["linux"]["seccomp"]["operators"][5], "SCMP_CMP_MASKED_EQ");
+    }
+
+    #[test]
+    fn words_of_the_filter_are_those_that_config_json_takes() {
+        let seccomp = seccomp();
+        for action in seccomp.actions {
+            serde_json::from_value::<crate::spec::SeccompAction>(json!(action)).expect(action);
+        }
+        for operator in seccomp.operators {
+            serde_json::from_value::<crate::spec::SeccompOperator>(json!(operator)).expect(operator);
+        }
+        assert!(seccomp.archs.contains(&"SCMP_ARCH_X86_64"));
+        assert!(seccomp.known_flags.contains(&"SECCOMP_FILTER_FLAG_LOG"));
+    }
+
+    #[test]
+    fn mount_options_that_are_refused_are_not_promised() {
+        let options = features().mount_options;
+        assert!(options.contains(&"rro") && options.len() == OPTIONS.len() - NOT_SUPPORTED.len());
+        assert!(NOT_SUPPORTED.iter().all(|name| !options.contains(name)));
     }
 
     #[test]

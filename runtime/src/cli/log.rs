@@ -3,7 +3,7 @@
 
 use super::args::{GlobalArgs, LogFormat};
 use super::time::rfc3339;
-use mydocker_sys::fs::{OFlag, openat, write_all};
+use mydocker_sys::fs::{OFlag, openat, write_fully};
 use serde_json::{Map, Value};
 use std::error::Error;
 use std::io::Write as _;
@@ -166,7 +166,7 @@ impl Log {
         };
         match &self.file {
             // A log on a full disk is no reason to fail; the message is not lost.
-            Some(file) if write_all(file, line.as_bytes()).is_ok() => {}
+            Some(file) if write_fully(file, line.as_bytes()).is_ok() => {}
             _ => write_stderr(line.as_bytes()),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::SpecArgs;
 use crate::spec::{DefaultOptions, Spec, default_spec};
-use mydocker_sys::fs::{AT_FDCWD, OFlag, fs_magic, open, openat, write_all};
+use mydocker_sys::fs::{AT_FDCWD, OFlag, fs_magic, open, openat, write_fully};
 use mydocker_sys::{Errno, process};
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
@@ -61,7 +61,7 @@ pub fn write_spec(args: &SpecArgs) -> Result<(), SpecError> {
         Errno::EEXIST => SpecError::Exists(args.bundle.as_deref().unwrap_or(Path::new("")).join(CONFIG)),
         _ => SpecError::Write(error),
     })?;
-    write_all(&file, &text).map_err(SpecError::Write)
+    write_fully(&file, &text).map_err(SpecError::Write)
 }
 
 /// The text as Go writes it with tabs: no line break at the end.

@@ -61,7 +61,7 @@ pub enum CompileError {
 /// # Errors
 /// [`CompileError`].
 pub fn compile(inputs: Inputs<'_>) -> Result<Compiled, CompileError> {
-    let seccomp = inputs.seccomp.map(|seccomp| seccomp::compile(seccomp, &seccomp::Facts::native())).transpose()?;
+    let seccomp = inputs.seccomp.map(|seccomp| seccomp::compile(seccomp, &seccomp::Facts { native: seccomp::Arch::BUILD })).transpose()?;
     let (args, env) = match inputs.process {
         Some(process) => (strings("the argument", &process.args)?, strings("the environment entry", &process.env)?),
         None => (Vec::new(), Vec::new()),

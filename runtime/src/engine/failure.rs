@@ -44,6 +44,21 @@ pub enum Code {
     LoaderNotFound,
 }
 
+impl Code {
+    /// The name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Hook => "hook",
+            Self::ExecutableNotFound => "executable-not-found",
+            Self::ExecutableNotRunnable => "executable-not-runnable",
+            Self::InterpreterNotFound => "interpreter-not-found",
+            Self::LoaderNotFound => "loader-not-found",
+        }
+    }
+}
+
 impl Failure {
     /// A failed system call within a step.
     #[must_use]

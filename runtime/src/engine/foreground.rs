@@ -15,28 +15,39 @@ pub struct ForegroundError(#[from] mydocker_sys::Error);
 pub struct Foreground {
     signals: SignalQueue,
     modes: Option<tty::Modes>,
+    program: Option<process::Pid>,
 }
 
 impl Foreground {
-    /// Begins to collect signals instead of dying of them.
+    /// Begins to collect signals instead of dying of them; a `subreaper` also becomes the parent of the container's
+    /// orphans, so that none is left to the host's init when the program has ended.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn begin() -> Result<Self, ForegroundError> {
+    pub fn begin(subreaper: bool) -> Result<Self, ForegroundError> {
+        if subreaper {
+            process::set_subreaper(true)?;
+        }
         let mut all = SigSet::all();
         // These tell of mistakes of this process itself and must end it.
         for own in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGABRT, Signal::SIGTRAP] {
             all.remove(own);
         }
         mydocker_sys::signal::block(&all)?;
-        Ok(Self { signals: SignalQueue::new(&all)?, modes: None })
+        Ok(Self { signals: SignalQueue::new(&all)?, modes: None, program: None })
     }
 
     /// Passes everything between the caller and the program until it ends, and says how it did.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn attend(&mut self, pidfd: &OwnedFd, terminal: Option<OwnedFd>) -> Result<Exit, ForegroundError> {
+    pub fn attend(
+        &mut self,
+        pid: i32,
+        pidfd: &OwnedFd,
+        terminal: Option<OwnedFd>,
+    ) -> Result<Exit, ForegroundError> {
+        self.program = Some(process::Pid::from_raw(pid));
         let mut relay = terminal.map(|terminal| self.take_terminal(terminal)).transpose()?;
         loop {
             let (ready, terminal_events, input_events) = self.wait(pidfd, relay.as_ref())?;
@@ -89,7 +100,7 @@ impl Foreground {
     fn forward_signals(&self, pidfd: &OwnedFd, relay: Option<&Relay>) -> mydocker_sys::Result<()> {
         while let Some(signal) = self.signals.next()? {
             match signal.number {
-                libc::SIGCHLD => reap_orphans()?,
+                libc::SIGCHLD => self.reap_orphans()?,
                 libc::SIGWINCH => {
                     if let (Some(relay), Ok(size)) = (relay, tty::size(fs::STDIN)) {
                         tty::set_size(&relay.terminal, size)?;
@@ -106,6 +117,27 @@ impl Foreground {
     }
 }
 
+impl Foreground {
+    /// Reaps the container's orphans that came here; the program itself is left for whoever waits for it.
+    fn reap_orphans(&self) -> mydocker_sys::Result<()> {
+        while let Some(pid) = process::ended_child()? {
+            if Some(pid) == self.program {
+                break;
+            }
+            process::reap(pid)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the terminal back.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn end(&mut self) -> Result<(), ForegroundError> {
+        self.modes.take().map_or(Ok(()), |modes| Ok(tty::set_modes(fs::STDIN, &modes)?))
+    }
+}
+
 impl Drop for Foreground {
     fn drop(&mut self) {
         if let Some(modes) = &self.modes {
@@ -118,12 +150,6 @@ impl Drop for Foreground {
 struct Ready {
     ended: bool,
     signals: bool,
-}
-
-/// Reaps the container's orphans that came here, where this process is their reaper; its own child, the program, is
-/// left for whoever waits for it.
-fn reap_orphans() -> mydocker_sys::Result<()> {
-    Ok(())
 }
 
 /// Bytes between the caller's streams and the program's terminal.
@@ -142,7 +168,7 @@ impl Relay {
     }
 
     fn terminal_interest(&self) -> Option<Interest<'_>> {
-        let interest = Interest { fd: self.terminal.as_fd(), read: true, write: !self.pending.is_empty() };
+        let interest = Interest { fd: self.terminal.as_fd(), read: true, write: !self.pending.is_empty(), priority: false };
         self.terminal_open.then_some(interest)
     }
 

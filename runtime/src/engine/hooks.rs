@@ -186,7 +186,7 @@ fn watch(
     loop {
         let mut interests = vec![Interest::read(pidfd.as_fd())];
         interests.extend(errors.map(|fd| Interest::read(fd.as_fd())));
-        interests.extend(feed.as_ref().map(|(fd, _)| Interest { fd: fd.as_fd(), read: false, write: true }));
+        interests.extend(feed.as_ref().map(|(fd, _)| Interest { fd: fd.as_fd(), read: false, write: true, priority: false }));
         let events = poll(&interests, deadline, "a hook to end")?;
         if let Some(fd) = errors
             && (events[1].readable || events[1].hangup)

@@ -21,7 +21,7 @@ const LINKS: [(&str, &str); 6] = [
 
 /// Whether the runtime fills `/dev`: not where the configuration binds one that is filled already.
 pub(super) fn are_set_up(spec: &ValidSpec) -> bool {
-    !spec.mounts.iter().any(|mount| mount.bind && normal(&mount.destination) == Path::new("/dev"))
+    !spec.mounts.iter().any(|mount| mount.is_bind() && normal(&mount.destination) == Path::new("/dev"))
 }
 
 /// Every node, by its path in the container.

@@ -5,27 +5,13 @@ use super::{Attributes, Hierarchy, MountKind, MountStep, Node, Opener, Source, T
 use crate::cgroup::{CgroupRecord, HierarchyKind, Mode};
 use crate::mount_options::MountOptions;
 use crate::spec::NamespaceKind;
-use crate::validate::{Mount, ValidSpec};
+use crate::validate::{COVERABLE, Mount, ValidSpec};
 use mydocker_sys::mount::Clone;
 use std::path::Path;
 
 /// File systems that have no device behind them: read-only is a matter of the mount alone, for their superblock may
 /// be shared with the host.
 const WITHOUT_DEVICE: [&str; 8] = ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay"];
-
-/// Single files of procfs that may be covered (what lxcfs emulates).
-pub(crate) const COVERABLE_PROC_FILES: [&str; 10] = [
-    "/proc/cpuinfo",
-    "/proc/diskstats",
-    "/proc/meminfo",
-    "/proc/stat",
-    "/proc/swaps",
-    "/proc/uptime",
-    "/proc/loadavg",
-    "/proc/slabinfo",
-    "/proc/sys/kernel/ns_last_pid",
-    "/proc/sys/crypto/fips_enabled",
-];
 
 /// All mounts of a container.
 #[derive(Debug, Default)]
@@ -52,7 +38,7 @@ pub(super) fn plan(spec: &ValidSpec, cgroup: &CgroupRecord, user_namespace: bool
 /// Whether `/dev` becomes read-only once it is filled.
 pub(super) fn dev_is_readonly(spec: &ValidSpec) -> bool {
     let dev = spec.mounts.iter().rfind(|mount| devices::normal(&mount.destination) == Path::new("/dev"));
-    dev.is_some_and(|mount| !mount.bind && MountOptions::parse(&mount.options).is_readonly())
+    dev.is_some_and(|mount| !mount.is_bind() && mount.options.is_readonly())
 }
 
 /// Puts devices, links and the targets of later mounts into the fresh tmpfs of `/dev` before it is attached: one
@@ -84,16 +70,16 @@ fn mount_step(
     cgroup: &CgroupRecord,
     sources: Option<&mut Vec<Source>>,
 ) -> MountStep {
-    let options = MountOptions::parse(&mount.options);
+    let options = &mount.options;
     let target = devices::normal(&mount.destination);
-    let what = kind(spec, mount, &options, cgroup, sources);
+    let what = kind(spec, mount, options, cgroup, sources);
     let mut attributes = Attributes {
         set: options.attributes.set,
         clear: options.attributes.clear,
         set_recursive: options.recursive.set,
         clear_recursive: options.recursive.clear,
     };
-    if target == Path::new("/dev") && !mount.bind {
+    if target == Path::new("/dev") && !mount.is_bind() {
         // It is filled first, and made read-only after the pivot.
         attributes.set &= !libc::MOUNT_ATTR_RDONLY;
     }
@@ -112,7 +98,7 @@ fn mount_step(
 fn target_rule(fs_type: &str, target: &Path) -> TargetRule {
     if matches!(fs_type, "proc" | "sysfs") {
         TargetRule::NoLinks
-    } else if COVERABLE_PROC_FILES.iter().any(|file| target == Path::new(file)) {
+    } else if COVERABLE.iter().any(|file| target == Path::new(file)) {
         TargetRule::ProcFile
     } else {
         TargetRule::Inside
@@ -127,7 +113,7 @@ fn kind(
     sources: Option<&mut Vec<Source>>,
 ) -> MountKind {
     let namespaced = !spec.namespaces.is_host(NamespaceKind::Cgroup);
-    if mount.bind {
+    if mount.is_bind() {
         return bind(mount, options, sources);
     }
     if options.remount {

@@ -25,6 +25,9 @@ use std::collections::BTreeMap;
 /// The version of the runtime-spec that this runtime implements.
 pub const OCI_VERSION: &str = "1.3.0";
 
+/// The name of the configuration in a bundle (bundle.md).
+pub const CONFIG_FILE: &str = "config.json";
+
 /// The whole of `config.json` (config.md).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

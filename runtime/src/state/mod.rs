@@ -14,10 +14,8 @@ mod id;
 mod liveness;
 mod record;
 mod store;
-mod time;
 
 pub use id::{ContainerId, IdError};
 pub use liveness::{Liveness, ProcessRecord};
 pub use record::{Progress, Record, State, Status};
-pub use store::{CONFIG_FILE, Entry, Error, Store};
-pub use time::now_rfc3339;
+pub use store::{Entry, Error, Store};

@@ -13,6 +13,8 @@ use std::path::PathBuf;
 pub struct Record {
     /// The container's id.
     pub id: String,
+    /// The version of the specification that its configuration complies with.
+    pub oci_version: String,
     /// The bundle, absolute.
     pub bundle: PathBuf,
     /// The root file system on the host, absolute.
@@ -131,7 +133,7 @@ impl Record {
     #[must_use]
     pub fn state(&self, status: Status) -> State {
         State {
-            oci_version: crate::spec::OCI_VERSION.into(),
+            oci_version: self.oci_version.clone(),
             id: self.id.clone(),
             status,
             pid: if status == Status::Stopped { None } else { self.init.map(|init| init.pid) },

@@ -2,14 +2,13 @@
 
 use super::id::ContainerId;
 use super::record::Record;
+use crate::spec::CONFIG_FILE;
 use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::{Errno, OwnedFd};
 use std::path::{Path, PathBuf};
 
 const RECORD_FILE: &str = "state.json";
 const NEW_RECORD_FILE: &str = "state.json.new";
-/// The name of the configuration as it was when the container was made.
-pub const CONFIG_FILE: &str = "config.json";
 const START_FIFO: &str = "start";
 const ERROR_FIFO: &str = "error";
 /// A record has some kilobytes; annotations may be long.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceKind {
     /// A character device, buffered or not.
-    Char,
+    Character,
     /// A block device.
     Block,
     /// A named pipe, which has no numbers.
@@ -63,7 +63,7 @@ fn check_device(report: &mut Report, at: At<'_>, device: &spec::Device) -> Devic
     check_path(report, at.key("path"), &device.path);
     let kind = check_kind(report, at.key("type"), &device.kind);
     let (major, minor) = match kind {
-        Some(DeviceKind::Char | DeviceKind::Block) => check_numbers(report, at, device),
+        Some(DeviceKind::Character | DeviceKind::Block) => check_numbers(report, at, device),
         Some(DeviceKind::Fifo) | None => (0, 0),
     };
     for (key, id) in [("uid", device.uid), ("gid", device.gid)] {
@@ -74,7 +74,7 @@ fn check_device(report: &mut Report, at: At<'_>, device: &spec::Device) -> Devic
     }
     Device {
         path: PathBuf::from(&device.path),
-        kind: kind.unwrap_or(DeviceKind::Char),
+        kind: kind.unwrap_or(DeviceKind::Character),
         major,
         minor,
         mode: check_mode(report, at.key("fileMode"), device.file_mode),
@@ -96,7 +96,7 @@ fn check_path(report: &mut Report, at: At<'_>, path: &str) {
 
 fn check_kind(report: &mut Report, at: At<'_>, kind: &str) -> Option<DeviceKind> {
     match kind {
-        "c" | "u" => Some(DeviceKind::Char),
+        "c" | "u" => Some(DeviceKind::Character),
         "b" => Some(DeviceKind::Block),
         "p" => Some(DeviceKind::Fifo),
         other => {

@@ -120,7 +120,7 @@ pub(super) fn memory_policy(report: &mut Report, at: At<'_>, policy: &spec::Memo
                 Nodes::None if !nodes.is_empty() => {
                     report.refuse(at.key("nodes"), format!("{name} takes no nodes"), "leave them out");
                 }
-                Nodes::Some if nodes.is_empty() => {
+                Nodes::Some if policy.nodes.is_empty() => {
                     report.refuse(
                         at.key("nodes"),
                         format!("{name} needs nodes"),

@@ -22,10 +22,13 @@ mod sysctl;
 mod unsupported;
 mod version;
 
+#[cfg(test)]
+mod tests;
+
 pub use devices::{Device, DeviceKind};
 pub use hooks::{Hook, Hooks};
 pub use kernel::{MemoryPolicy, TimeOffsets};
-pub use mounts::Mount;
+pub use mounts::{COVERABLE, Mount};
 pub use namespaces::{Namespaces, Placement};
 pub use process::{CapabilityMasks, CpuAffinity, IoPriority, Process, Rlimit, validate_process};
 pub use report::{Error, Mistake, Warning};

@@ -32,7 +32,7 @@ impl Mount {
 }
 
 /// Files below `/proc` that may be covered: LXCFS shows the container's own values there. The list is runc's.
-const COVERABLE: [&str; 10] = [
+pub const COVERABLE: [&str; 10] = [
     "/proc/cpuinfo",
     "/proc/diskstats",
     "/proc/loadavg",

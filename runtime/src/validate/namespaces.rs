@@ -5,7 +5,7 @@ use crate::spec::{Namespace, NamespaceKind};
 use std::path::{Path, PathBuf};
 
 /// Every kind, in the order of [`Namespaces`]' storage.
-pub const KINDS: [NamespaceKind; 8] = [
+const KINDS: [NamespaceKind; 8] = [
     NamespaceKind::User,
     NamespaceKind::Pid,
     NamespaceKind::Network,
@@ -107,8 +107,7 @@ fn placement(report: &mut Report, at: At<'_>, path: &str) -> Placement {
 }
 
 /// The name of a kind in `config.json`.
-#[must_use]
-pub const fn name(kind: NamespaceKind) -> &'static str {
+pub(super) const fn name(kind: NamespaceKind) -> &'static str {
     match kind {
         NamespaceKind::User => "user",
         NamespaceKind::Pid => "pid",

@@ -1,7 +1,7 @@
 //! What the specification has and this runtime has not yet: refused by name, so that nothing is dropped in silence.
 
 use super::report::{At, Report};
-use crate::mount_options::MountOptions;
+use crate::mount_options::{MountOptions, NOT_SUPPORTED};
 use crate::spec::{self, Linux};
 
 /// Checks the `linux` object at `at`.
@@ -25,7 +25,7 @@ pub(super) fn check_mount(report: &mut Report, at: At<'_>, mount: &spec::Mount, 
         return;
     }
     for (index, option) in mount.options.iter().enumerate() {
-        if matches!(option.as_str(), "idmap" | "ridmap" | "tmpcopyup") {
+        if NOT_SUPPORTED.contains(&option.as_str()) {
             refuse(report, at.key("options").index(index), &format!("the mount option {option}"));
         }
     }

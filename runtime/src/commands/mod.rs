@@ -1,4 +1,28 @@
-//! What the commands do.
+//! What the commands do, each in a file of its own.
+
+mod bundle;
+mod container;
+mod create;
+mod delete;
+mod exec;
+mod explain;
+mod freeze;
+mod kill;
+mod launch;
+mod list;
+mod report;
+mod start;
+mod view;
+
+pub use create::{create, run};
+pub use delete::delete;
+pub use exec::exec;
+pub use explain::explain;
+pub use freeze::{pause, resume};
+pub use kill::kill;
+pub use list::{list, ps, state};
+pub use start::start;
+pub use view::enter_readonly_view;
 
 use crate::cli::{self, Context, FeaturesArgs, Report, SpecArgs};
 
@@ -20,6 +44,11 @@ pub fn spec(args: &SpecArgs, _context: &Context) -> Outcome {
 /// If standard output cannot be written to.
 pub fn features(_args: FeaturesArgs, _context: &Context) -> Outcome {
     let text = cli::features_json().map_err(|error| Report::new("features-unprintable", &error))?;
-    cli::print(&text).map_err(|error| Report::new("output-failed", &error))?;
+    print(&text)
+}
+
+/// Prints a result; success is the exit status.
+fn print(text: &str) -> Outcome {
+    cli::print(text).map_err(|error| Report::new("output-failed", &error))?;
     Ok(0)
 }

@@ -1,0 +1,80 @@
+//! `create` and `run`.
+
+use super::Outcome;
+use super::container;
+use super::delete::{forget, run_poststop};
+use super::launch::{Up, Wish, bring_up, undo};
+use super::report::{and_undo, failed, refusal};
+use crate::cli::{Context, CreateArgs, Report, RunArgs, choose_bundle};
+use crate::engine::{Foreground, hooks};
+use crate::state::Status;
+use mydocker_sys::process;
+use std::path::Path;
+
+/// `create`: makes a container that waits for `start`.
+///
+/// # Errors
+/// If the bundle is wrong or the container cannot be made; nothing is left then.
+pub fn create(args: &CreateArgs, context: &Context) -> Outcome {
+    let id = container::id(&args.id)?;
+    let wish = Wish { launch: &args.launch, id, await_start: true, own_terminal: false };
+    let up = bring_up(&wish, context)?;
+    up.launched.release().map_err(failed("setup"))?;
+    Ok(0)
+}
+
+/// `run`: makes a container and starts it; in the foreground it attends the program and deletes the container at its
+/// end.
+///
+/// # Errors
+/// If the bundle is wrong or the container cannot be made; nothing is left then.
+pub fn run(args: &RunArgs, context: &Context) -> Outcome {
+    let mut launch = args.launch.clone();
+    let has_config = |directory: &Path| directory.join(crate::spec::CONFIG_FILE).exists();
+    let cwd = || std::env::current_dir().unwrap_or_default();
+    let target = choose_bundle(args, cwd, has_config).map_err(failed("bad-bundle"))?;
+    launch.bundle = target.bundle;
+    let id = container::id(&target.id)?;
+    let wish = Wish { launch: &launch, id, await_start: false, own_terminal: !args.detach };
+    if args.detach {
+        return detach(bring_up(&wish, context)?);
+    }
+    // Signals wait from here on, so that none is lost between the program's start and the first look.
+    let mut foreground = Foreground::begin(!args.no_subreaper).map_err(failed("foreground"))?;
+    attend(args, context, bring_up(&wish, context)?, &mut foreground)
+}
+
+fn detach(up: Up) -> Outcome {
+    let up = after_start(up)?;
+    up.launched.release().map_err(failed("setup"))?;
+    Ok(0)
+}
+
+/// Runs the poststart hooks; a failure stops the container (runtime.md, Lifecycle 9).
+fn after_start(up: Up) -> Result<Up, Box<Report>> {
+    let state = up.record.state(Status::Running);
+    match hooks::run("poststart", &up.bundle.spec.spec().hooks.poststart, &state) {
+        Ok(()) => Ok(up),
+        Err(error) => {
+            let Up { entry, record, launched, .. } = up;
+            drop(launched);
+            Err(and_undo(Report::new("hook", &error).into(), undo(entry, &record)))
+        }
+    }
+}
+
+fn attend(args: &RunArgs, context: &Context, up: Up, foreground: &mut Foreground) -> Outcome {
+    let Up { entry, record, mut launched, bundle } = after_start(up)?;
+    let (pid, terminal) = (launched.pid, launched.terminal.take());
+    let Ok(pidfd) = launched.release() else {
+        return Err(refusal("setup", "the container's first process is not known"));
+    };
+    let exit = foreground.attend(pid, &pidfd, terminal).map_err(failed("foreground"))?;
+    foreground.end().map_err(failed("foreground"))?;
+    if !args.keep {
+        let state = record.state(Status::Stopped);
+        forget(entry, &record)?;
+        run_poststop(&bundle.spec.spec().hooks.poststop, &state, &context.log);
+    }
+    Ok(process::Exit::status(exit))
+}

@@ -1,0 +1,213 @@
+//! `exec`.
+
+use super::Outcome;
+use super::container::Container;
+use super::launch::write_pid_file;
+use super::report::{cgroup_failed, failed, launch_failed, refusal};
+use crate::cgroup::Cgroup;
+use crate::cli::{Context, ExecArgs, Report};
+use crate::engine::{self, Foreground, Inputs, Launch, Until};
+use crate::host::HostFacts;
+use crate::plan::{self, ExecOptions};
+use crate::spec::{self, Process};
+use crate::state::Status;
+use crate::validate;
+
+/// The largest file of `--process`.
+const MAX_PROCESS_BYTES: u64 = spec::MAX_CONFIG_BYTES;
+
+/// `exec`: runs a further process in a container.
+///
+/// # Errors
+/// If the container does not run, or the process cannot be started.
+pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
+    let container = Container::look(context, &args.id)?;
+    require_running(&container, args)?;
+    let host = HostFacts::probe().map_err(failed("host"))?;
+    let config = container.config()?;
+    let process = wanted_process(args, &config)?;
+    let facts = validate::Facts {
+        euid: host.euid,
+        last_capability: host.last_capability,
+        permitted: host.permitted,
+    };
+    let process = validate::validate_process(&process, "", &facts).map_err(failed("bad-process"))?;
+    for warning in &process.1 {
+        context.log.warning(&format!("{}: {}", warning.pointer, warning.message));
+    }
+    let process = process.0;
+    if args.detach && process.terminal && args.console_socket.is_none() {
+        return Err(refusal("console", "cannot allocate tty if detached without a console socket: use --console-socket"));
+    }
+    let mut foreground = match args.detach {
+        true => None,
+        false => Some(Foreground::begin(false).map_err(failed("foreground"))?),
+    };
+    let mut launched = launch(args, &container, &config, &process, &host)?;
+    if let Some(path) = &args.pid_file {
+        write_pid_file(path, launched.pid)?;
+    }
+    if let (Some(socket), Some(pidfd)) = (&args.pidfd_socket, launched.pidfd()) {
+        engine::send_pidfd(socket, pidfd).map_err(failed("pidfd-socket"))?;
+    }
+    let (pid, terminal) = (launched.pid, launched.terminal.take());
+    let pidfd = launched.release().map_err(failed("setup"))?;
+    match &mut foreground {
+        None => Ok(0),
+        Some(foreground) => {
+            let exit = foreground.attend(pid, &pidfd, terminal).map_err(failed("foreground"))?;
+            foreground.end().map_err(failed("foreground"))?;
+            Ok(exit.status())
+        }
+    }
+}
+
+fn require_running(container: &Container, args: &ExecArgs) -> Result<(), Box<Report>> {
+    match container.status {
+        Status::Created | Status::Running => Ok(()),
+        Status::Paused if args.ignore_paused => Ok(()),
+        Status::Paused => {
+            Err(refusal("paused", "cannot exec in a paused container (use --ignore-paused to override)"))
+        }
+        Status::Stopped => Err(refusal("not-running", "cannot exec in a stopped container")),
+        Status::Creating => Err(refusal("not-running", "cannot exec in a container that is still being created")),
+    }
+}
+
+/// The process by `--process`, or the container's own with what was typed in its place.
+fn wanted_process(args: &ExecArgs, config: &spec::Spec) -> Result<Process, Box<Report>> {
+    let mut process = match &args.process {
+        Some(path) => {
+            let bytes = mydocker_sys::fs::read_at(mydocker_sys::fs::AT_FDCWD, path, MAX_PROCESS_BYTES)
+                .map_err(failed("bad-process"))?;
+            return spec::parse_process(&bytes).map_err(|error| {
+                let mut report = Report::new("bad-process", &error);
+                report.message = format!("{}: {}", path.display(), report.message);
+                report.into()
+            });
+        }
+        None => config.process.clone().unwrap_or_default(),
+    };
+    process.args = text_arguments(args)?;
+    process.terminal = args.tty;
+    process.console_size = None;
+    apply_flags(&mut process, args)?;
+    Ok(process)
+}
+
+fn text_arguments(args: &ExecArgs) -> Result<Vec<String>, Box<Report>> {
+    let text = |word: &std::ffi::OsString| {
+        word.to_str().map(str::to_owned).ok_or_else(|| {
+            refusal("bad-process", format!("the argument {word:?} is not valid UTF-8; use --process for such bytes"))
+        })
+    };
+    args.command.iter().map(text).collect()
+}
+
+fn apply_flags(process: &mut Process, args: &ExecArgs) -> Result<(), Box<Report>> {
+    if let Some(cwd) = &args.cwd {
+        process.cwd.clone_from(cwd);
+    }
+    if let Some(profile) = &args.apparmor {
+        process.apparmor_profile.clone_from(profile);
+    }
+    if let Some(label) = &args.process_label {
+        process.selinux_label.clone_from(label);
+    }
+    if let Some(no_new_privileges) = args.no_new_privs {
+        process.no_new_privileges = no_new_privileges;
+    }
+    if let Some(user) = &args.user {
+        (process.user.uid, process.user.gid) = parse_user(user, process.user.gid)?;
+    }
+    process.user.additional_gids.extend(&args.additional_gids);
+    process.env.extend(args.env.iter().cloned());
+    if !args.cap.is_empty() {
+        add_capabilities(process, &args.cap);
+    }
+    Ok(())
+}
+
+/// `UID[:GID]` as 32-bit numbers; never a name, and never cut to fit (CVE-2016-3697).
+fn parse_user(text: &str, gid: u32) -> Result<(u32, u32), Box<Report>> {
+    let number = |part: &str| {
+        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        part.parse::<u32>().ok().filter(|id| digits && *id != u32::MAX).ok_or_else(|| {
+            refusal("bad-user", format!("--user {text:?}: {part:?} is no user or group id; give numbers as UID[:GID]"))
+        })
+    };
+    match text.split_once(':') {
+        Some((uid, group)) => Ok((number(uid)?, number(group)?)),
+        None => Ok((number(text)?, gid)),
+    }
+}
+
+/// Adds to the sets that let a program use a capability; the inheritable set stays as it is (CVE-2022-29162).
+fn add_capabilities(process: &mut Process, names: &[String]) {
+    let capabilities = process.capabilities.get_or_insert_default();
+    for set in [&mut capabilities.bounding, &mut capabilities.effective, &mut capabilities.permitted] {
+        set.extend(names.iter().cloned());
+    }
+    // Ambient capabilities must be inheritable too.
+    if !capabilities.ambient.is_empty() {
+        capabilities.ambient.extend(names.iter().filter(|name| capabilities.inheritable.contains(name)).cloned());
+    }
+}
+
+fn launch(
+    args: &ExecArgs,
+    container: &Container,
+    config: &spec::Spec,
+    process: &validate::Process,
+    host: &HostFacts,
+) -> Result<engine::Launched, Box<Report>> {
+    let Some(init) = container.init()? else {
+        return Err(refusal("not-running", "cannot exec in a stopped container"));
+    };
+    let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    let options = ExecOptions {
+        id: &container.record.id,
+        namespaces: &container.record.namespaces,
+        seccomp: seccomp.is_some(),
+        may_set_groups: host.euid == 0,
+        preserve_fds: args.preserve_fds,
+    };
+    let plan = plan::exec(process, &options);
+    plan::lint(&plan).map_err(failed("bad-plan"))?;
+    let compiled = engine::compile(Inputs {
+        plan,
+        process: Some(process),
+        seccomp,
+        last_capability: host.last_capability,
+        state: container.record.state(Status::Running),
+    })
+    .map_err(failed("bad-config"))?;
+    let cgroups = match &container.record.cgroup {
+        Some(record) => Some(Cgroup::open(record.below(&args.cgroup).map_err(failed("bad-cgroup"))?).join_fds().map_err(cgroup_failed)?),
+        None => None,
+    };
+    let launch = Launch {
+        compiled: &compiled,
+        cgroups,
+        container: Some(init),
+        gate: None,
+        console_socket: args.console_socket.as_deref(),
+        seccomp,
+        euid: host.euid,
+    };
+    engine::launch(launch, Until::Executed).map_err(launch_failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_numbers_of_32_bits_and_nothing_else() {
+        assert_eq!(parse_user("1", 5).unwrap(), (1, 5));
+        assert_eq!(parse_user("1:2", 5).unwrap(), (1, 2));
+        for text in ["", "root", "4294967296", "4294967295", "-1", "+1", "1:", ":1", "1:2:3", "0x0", " 1"] {
+            assert!(parse_user(text, 0).is_err(), "{text:?}");
+        }
+    }
+}

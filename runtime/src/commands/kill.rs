@@ -1,0 +1,84 @@
+//! `kill`.
+
+use super::Outcome;
+use super::container::{Container, not_running};
+use super::report::{cgroup_failed, failed, refusal};
+use crate::cgroup::Cgroup;
+use crate::cli::{Context, KillArgs, Report};
+use crate::state::Status;
+use mydocker_sys::process;
+use std::time::{Duration, Instant};
+
+/// How long freezing may take while every process is signalled.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `kill`: sends a signal to the first process, or with `--all` to every process.
+///
+/// # Errors
+/// If the signal is unknown, or the container is neither created nor running (runtime.md, Kill).
+pub fn kill(args: &KillArgs, context: &Context) -> Outcome {
+    let signal = parse_signal(&args.signal)?;
+    let container = Container::look(context, &args.id)?;
+    if args.all {
+        return kill_all(&container, signal);
+    }
+    if !matches!(container.status, Status::Created | Status::Running | Status::Paused) {
+        return Err(not_running(&container));
+    }
+    let Some(init) = container.init()? else { return Err(not_running(&container)) };
+    match process::pidfd_kill(&init, signal) {
+        Err(error) if error.errno() == mydocker_sys::Errno::ESRCH => Err(not_running(&container)),
+        other => other.map(|()| 0).map_err(failed("kill")),
+    }
+}
+
+fn kill_all(container: &Container, signal: i32) -> Outcome {
+    if let Some(record) = &container.record.cgroup {
+        Cgroup::open(record.clone()).kill_all(signal, Instant::now() + PATIENCE).map_err(cgroup_failed)?;
+    }
+    Ok(0)
+}
+
+/// A signal by name, with or without SIG and in any case, or by number (0 only checks).
+fn parse_signal(text: &str) -> Result<i32, Box<Report>> {
+    let unknown = || refusal("bad-signal", format!("unknown signal {text:?}: give a name such as TERM or a number"));
+    if let Ok(number) = text.parse::<i32>() {
+        return if (0..=64).contains(&number) { Ok(number) } else { Err(unknown()) };
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
+    real_time(&name).or_else(|| Some(name.parse::<mydocker_sys::signal::Signal>().ok()? as i32)).ok_or_else(unknown)
+}
+
+/// `SIGRTMIN+n` and `SIGRTMAX-n`, with the C library's limits.
+fn real_time(name: &str) -> Option<i32> {
+    const MIN: i32 = 34;
+    const MAX: i32 = 64;
+    let number = match name.strip_prefix("SIGRTM")? {
+        "IN" => MIN,
+        "AX" => MAX,
+        rest => match (rest.strip_prefix("IN+"), rest.strip_prefix("AX-")) {
+            (Some(up), _) => MIN.checked_add(up.parse().ok()?)?,
+            (_, Some(down)) => MAX.checked_sub(down.parse().ok()?)?,
+            _ => return None,
+        },
+    };
+    (MIN..=MAX).contains(&number).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_known_by_name_in_any_case_and_by_number() {
+        for (text, number) in
+            [("TERM", 15), ("SIGTERM", 15), ("sigkill", 9), ("9", 9), ("0", 0), ("RTMIN+3", 37), ("sigrtmax-1", 63), ("64", 64)]
+        {
+            assert_eq!(parse_signal(text).unwrap(), number, "{text}");
+        }
+        for text in ["", "SIG", "NOSUCH", "65", "-1", "RTMIN+40", "RTMAX--1", "9x"] {
+            assert!(parse_signal(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! From the errors of the rooms below to the report that leaves the program.
+
+use crate::cli::Report;
+use crate::engine::{self, Failure};
+use crate::{cgroup, state};
+
+/// A refusal in one sentence.
+pub(super) fn refusal(code: &'static str, message: impl Into<String>) -> Box<Report> {
+    Box::new(Report { code, message: message.into(), ..Report::default() })
+}
+
+/// Any chain of errors under a name.
+pub(super) fn failed<E: std::error::Error + 'static>(code: &'static str) -> impl FnOnce(E) -> Box<Report> {
+    move |error| Report::new(code, &error).into()
+}
+
+/// A failure of the state store, by its kind.
+pub(super) fn state_failed(error: state::Error) -> Box<Report> {
+    let code = match &error {
+        state::Error::NotFound { .. } => "no-such-container",
+        state::Error::Exists { .. } => "container-exists",
+        state::Error::Root { .. } => "bad-root",
+        state::Error::File { .. } => "state-io",
+        state::Error::Damaged { .. } => "state-damaged",
+    };
+    Report::new(code, &error).into()
+}
+
+/// A failure of the cgroups.
+pub(super) fn cgroup_failed(error: cgroup::Error) -> Box<Report> {
+    Report::new("cgroup", &error).into()
+}
+
+/// A failure on the way to the program, with its phase and step.
+pub(super) fn launch_failed(error: engine::Error) -> Box<Report> {
+    match &error {
+        engine::Error::Step(failure) => step_failed(failure),
+        engine::Error::Hook(_) => Report::new("hook", &error).into(),
+        engine::Error::Console(_) => Report::new("console", &error).into(),
+        engine::Error::Call { .. } | engine::Error::Ended(_) => Report::new("setup", &error).into(),
+    }
+}
+
+/// A failed step.
+pub(super) fn step_failed(failure: &Failure) -> Box<Report> {
+    Box::new(Report {
+        code: failure.code.name(),
+        message: failure.to_string(),
+        phase: Some(failure.phase.clone()),
+        step: Some(failure.step.clone()),
+        syscall: failure.syscall.clone(),
+        path: None,
+        errno: failure.errno,
+        hint: failure.hint.clone(),
+    })
+}
+
+/// Adds what could not be undone to the reason why it had to be.
+pub(super) fn and_undo(mut report: Box<Report>, undone: Result<(), Box<Report>>) -> Box<Report> {
+    if let Err(failure) = undone {
+        report.message = format!("{}; and undoing it failed: {}", report.message, failure.message);
+    }
+    report
+}

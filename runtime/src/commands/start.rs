@@ -1,0 +1,96 @@
+//! `start`.
+
+use super::Outcome;
+use super::container::Container;
+use super::report::{failed, refusal, state_failed, step_failed};
+use crate::cli::{Context, IdArgs, Report};
+use crate::engine::{hooks, parse_failure};
+use crate::state::{Progress, Status};
+use mydocker_sys::poll::{Interest, poll};
+use mydocker_sys::{AsFd, OwnedFd, fs, process};
+use std::time::{Duration, Instant};
+
+/// How long a created container may take from the word to its program.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// `start`: lets the program of a created container go, and tells if it could not be executed.
+///
+/// # Errors
+/// If the container is not created, has no program, or the program cannot be executed.
+pub fn start(args: &IdArgs, context: &Context) -> Outcome {
+    let mut container = Container::open(context, &args.id)?;
+    require_created(&container)?;
+    let config = container.config()?;
+    if config.process.is_none() {
+        let message = "/process: the configuration has no process, so there is nothing to start (runtime.md, Start)";
+        return Err(refusal("no-process", message));
+    }
+    // Noted before it happens: a runtime that is killed here leaves a container that counts as started.
+    container.record.progress = Progress::Started;
+    container.entry.save(&container.record).map_err(state_failed)?;
+    let started = let_go(&container);
+    container.entry.remove_gate().map_err(state_failed)?;
+    started?;
+    let state = container.record.state(Status::Running);
+    if let Err(error) = hooks::run("poststart", &config.hooks.poststart, &state) {
+        return Err(stop_after(&container, Report::new("hook", &error).into()));
+    }
+    Ok(0)
+}
+
+fn require_created(container: &Container) -> Result<(), Box<Report>> {
+    let refuse = |text: &str| Err(refusal("not-created", text.to_owned()));
+    match container.status {
+        Status::Created => Ok(()),
+        Status::Stopped => refuse("cannot start a container that has stopped"),
+        Status::Running => refuse("cannot start an already running container"),
+        Status::Paused => refuse("cannot start a paused container"),
+        Status::Creating => refuse("cannot start a container that is still being created"),
+    }
+}
+
+/// Opens the gate and waits until the program is executed, or its failure is told, or the process has ended.
+fn let_go(container: &Container) -> Result<(), Box<Report>> {
+    let Some(init) = container.init()? else {
+        return Err(refusal("not-created", "cannot start a container that has stopped"));
+    };
+    let (start, error) = container.entry.open_gate().map_err(state_failed)?;
+    fs::write_once(&start, b"s").map_err(failed("start"))?;
+    let told = listen(&error, &init).map_err(failed("start"))?;
+    if told.is_empty() {
+        return Ok(());
+    }
+    match parse_failure(&told) {
+        Some(failure) => Err(step_failed(&failure)),
+        None => Err(refusal("start", format!("the container's process told something odd: {told:02x?}"))),
+    }
+}
+
+/// What the process says until it closes its end, which execve does.
+fn listen(error: &OwnedFd, init: &OwnedFd) -> mydocker_sys::Result<Vec<u8>> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut told = Vec::new();
+    loop {
+        let interests = [Interest::read(error.as_fd()), Interest::read(init.as_fd())];
+        let events = poll(&interests, Some(deadline), "the container's program to be executed")?;
+        if !events[0].readable && (events[0].hangup || events[1].readable) {
+            return Ok(told);
+        }
+        let mut buffer = [0u8; 4096];
+        match fs::read(error, &mut buffer) {
+            Ok(0) => return Ok(told),
+            Ok(length) => told.extend_from_slice(&buffer[..length]),
+            Err(error) if error.errno() == mydocker_sys::Errno::EAGAIN => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A failing poststart hook stops the container (runtime.md, Lifecycle 9).
+fn stop_after(container: &Container, report: Box<Report>) -> Box<Report> {
+    if let Ok(Some(init)) = container.init() {
+        // It may have ended by itself meanwhile.
+        drop(process::pidfd_kill(&init, libc::SIGKILL));
+    }
+    report
+}

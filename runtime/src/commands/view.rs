@@ -1,0 +1,58 @@
+//! The runtime's own binary, as the container may come to see it.
+//!
+//! A process of the container can reach the program that the runtime's processes run, through `/proc/PID/exe`, and
+//! overwrite the host's binary with it (CVE-2019-5736). So commands that make processes inside run from a view of
+//! the binary that nobody can write: a detached read-only mount of it, or where mounts are not allowed a sealed copy
+//! in memory.
+
+use crate::cli::Report;
+use super::report::failed;
+use mydocker_sys::fs::{self, OFlag};
+use mydocker_sys::{Errno, OwnedFd, mount, process};
+use std::ffi::CString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+const OWN_BINARY: &str = "/proc/self/exe";
+const MEMORY_COPY: &std::ffi::CStr = c"mydocker-runtime";
+
+/// Executes this program again from a view that cannot be written, unless it runs from one already.
+///
+/// # Errors
+/// If neither kind of view can be made.
+pub fn enter_readonly_view() -> Result<(), Box<Report>> {
+    let binary = fs::open(Path::new(OWN_BINARY), OFlag::O_RDONLY).map_err(failed("view"))?;
+    if is_unwritable(&binary).map_err(failed("view"))? {
+        return Ok(());
+    }
+    let view = readonly_mount().or_else(|_| sealed_copy(&binary)).map_err(failed("view"))?;
+    let args: Result<Vec<CString>, _> = std::env::args_os().map(|arg| CString::new(arg.into_vec())).collect();
+    let env: Result<Vec<CString>, _> = std::env::vars_os()
+        .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect();
+    // What the kernel gave to this process has no NUL inside.
+    let (args, env) = (args.map_err(failed("view"))?, env.map_err(failed("view"))?);
+    Err(failed("view")(process::exec_fd(&view, &args, &env)))
+}
+
+/// Whether the file is on a read-only mount, or a memory file sealed against writing.
+fn is_unwritable(binary: &OwnedFd) -> mydocker_sys::Result<bool> {
+    Ok(fs::is_on_readonly_mount(binary)? || fs::is_sealed(binary))
+}
+
+fn readonly_mount() -> mydocker_sys::Result<OwnedFd> {
+    let tree = mount::open_tree_at(fs::AT_FDCWD, Path::new(OWN_BINARY), mount::Clone::One)?;
+    let readonly = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
+    mount::set_attributes(&tree, readonly)?;
+    Ok(tree)
+}
+
+fn sealed_copy(binary: &OwnedFd) -> mydocker_sys::Result<OwnedFd> {
+    let copy = fs::memfd(MEMORY_COPY)?;
+    let length = fs::fstat(binary)?.st_size as u64;
+    if fs::copy(binary, &copy, length)? != length {
+        return Err(mydocker_sys::Error::new("sendfile", OWN_BINARY, Errno::EIO));
+    }
+    fs::seal(&copy)?;
+    Ok(copy)
+}

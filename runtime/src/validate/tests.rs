@@ -1,0 +1,888 @@
+use super::*;
+use crate::spec::{DefaultOptions, default_spec, parse, parse_process};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const ROOT: Facts = Facts { euid: 0, last_capability: 40, permitted: (1 << 41) - 1 };
+const USER: Facts = Facts { euid: 1000, ..ROOT };
+const DOCKER: &str = include_str!("../../testdata/config-docker.json");
+const PODMAN: &str = include_str!("../../testdata/config-podman.json");
+
+/// The default configuration with each pointer set to its value; `-` appends, and what is missing on the way is made.
+fn changed(edits: &[(&str, Value)]) -> Value {
+    let mut document = serde_json::to_value(default_spec(DefaultOptions::default())).unwrap();
+    for (pointer, value) in edits {
+        *place(&mut document, pointer) = value.clone();
+    }
+    document
+}
+
+fn place<'a>(document: &'a mut Value, pointer: &str) -> &'a mut Value {
+    pointer.split('/').skip(1).fold(document, |node, token| {
+        if node.is_null() {
+            *node = if token == "-" { json!([]) } else { json!({}) };
+        }
+        let Some(list) = node.as_array().map(Vec::len) else {
+            return &mut node[token.replace("~1", "/")];
+        };
+        if token == "-" {
+            node.as_array_mut().unwrap().push(Value::Null);
+        }
+        &mut node[token.parse().unwrap_or(list)]
+    })
+}
+
+fn judge(document: &Value, facts: &Facts) -> Result<ValidSpec, Error> {
+    let text = serde_json::to_vec(document).unwrap();
+    validate(parse(&text).unwrap(), Path::new("/bundle"), facts)
+}
+
+fn accepted(edits: &[(&str, Value)]) -> ValidSpec {
+    judge(&changed(edits), &ROOT).unwrap_or_else(|error| panic!("{edits:?}: {error}"))
+}
+
+/// The pointers of the warnings of an accepted configuration.
+fn warned(valid: &ValidSpec) -> Vec<&str> {
+    valid.warnings.iter().map(|warning| warning.pointer.as_str()).collect()
+}
+
+/// Asserts that these edits make one mistake, at `pointer`, whose message has `words` in it.
+fn refused_for(facts: &Facts, edits: &[(&str, Value)], pointer: &str, words: &str) {
+    let error = judge(&changed(edits), facts).expect_err(&format!("{edits:?} was accepted"));
+    let [mistake] = error.mistakes() else { panic!("{edits:?}: {:#?}", error.mistakes()) };
+    assert_eq!(mistake.pointer, pointer, "{edits:?}: {error}");
+    assert!(mistake.message.contains(words), "{edits:?}: {:?} lacks {words:?}", mistake.message);
+    assert!(!mistake.hint.is_empty());
+}
+
+/// Edits, where their one mistake is, and words of its message.
+type Case<'a> = (&'a [(&'a str, Value)], &'a str, &'a str);
+
+fn refused(table: &[Case<'_>]) {
+    for (edits, pointer, words) in table {
+        refused_for(&ROOT, edits, pointer, words);
+    }
+}
+
+/// The same for edits of one place, at which the mistake is.
+fn refused_there(pointer: &str, values: &[(Value, &str)]) {
+    for (value, words) in values {
+        refused_for(&ROOT, &[(pointer, value.clone())], pointer, words);
+    }
+}
+
+fn namespaces(kinds: &[&str]) -> Value {
+    kinds.iter().map(|kind| json!({"type": kind})).collect()
+}
+
+/// Edits that add a user namespace with these mappings of both kinds.
+fn user_namespace(map: &Value) -> [(&'static str, Value); 3] {
+    [
+        ("/linux/namespaces/-", json!({"type": "user"})),
+        ("/linux/uidMappings", map.clone()),
+        ("/linux/gidMappings", map.clone()),
+    ]
+}
+
+fn mapping(container: u32, host: u32, size: u32) -> Value {
+    json!({"containerID": container, "hostID": host, "size": size})
+}
+
+#[test]
+fn what_real_programs_write_passes_without_a_warning() {
+    let default = serde_json::to_value(default_spec(DefaultOptions::default())).unwrap();
+    let cgroup2 =
+        serde_json::to_value(default_spec(DefaultOptions { cgroup2: true, ..Default::default() })).unwrap();
+    let docker: Value = serde_json::from_str(DOCKER).unwrap();
+    let podman: Value = serde_json::from_str(PODMAN).unwrap();
+    for document in [default, cgroup2, docker, podman] {
+        let valid = judge(&document, &ROOT).unwrap();
+        assert_eq!(valid.warnings, [], "{document}");
+    }
+}
+
+#[test]
+fn the_rootless_default_passes_for_an_ordinary_user_and_without_a_warning() {
+    let spec = default_spec(DefaultOptions { rootless: Some((1000, 1000)), ..Default::default() });
+    // An ordinary user holds nothing outside; the user namespace gives it all.
+    let facts = Facts { permitted: 0, ..USER };
+    let valid = validate(spec, Path::new("/bundle"), &facts).unwrap();
+    assert_eq!(valid.warnings, []);
+    assert_eq!(valid.process.unwrap().capabilities.permitted.count_ones(), 3);
+}
+
+#[test]
+fn the_docker_configuration_becomes_numbers_and_absolute_paths() {
+    let valid = judge(&serde_json::from_str(DOCKER).unwrap(), &ROOT).unwrap();
+    let process = valid.process.as_ref().unwrap();
+    assert_eq!(process.rlimits, [Rlimit { resource: 7, name: "RLIMIT_NOFILE", soft: 1024, hard: 2048 }]);
+    assert_eq!(process.capabilities.permitted, 0xa804_25fb);
+    assert_eq!((process.capabilities.inheritable, process.capabilities.ambient), (0, 0));
+    assert_eq!(valid.sysctls[0], Sysctl { path: "net/ipv4/ip_forward".into(), value: "1".into() });
+    let fuse = &valid.devices[0];
+    assert_eq!((fuse.kind, fuse.major, fuse.minor, fuse.mode), (DeviceKind::Character, 10, 229, 0o600));
+    assert!(valid.mounts[7].is_bind() && valid.mounts[7].options.is_readonly());
+    assert_eq!(valid.mounts[7].source, Path::new("/srv"));
+    assert_eq!(valid.hooks.prestart[0].args[0], "libnetwork-setkey");
+    assert_eq!(valid.hostname.as_deref(), Some("box"));
+    assert_eq!(valid.masked_paths.len(), 10);
+    assert_eq!(valid.namespaces.new_kinds().count(), 5);
+    assert!(valid.namespaces.is_host(NamespaceKind::User));
+    assert!(valid.spec().linux.as_ref().unwrap().resources.is_some());
+}
+
+#[test]
+fn a_mistake_is_displayed_on_one_line_with_the_count_of_the_others() {
+    let edits =
+        [("/process/cwd", json!("tmp")), ("/process/args", json!([])), ("/ociVersion", json!("2.0.0"))];
+    let error = judge(&changed(&edits), &ROOT).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/ociVersion: version 2 of the specification is not supported; this runtime knows 1, up to 1.3.0 (and 2 more)"
+    );
+    assert_eq!(error.mistakes().len(), 3);
+    let edits = [("/process/cwd", json!("tmp"))];
+    let error = judge(&changed(&edits), &ROOT).unwrap_err();
+    assert_eq!(error.to_string(), "/process/cwd: \"tmp\" is not an absolute path; begin it with /");
+}
+
+#[test]
+fn a_key_with_slashes_is_escaped_in_the_pointer() {
+    refused(&[(
+        &[("/linux/sysctl/vm~1swappiness", json!("1"))],
+        "/linux/sysctl/vm~1swappiness",
+        "no namespace",
+    )]);
+}
+
+#[test]
+fn the_version_must_be_semantic_and_of_major_one() {
+    refused_there(
+        "/ociVersion",
+        &[
+            (json!(""), "not a version"),
+            (json!("1.0"), "not a version"),
+            (json!("latest"), "not a version"),
+            (json!("0.9.0"), "version 0"),
+            (json!("2.0.0-rc1"), "version 2"),
+        ],
+    );
+    for version in ["1.0.0", "1.0.2-dev", "1.3.0", "1.99.0"] {
+        accepted(&[("/ociVersion", json!(version))]);
+    }
+}
+
+#[test]
+fn the_root_must_be_named_and_counts_from_the_bundle() {
+    refused(&[
+        (&[("/root", Value::Null)], "/root", "no root file system"),
+        (&[("/root/path", json!(""))], "/root/path", "empty"),
+        (&[("/root/path", json!("root\0fs"))], "/root/path", "NUL"),
+    ]);
+    assert_eq!(accepted(&[]).root.path, Path::new("/bundle/rootfs"));
+    assert_eq!(accepted(&[("/root/path", json!("/srv/x"))]).root.path, Path::new("/srv/x"));
+}
+
+#[test]
+fn propagations_are_flags_and_others_are_refused() {
+    refused_there("/linux/rootfsPropagation", &[(json!("public"), "not a propagation")]);
+    let flags = |name: &str| accepted(&[("/linux/rootfsPropagation", json!(name))]).root.propagation;
+    assert_eq!(flags(""), None);
+    assert_eq!(flags("rslave"), Some(libc::MS_SLAVE | libc::MS_REC));
+    assert_eq!(flags("shared"), Some(libc::MS_SHARED));
+    assert_eq!(flags("unbindable"), Some(libc::MS_UNBINDABLE));
+}
+
+#[test]
+fn a_missing_process_is_no_mistake_before_start() {
+    assert_eq!(accepted(&[("/process", Value::Null)]).process, None);
+}
+
+#[test]
+fn what_execve_cannot_be_given_is_refused() {
+    refused(&[
+        (&[("/process/args", json!([]))], "/process/args", "no program"),
+        (&[("/process/args/-", json!("a\0b"))], "/process/args/1", "NUL"),
+        (&[("/process/cwd", json!(""))], "/process/cwd", "not an absolute path"),
+        (&[("/process/cwd", json!("home"))], "/process/cwd", "not an absolute path"),
+        (&[("/process/cwd", json!("/a\0"))], "/process/cwd", "NUL"),
+        (&[("/process/env/-", json!("NOVALUE"))], "/process/env/2", "has no ="),
+        (&[("/process/env/-", json!("=value"))], "/process/env/2", "no name"),
+        (&[("/process/env/-", json!(""))], "/process/env/2", "has no ="),
+        (&[("/process/env/-", json!("A=b\0c"))], "/process/env/2", "NUL"),
+        (&[("/process/apparmorProfile", json!("a\0"))], "/process/apparmorProfile", "NUL"),
+        (&[("/process/selinuxLabel", json!("a\0"))], "/process/selinuxLabel", "NUL"),
+        (&[("/linux/mountLabel", json!("a\0"))], "/linux/mountLabel", "NUL"),
+    ]);
+}
+
+#[test]
+fn the_last_value_of_a_variable_wins_in_its_own_place() {
+    let env = json!(["A=1", "B=2", "A=3", "C=", "B=4"]);
+    let valid = accepted(&[("/process/env", env)]);
+    assert_eq!(valid.process.unwrap().env, ["A=3", "C=", "B=4"]);
+}
+
+#[test]
+fn an_id_that_would_leave_the_process_root_is_refused() {
+    refused(&[
+        (&[("/process/user/uid", json!(u32::MAX))], "/process/user/uid", "not an id"),
+        (&[("/process/user/gid", json!(u32::MAX))], "/process/user/gid", "not an id"),
+        (
+            &[("/process/user/additionalGids", json!([5, u32::MAX]))],
+            "/process/user/additionalGids/1",
+            "not an id",
+        ),
+        (&[("/process/user/umask", json!(0o1000))], "/process/user/umask", "beyond 0777"),
+    ]);
+    let valid =
+        accepted(&[("/process/user/uid", json!(u32::MAX - 1)), ("/process/user/umask", json!(0o777))]);
+    assert_eq!(valid.process.unwrap().uid, u32::MAX - 1);
+}
+
+#[test]
+fn an_oom_score_beyond_the_kernels_range_is_refused() {
+    refused_there("/process/oomScoreAdj", &[(json!(-1001), "range"), (json!(1001), "range")]);
+    for score in [-1000, 0, 1000] {
+        assert_eq!(
+            accepted(&[("/process/oomScoreAdj", json!(score))]).process.unwrap().oom_score_adj,
+            Some(score)
+        );
+    }
+}
+
+#[test]
+fn a_console_size_without_a_terminal_is_ignored() {
+    let size = json!({"height": 25, "width": 80});
+    let edits = [("/process/consoleSize", size), ("/process/terminal", json!(false))];
+    assert_eq!(accepted(&edits).process.unwrap().console_size, None);
+    assert_eq!(accepted(&edits[..1]).process.unwrap().console_size.unwrap().width, 80);
+}
+
+#[test]
+fn unknown_capabilities_are_ignored_with_a_warning_and_never_refused() {
+    let newer = ROOT.last_capability - 1;
+    let edits = [(
+        "/process/capabilities/bounding",
+        json!(["CAP_KILL", "CAP_FLY", "kill", "CAP_CHECKPOINT_RESTORE"]),
+    )];
+    let valid = judge(&changed(&edits), &Facts { last_capability: newer, ..ROOT }).unwrap();
+    let places: Vec<_> = warned(&valid).into_iter().filter(|at| at.contains("bounding")).collect();
+    assert_eq!(
+        places,
+        [1, 2, 3].map(|n| format!("/process/capabilities/bounding/{n}")),
+        "{:?}",
+        valid.warnings
+    );
+    assert_eq!(valid.process.unwrap().capabilities.bounding, 1 << 5);
+}
+
+#[test]
+fn capabilities_that_the_kernel_would_not_grant_are_ignored_with_a_warning() {
+    let sets = json!({
+        "bounding": ["CAP_KILL", "CAP_CHOWN"],
+        "permitted": ["CAP_KILL", "CAP_CHOWN"],
+        "effective": ["CAP_KILL", "CAP_SETUID"],
+        "inheritable": ["CAP_KILL", "CAP_SETGID"],
+        "ambient": ["CAP_KILL", "CAP_CHOWN"]
+    });
+    let valid = accepted(&[("/process/capabilities", sets)]);
+    let places = ["inheritable", "effective", "ambient"].map(|set| format!("/process/capabilities/{set}"));
+    assert_eq!(warned(&valid), places);
+    assert!(valid.warnings[0].message.contains("CAP_SETGID"), "{}", valid.warnings[0]);
+    let kill = 1 << 5;
+    let masks = valid.process.unwrap().capabilities;
+    assert_eq!((masks.effective, masks.inheritable, masks.ambient), (kill, kill, kill));
+}
+
+#[test]
+fn a_runtime_passes_on_no_more_than_it_holds_unless_a_user_namespace_gives_it() {
+    let all = json!(["CAP_KILL", "CAP_SYS_RESOURCE"]);
+    let mut edits =
+        vec![("/process/capabilities", json!({"bounding": all, "permitted": all, "effective": all}))];
+    let facts = Facts { permitted: ROOT.permitted & !(1 << 24), ..ROOT };
+    let valid = judge(&changed(&edits), &facts).unwrap();
+    assert_eq!(warned(&valid), ["/process/capabilities/permitted", "/process/capabilities/effective"]);
+    assert_eq!(valid.process.unwrap().capabilities.effective, 1 << 5);
+
+    edits.extend(user_namespace(&json!([mapping(0, 1000, 10)])));
+    let valid = judge(&changed(&edits), &facts).unwrap();
+    assert_eq!(valid.warnings, []);
+    assert_eq!(valid.process.unwrap().capabilities.effective, 1 << 5 | 1 << 24);
+}
+
+#[test]
+fn without_capabilities_none_are_held() {
+    let valid = accepted(&[("/process/capabilities", Value::Null)]);
+    assert_eq!(valid.process.unwrap().capabilities, CapabilityMasks::default());
+}
+
+#[test]
+fn rlimits_must_be_known_single_and_in_order() {
+    let limit = |kind: &str, soft: u64, hard: u64| json!({"type": kind, "soft": soft, "hard": hard});
+    let at = "/process/rlimits";
+    refused(&[
+        (&[(at, json!([limit("RLIMIT_FUN", 1, 1)]))], "/process/rlimits/0/type", "RLIMIT_FUN"),
+        (&[(at, json!([limit("nofile", 1, 1)]))], "/process/rlimits/0/type", "nofile"),
+        (&[(at, json!([limit("RLIMIT_CPU", 2, 1)]))], "/process/rlimits/0/soft", "above the hard limit 1"),
+        (
+            &[(at, json!([limit("RLIMIT_CPU", 1, 1), limit("RLIMIT_CPU", 2, 2)]))],
+            "/process/rlimits/1/type",
+            "already",
+        ),
+    ]);
+    let names = json!([limit("RLIMIT_CPU", 0, 0), limit("RLIMIT_RTTIME", 1, u64::MAX)]);
+    let limits = accepted(&[(at, names)]).process.unwrap().rlimits;
+    assert_eq!(limits.iter().map(|limit| limit.resource).collect::<Vec<_>>(), [0, 15]);
+}
+
+#[test]
+fn schedulers_the_kernel_would_refuse_are_refused() {
+    let at = "/process/scheduler";
+    refused(&[
+        (&[(at, json!({"policy": ""}))], "/process/scheduler/policy", "not a scheduling policy"),
+        (&[(at, json!({"policy": "SCHED_ISO"}))], "/process/scheduler/policy", "Linux has no"),
+        (&[(at, json!({"policy": "SCHED_OTHER", "nice": 20}))], "/process/scheduler/nice", "range"),
+        (&[(at, json!({"policy": "SCHED_BATCH", "nice": -21}))], "/process/scheduler/nice", "range"),
+        (
+            &[(at, json!({"policy": "SCHED_OTHER", "priority": 1}))],
+            "/process/scheduler/priority",
+            "no priority",
+        ),
+        (&[(at, json!({"policy": "SCHED_FIFO"}))], "/process/scheduler/priority", "0 is out of range"),
+        (&[(at, json!({"policy": "SCHED_RR", "priority": -1}))], "/process/scheduler/priority", "-1"),
+        (&[(at, json!({"policy": "SCHED_IDLE", "runtime": 1}))], "/process/scheduler/runtime", "no deadline"),
+        (&[(at, json!({"policy": "SCHED_DEADLINE"}))], "/process/scheduler/runtime", "not in order"),
+        (
+            &[(at, json!({"policy": "SCHED_DEADLINE", "runtime": 9000, "deadline": 8000}))],
+            "/process/scheduler/runtime",
+            "not in order",
+        ),
+        (
+            &[(at, json!({"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_X"]}))],
+            "/process/scheduler/flags/0",
+            "SCHED_FLAG_X",
+        ),
+    ]);
+    let fifo = json!({"policy": "SCHED_FIFO", "priority": 10, "flags": ["SCHED_FLAG_RESET_ON_FORK"]});
+    let attributes = accepted(&[(at, fifo)]).process.unwrap().scheduler.unwrap();
+    assert_eq!((attributes.policy, attributes.priority, attributes.flags), (1, 10, 1));
+    accepted(&[(at, json!({"policy": "SCHED_DEADLINE", "runtime": 2000, "deadline": 3000, "period": 4000}))]);
+}
+
+#[test]
+fn io_priorities_have_a_class_and_a_level() {
+    let at = "/process/ioPriority";
+    refused(&[
+        (&[(at, json!({"class": "BE"}))], "/process/ioPriority/class", "\"BE\""),
+        (
+            &[(at, json!({"class": "IOPRIO_CLASS_BE", "priority": 8}))],
+            "/process/ioPriority/priority",
+            "range",
+        ),
+        (
+            &[(at, json!({"class": "IOPRIO_CLASS_RT", "priority": -1}))],
+            "/process/ioPriority/priority",
+            "range",
+        ),
+    ]);
+    let idle = json!({"class": "IOPRIO_CLASS_IDLE", "priority": 7});
+    let expected = IoPriority { class: 3, level: 7 };
+    assert_eq!(accepted(&[(at, idle)]).process.unwrap().io_priority, Some(expected));
+}
+
+#[test]
+fn cpu_lists_become_bits() {
+    let at = "/process/execCPUAffinity";
+    refused(&[
+        (&[(at, json!({"initial": "3-1"}))], "/process/execCPUAffinity/initial", "3-1"),
+        (&[(at, json!({"initial": "0,+1"}))], "/process/execCPUAffinity/initial", "\"+1\""),
+        (&[(at, json!({"initial": "a"}))], "/process/execCPUAffinity/initial", "\"a\""),
+        (&[(at, json!({"final": "8192"}))], "/process/execCPUAffinity/final", "8192"),
+    ]);
+    refused_for(&ROOT, &[(at, json!({"final": ","}))], "/process/execCPUAffinity/final", "no members");
+    let affinity =
+        accepted(&[(at, json!({"initial": "0-3, 7", "final": "64,"}))]).process.unwrap().exec_cpu_affinity;
+    assert_eq!(affinity, Some(CpuAffinity { initial: vec![0x8f], last: vec![0, 1] }));
+}
+
+#[test]
+fn a_process_by_itself_is_judged_alike_under_its_own_pointers() {
+    let process = parse_process(br#"{"cwd": "tmp", "args": ["sh"], "user": {"uid": 4294967295}}"#).unwrap();
+    let error = validate_process(&process, "", &ROOT).unwrap_err();
+    let places: Vec<_> = error.mistakes().iter().map(|mistake| mistake.pointer.as_str()).collect();
+    assert_eq!(places, ["/cwd", "/user/uid"]);
+    let process =
+        parse_process(br#"{"cwd": "/", "args": ["sh"], "capabilities": {"bounding": ["X"]}}"#).unwrap();
+    let (process, warnings) = validate_process(&process, "/exec", &ROOT).unwrap();
+    assert_eq!(process.args, ["sh"]);
+    assert_eq!(warnings[0].pointer, "/exec/capabilities/bounding/0");
+}
+
+#[test]
+fn namespaces_are_listed_once_and_joined_by_absolute_paths() {
+    refused(&[
+        (
+            &[("/linux/namespaces/-", json!({"type": "pid"}))],
+            "/linux/namespaces/5/type",
+            "pid namespace is listed",
+        ),
+        (
+            &[("/linux/namespaces/-", json!({"type": "cgroup", "path": "ns/x"}))],
+            "/linux/namespaces/5/path",
+            "not an absolute path",
+        ),
+    ]);
+    let joined = json!({"type": "network", "path": "/run/netns/a"});
+    let valid = accepted(&[("/linux/namespaces/1", joined)]);
+    let placements = &valid.namespaces;
+    assert_eq!(
+        placements.joined().collect::<Vec<_>>(),
+        [(NamespaceKind::Network, Path::new("/run/netns/a"))]
+    );
+    assert_eq!(*placements.get(NamespaceKind::Pid), Placement::New);
+    assert_eq!(*placements.get(NamespaceKind::Time), Placement::Host);
+    assert!(!placements.is_host(NamespaceKind::Network));
+}
+
+#[test]
+fn a_user_namespace_and_its_mappings_need_each_other() {
+    let map = json!([mapping(0, 1000, 10)]);
+    let user = ("/linux/namespaces/-", json!({"type": "user"}));
+    let (uids, gids) = (("/linux/uidMappings", map.clone()), ("/linux/gidMappings", map));
+    refused(&[
+        (std::slice::from_ref(&uids), "/linux/uidMappings", "without a user namespace"),
+        (std::slice::from_ref(&gids), "/linux/gidMappings", "without a user namespace"),
+        (&[user.clone(), gids.clone()], "/linux/uidMappings", "needs mappings"),
+        (&[user.clone(), uids.clone()], "/linux/gidMappings", "needs mappings"),
+        (
+            &[
+                user.clone(),
+                uids.clone(),
+                ("/linux/gidMappings", json!([mapping(0, 5, 1), mapping(1, 5, 1)])),
+            ],
+            "/linux/gidMappings/1/hostID",
+            "mapping 0 too",
+        ),
+    ]);
+    accepted(&[user, uids.clone(), gids.clone()]);
+    let joined = ("/linux/namespaces/-", json!({"type": "user", "path": "/proc/1/ns/user"}));
+    assert_eq!(
+        warned(&accepted(&[joined.clone(), uids, gids])),
+        ["/linux/uidMappings", "/linux/gidMappings"]
+    );
+    assert_eq!(accepted(&[joined]).warnings, []);
+}
+
+#[test]
+fn a_map_that_the_kernel_would_refuse_is_refused() {
+    let gids = json!([mapping(0, 0, 1)]);
+    for (map, pointer, words) in [
+        (json!([mapping(0, 0, 0)]), "/linux/uidMappings/0/size", "nothing"),
+        (
+            json!([mapping(0, 0, 10), mapping(9, 20, 5)]),
+            "/linux/uidMappings/1/containerID",
+            "9 lies in mapping 0",
+        ),
+        (json!([mapping(20, 5, 5), mapping(0, 0, 6)]), "/linux/uidMappings/0/hostID", "5 lies in mapping 1"),
+        (json!([mapping(0, 1, u32::MAX)]), "/linux/uidMappings/0/hostID", "beyond"),
+        (
+            json!([mapping(0, 0, 1), mapping(7, 9, u32::MAX - 6)]),
+            "/linux/uidMappings/1/containerID",
+            "beyond",
+        ),
+    ] {
+        let edits = [
+            ("/linux/namespaces/-", json!({"type": "user"})),
+            ("/linux/uidMappings", map.clone()),
+            ("/linux/gidMappings", gids.clone()),
+        ];
+        let error = judge(&changed(&edits), &ROOT).unwrap_err();
+        let found = error.mistakes().iter().any(|m| m.pointer == pointer && m.message.contains(words));
+        assert!(found, "{map}: {:#?}", error.mistakes());
+    }
+}
+
+#[test]
+fn three_hundred_and_forty_mappings_are_the_most() {
+    let lines = |count: u32| Value::from_iter((0..count).map(|n| mapping(n, 2 * n, 1)));
+    accepted(&user_namespace(&lines(340)));
+    let error = judge(&changed(&user_namespace(&lines(10_000))), &ROOT).unwrap_err();
+    assert_eq!(error.mistakes()[0].pointer, "/linux/uidMappings");
+    assert!(error.mistakes()[0].hint.contains("340"));
+}
+
+#[test]
+fn ids_without_a_mapping_are_refused() {
+    let map = json!([mapping(0, 1000, 10)]);
+    let with = |pointer, value| {
+        let mut edits = user_namespace(&map).to_vec();
+        edits.push((pointer, value));
+        edits
+    };
+    refused(&[
+        (&with("/process/user/uid", json!(10)), "/process/user/uid", "10 has no mapping"),
+        (&with("/process/user/gid", json!(10)), "/process/user/gid", "10 has no mapping"),
+        (
+            &with("/process/user/additionalGids", json!([9, 10])),
+            "/process/user/additionalGids/1",
+            "10 has no mapping",
+        ),
+    ]);
+    accepted(&with("/process/user/uid", json!(9)));
+    let edits = user_namespace(&json!([mapping(1, 1, 1)]));
+    let error = judge(&changed(&edits), &ROOT).unwrap_err();
+    assert!(error.mistakes()[0].message.contains("id 0 has no mapping"), "{error}");
+}
+
+#[test]
+fn without_root_a_user_namespace_is_needed_and_mounts_name_mapped_ids_only() {
+    refused_for(&USER, &[], "/linux/namespaces", "needs a user namespace");
+    let map = json!([mapping(0, 1000, 1)]);
+    let mut edits = user_namespace(&map).to_vec();
+    edits.push((
+        "/mounts",
+        json!([{"destination": "/t", "type": "tmpfs", "options": ["mode=755", "uid=0", "gid=5"]}]),
+    ));
+    refused_for(&USER, &edits, "/mounts/0/options/2", "gid=5");
+    edits.push(("/mounts/0/options/2", json!("gid=0")));
+    // The kernel lets an ordinary user set no groups, as runc has it they stay as they are.
+    edits.push(("/process/user/additionalGids", json!([5])));
+    judge(&changed(&edits), &USER).unwrap();
+}
+
+#[test]
+fn what_would_change_the_host_without_its_namespace_is_refused() {
+    let without_uts = ("/linux/namespaces", namespaces(&["mount", "pid"]));
+    let host = ("/hostname", json!(""));
+    let covered = [("/linux/maskedPaths", json!([])), ("/linux/readonlyPaths", json!([]))];
+    refused(&[
+        (std::slice::from_ref(&without_uts), "/hostname", "UTS namespace"),
+        (&[without_uts.clone(), host, ("/domainname", json!("d"))], "/domainname", "UTS namespace"),
+        (
+            &[("/linux/namespaces", namespaces(&["uts"])), covered[0].clone()],
+            "/linux/readonlyPaths",
+            "without a mount namespace",
+        ),
+        (
+            &[("/linux/namespaces", namespaces(&["uts"])), covered[1].clone()],
+            "/linux/maskedPaths",
+            "without a mount namespace",
+        ),
+    ]);
+    let joined = json!([{"type": "uts", "path": "/proc/1/ns/uts"}, {"type": "mount"}]);
+    accepted(&[("/linux/namespaces", joined)]);
+}
+
+#[test]
+fn names_that_the_kernel_would_not_take_are_refused() {
+    refused(&[
+        (&[("/hostname", json!("a".repeat(65)))], "/hostname", "65 bytes"),
+        (&[("/domainname", json!("a".repeat(65)))], "/domainname", "65 bytes"),
+        (&[("/hostname", json!("a\0"))], "/hostname", "NUL"),
+        (&[("/linux/maskedPaths/0", json!("proc/kcore"))], "/linux/maskedPaths/0", "not an absolute path"),
+        (&[("/linux/readonlyPaths/1", json!(""))], "/linux/readonlyPaths/1", "not an absolute path"),
+    ]);
+    accepted(&[("/hostname", json!("a".repeat(64)))]);
+}
+
+#[test]
+fn a_sysctl_is_allowed_only_in_a_namespace_that_holds_it() {
+    for (name, kind) in [
+        ("kernel.msgmax", "ipc"),
+        ("kernel/msgmnb", "ipc"),
+        ("kernel.msgmni", "ipc"),
+        ("kernel.sem", "ipc"),
+        ("kernel.shmall", "ipc"),
+        ("kernel.shmmax", "ipc"),
+        ("kernel.shmmni", "ipc"),
+        ("kernel.shm_rmid_forced", "ipc"),
+        ("fs.mqueue.msg_max", "ipc"),
+        ("fs/mqueue/msg_max", "ipc"),
+        ("net.ipv4.ip_forward", "network"),
+        ("kernel.domainname", "uts"),
+    ] {
+        let sysctl = ("/linux/sysctl", json!({name: "1"}));
+        let pointer = format!("/linux/sysctl/{}", name.replace('/', "~1"));
+        let others =
+            ["ipc", "network", "uts", "mount"].map(|other| if other == kind { "pid" } else { other });
+        let edits = [("/linux/namespaces", namespaces(&others)), ("/hostname", json!("")), sysctl.clone()];
+        refused_for(&ROOT, &edits, &pointer, &format!("host's {kind} namespace"));
+        accepted(&[sysctl]);
+    }
+    refused_for(
+        &ROOT,
+        &[("/linux/sysctl", json!({"user.max_x": "1"}))],
+        "/linux/sysctl/user.max_x",
+        "user namespace",
+    );
+    let mut edits = user_namespace(&json!([mapping(0, 0, 1)])).to_vec();
+    edits.push(("/linux/sysctl", json!({"user.max_mnt_namespaces": "1"})));
+    accepted(&edits);
+}
+
+#[test]
+fn a_sysctl_of_the_host_or_with_a_way_out_of_its_namespace_is_refused() {
+    for (name, words) in [
+        ("kernel.hostname", "another field"),
+        ("kernel.core_pattern", "no namespace holds it"),
+        ("vm.swappiness", "no namespace holds it"),
+        ("net", "no namespace holds it"),
+        ("netfilter.x", "no namespace holds it"),
+        ("net/../kernel/core_pattern", "does not name"),
+        ("net.//.kernel.core_pattern", "does not name"),
+        ("/proc/sys/net/x", "does not name"),
+        ("net..x", "does not name"),
+        ("net.x.", "does not name"),
+        ("", "does not name"),
+        ("net.x\0", "does not name"),
+    ] {
+        let pointer = format!("/linux/sysctl/{}", name.replace('/', "~1"));
+        refused_for(&ROOT, &[("/linux/sysctl", json!({name: "1"}))], &pointer, words);
+    }
+    refused_for(&ROOT, &[("/linux/sysctl", json!({"net.x": "1\0"}))], "/linux/sysctl/net.x", "NUL");
+}
+
+#[test]
+fn both_notations_of_a_sysctl_name_the_same_file() {
+    for name in ["net.ipv4.conf.eno2/100.rp_filter", "net/ipv4/conf/eno2.100/rp_filter"] {
+        let valid = accepted(&[("/linux/sysctl", json!({name: "1"}))]);
+        assert_eq!(valid.sysctls[0].path, Path::new("net/ipv4/conf/eno2.100/rp_filter"));
+    }
+}
+
+fn device(path: &str, kind: &str, major: i64, minor: i64) -> Value {
+    json!({"path": path, "type": kind, "major": major, "minor": minor})
+}
+
+#[test]
+fn devices_that_cannot_be_made_are_refused() {
+    let one = |value: Value| [("/linux/devices", json!([value]))];
+    let with = |key: &str, value: Value| {
+        let mut device = device("/dev/x", "c", 1, 3);
+        device[key] = value;
+        [("/linux/devices", json!([device]))]
+    };
+    refused(&[
+        (&one(device("dev/x", "c", 1, 3)), "/linux/devices/0/path", "not an absolute path"),
+        (&one(device("/dev/../x", "c", 1, 3)), "/linux/devices/0/path", "has a .."),
+        (&one(device("/./", "c", 1, 3)), "/linux/devices/0/path", "root directory"),
+        (&one(device("/dev/x", "a", 1, 3)), "/linux/devices/0/type", "\"a\""),
+        (&one(json!({"path": "/dev/x", "type": "c"})), "/linux/devices/0/major", "0:0"),
+        (&one(device("/dev/x", "b", -1, 3)), "/linux/devices/0/major", "-1 is out of range"),
+        (&one(device("/dev/x", "b", 4096, 3)), "/linux/devices/0/major", "4096"),
+        (&one(device("/dev/x", "u", 1, 1 << 20)), "/linux/devices/0/minor", "1048576"),
+        (&with("fileMode", json!(0o200_666)), "/linux/devices/0/fileMode", "beyond 07777"),
+        (&with("uid", json!(u32::MAX)), "/linux/devices/0/uid", "not an id"),
+        (&with("gid", json!(u32::MAX)), "/linux/devices/0/gid", "not an id"),
+        (
+            &[("/linux/devices", json!([device("/dev/x", "c", 1, 3), device("/dev//x", "c", 1, 5)]))],
+            "/linux/devices/1/path",
+            "already",
+        ),
+    ]);
+}
+
+#[test]
+fn a_pipe_needs_no_numbers_and_the_same_device_twice_is_made_once() {
+    let twice =
+        json!([device("/dev/x", "c", 1, 3), {"path": "/p", "type": "p"}, device("/dev/x", "u", 1, 3)]);
+    let valid = accepted(&[("/linux/devices", twice)]);
+    assert_eq!(warned(&valid), ["/linux/devices/2"]);
+    assert_eq!(
+        valid.devices.iter().map(|d| d.kind).collect::<Vec<_>>(),
+        [DeviceKind::Character, DeviceKind::Fifo]
+    );
+    // stat(2) gives the file type with the permissions.
+    let copied = json!([{"path": "/d", "type": "b", "major": 8, "minor": 1, "fileMode": 0o060_640}]);
+    assert_eq!(accepted(&[("/linux/devices", copied)]).devices[0].mode, 0o640);
+}
+
+#[test]
+fn mounts_that_the_kernel_would_refuse_or_misread_are_refused() {
+    let one = |value: Value| [("/mounts", json!([value]))];
+    refused(&[
+        (&one(json!({"destination": "", "type": "tmpfs"})), "/mounts/0/destination", "empty"),
+        (&one(json!({"destination": "/a\0", "type": "tmpfs"})), "/mounts/0/destination", "NUL"),
+        (&one(json!({"destination": "/a", "type": "t\0"})), "/mounts/0/type", "NUL"),
+        (&one(json!({"destination": "/a", "type": "t", "source": "\0"})), "/mounts/0/source", "NUL"),
+        (
+            &one(json!({"destination": "/a", "type": "t", "options": ["ro", "x\0"]})),
+            "/mounts/0/options/1",
+            "NUL",
+        ),
+        (&one(json!({"destination": "/a"})), "/mounts/0/type", "no file system type"),
+        (
+            &one(json!({"destination": "/a", "type": "bind", "source": "/b"})),
+            "/mounts/0/type",
+            "no file system",
+        ),
+        (&one(json!({"destination": "/a", "options": ["bind"]})), "/mounts/0/source", "needs a source"),
+        (
+            &one(json!({"destination": "/a", "source": "/b", "options": ["bind", "nosiud"]})),
+            "/mounts/0/options/1",
+            "\"nosiud\"",
+        ),
+    ]);
+}
+
+#[test]
+fn a_bind_source_counts_from_the_bundle_and_a_destination_from_the_root() {
+    let mounts = json!([
+        {"destination": "data", "source": "files", "type": "none", "options": ["rbind", "ro"]},
+        {"destination": "/t", "source": "files", "type": "tmpfs", "options": ["size=1m"]},
+    ]);
+    let valid = accepted(&[("/mounts", mounts)]);
+    assert_eq!(warned(&valid), ["/mounts/0/destination"]);
+    assert_eq!(valid.mounts[0].destination, Path::new("/data"));
+    assert_eq!(valid.mounts[0].source, Path::new("/bundle/files"));
+    assert_eq!(valid.mounts[0].fs_type, "bind");
+    assert_eq!(valid.mounts[1].source, Path::new("files"));
+    assert_eq!(valid.mounts[1].options.data, ["size=1m"]);
+}
+
+/// What LXCFS covers; written out here too, so that a change of the list is noticed.
+const COVERABLE: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+/// CVE-2019-16884, CVE-2019-19921: a false /proc makes the runtime's writes to it go elsewhere.
+#[test]
+fn nothing_but_a_procfs_may_cover_proc() {
+    let mount = |destination: &str, fs_type: &str, options: &[&str]| {
+        [(
+            "/mounts",
+            json!([{"destination": destination, "type": fs_type, "source": "/x", "options": options}]),
+        )]
+    };
+    for destination in ["/proc", "//proc/", "/a/../proc", "proc/.", "/../proc"] {
+        let error = judge(&changed(&mount(destination, "tmpfs", &[])), &ROOT).unwrap_err();
+        assert!(error.mistakes()[0].message.contains("may not cover /proc"), "{destination}: {error}");
+        accepted(&mount(destination, "proc", &[]));
+        // Whether it binds a procfs can be seen only when it is mounted.
+        accepted(&mount(destination, "none", &["bind"]));
+    }
+    for destination in ["/proc/sys", "/proc/self/attr", "/proc/1", "/x/../proc/cpuinfo/x", "/proc/sys/kernel"]
+    {
+        for (fs_type, options) in [("proc", &[][..]), ("tmpfs", &[]), ("none", &["rbind"])] {
+            let error = judge(&changed(&mount(destination, fs_type, options)), &ROOT).unwrap_err();
+            assert!(error.mistakes()[0].message.contains("lies in /proc"), "{destination}: {error}");
+            assert_eq!(error.mistakes()[0].pointer, "/mounts/0/destination");
+        }
+    }
+    for destination in COVERABLE {
+        accepted(&mount(destination, "none", &["bind", "ro"]));
+    }
+    accepted(&mount("/process", "tmpfs", &[]));
+    accepted(&mount("/proc/../srv", "tmpfs", &[]));
+}
+
+#[test]
+fn what_is_not_supported_yet_is_refused_by_name() {
+    let mount = |extra: (&str, Value)| {
+        let mut mount = json!({"destination": "/t", "source": "/x", "type": "tmpfs", "options": []});
+        mount[extra.0] = extra.1;
+        [("/mounts", json!([mount]))]
+    };
+    let map = json!([mapping(0, 0, 1)]);
+    refused(&[
+        (&[("/linux/intelRdt", json!({}))], "/linux/intelRdt", "linux.intelRdt is not supported yet"),
+        (
+            &[("/linux/netDevices", json!({"eth0": {}}))],
+            "/linux/netDevices",
+            "linux.netDevices is not supported",
+        ),
+        (&mount(("options", json!(["ro", "tmpcopyup"]))), "/mounts/0/options/1", "mount option tmpcopyup"),
+        (&mount(("options", json!(["bind", "idmap"]))), "/mounts/0/options/1", "mount option idmap"),
+        (&mount(("options", json!(["rbind", "ridmap"]))), "/mounts/0/options/1", "mount option ridmap"),
+        (
+            &mount(("uidMappings", map.clone())),
+            "/mounts/0/uidMappings",
+            "mounts[].uidMappings is not supported",
+        ),
+        (&mount(("gidMappings", map)), "/mounts/0/gidMappings", "mounts[].gidMappings is not supported"),
+    ]);
+}
+
+#[test]
+fn hooks_need_an_absolute_path_and_a_timeout_that_ends() {
+    for kind in ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"] {
+        let hooks = |hook: Value| [("/hooks", json!({kind: [hook]}))];
+        let at = |key: &str| format!("/hooks/{kind}/0/{key}");
+        refused(&[
+            (&hooks(json!({"path": "bin/x"})), &at("path"), "not an absolute path"),
+            (&hooks(json!({"path": "/x", "timeout": 0})), &at("timeout"), "0 is not greater"),
+            (&hooks(json!({"path": "/x", "timeout": -5})), &at("timeout"), "-5 is not greater"),
+            (&hooks(json!({"path": "/x", "args": ["a\0"]})), &at("args/0"), "NUL"),
+            (&hooks(json!({"path": "/x", "env": ["A=\0"]})), &at("env/0"), "NUL"),
+        ]);
+        let valid = accepted(&hooks(json!({"path": "/x", "env": ["PATH"], "timeout": 5})));
+        assert_eq!(warned(&valid), [at("env/0")]);
+    }
+    let valid = accepted(&[("/hooks", json!({"poststop": [{"path": "/x", "timeout": 5}]}))]);
+    let hook = &valid.hooks.poststop[0];
+    assert_eq!((hook.args.as_slice(), hook.timeout), (&["/x".to_owned()][..], Some(Duration::from_secs(5))));
+}
+
+#[test]
+fn time_offsets_need_a_new_time_namespace_and_a_known_clock() {
+    let offsets = |clock: &str, nanosecs: u32| {
+        ("/linux/timeOffsets", json!({clock: {"secs": 7, "nanosecs": nanosecs}}))
+    };
+    let new = ("/linux/namespaces/-", json!({"type": "time"}));
+    let joined = ("/linux/namespaces/-", json!({"type": "time", "path": "/proc/1/ns/time"}));
+    refused(&[
+        (&[offsets("boottime", 0)], "/linux/timeOffsets", "without a time namespace"),
+        (&[joined, offsets("boottime", 0)], "/linux/timeOffsets", "joined"),
+        (&[new.clone(), offsets("realtime", 0)], "/linux/timeOffsets/realtime", "not a clock"),
+        (
+            &[new.clone(), offsets("monotonic", 1_000_000_000)],
+            "/linux/timeOffsets/monotonic/nanosecs",
+            "a second",
+        ),
+    ]);
+    let valid = accepted(&[new, offsets("monotonic", 1)]);
+    assert_eq!(valid.time_offsets.monotonic.unwrap().secs, 7);
+    assert_eq!(valid.time_offsets.boottime, None);
+}
+
+#[test]
+fn personalities_are_numbers() {
+    refused(&[(&[("/linux/personality", json!({"domain": "BSD"}))], "/linux/personality/domain", "\"BSD\"")]);
+    assert_eq!(accepted(&[("/linux/personality", json!({"domain": "LINUX32"}))]).personality, Some(8));
+    let flagged = json!({"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]});
+    let valid = accepted(&[("/linux/personality", flagged)]);
+    assert_eq!((valid.personality, warned(&valid)), (Some(0), vec!["/linux/personality/flags"]));
+}
+
+#[test]
+fn memory_policies_are_numbers_with_the_nodes_that_they_take() {
+    let at = "/linux/memoryPolicy";
+    refused(&[
+        (&[(at, json!({"mode": "MPOL_X"}))], "/linux/memoryPolicy/mode", "MPOL_X"),
+        (&[(at, json!({"mode": "MPOL_BIND"}))], "/linux/memoryPolicy/nodes", "needs nodes"),
+        (&[(at, json!({"mode": "MPOL_LOCAL", "nodes": "0"}))], "/linux/memoryPolicy/nodes", "takes no nodes"),
+        (
+            &[(at, json!({"mode": "MPOL_PREFERRED", "nodes": "x"}))],
+            "/linux/memoryPolicy/nodes",
+            "\"x\" is not",
+        ),
+        (
+            &[(at, json!({"mode": "MPOL_DEFAULT", "flags": ["MPOL_F_X"]}))],
+            "/linux/memoryPolicy/flags/0",
+            "MPOL_F_X",
+        ),
+    ]);
+    let policy = json!({"mode": "MPOL_INTERLEAVE", "nodes": "0-1", "flags": ["MPOL_F_STATIC_NODES"]});
+    let expected = MemoryPolicy { mode: 3 | 1 << 15, nodes: vec![3] };
+    assert_eq!(accepted(&[(at, policy)]).memory_policy, Some(expected));
+}

@@ -1,0 +1,86 @@
+//! The program as its callers see it: exit statuses, and what goes to which descriptor.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+fn runtime(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mydocker-runtime"));
+    command.args(words);
+    command
+}
+
+fn run(words: &[&str]) -> Output {
+    runtime(words).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+#[test]
+fn the_version_goes_to_standard_output() {
+    let output = run(&["--version"]);
+    assert!(output.status.success() && output.stderr.is_empty());
+    assert!(text(&output.stdout).starts_with("mydocker-runtime version "));
+}
+
+#[test]
+fn usage_errors_have_runcs_exit_status_and_one_line() {
+    for (words, status) in [(&["state"][..], 1), (&["--bogus", "list"], 1), (&["exec"], 1), (&["bogus"], 3)] {
+        let output = run(words);
+        assert_eq!(output.status.code(), Some(status), "{words:?}");
+        let stderr = text(&output.stderr);
+        assert!(stderr.starts_with("time=\"") && stderr.contains(" level=error msg="), "{stderr}");
+        assert!(stderr.lines().count() == 1 && output.stdout.is_empty(), "{stderr}");
+    }
+}
+
+#[test]
+fn an_error_goes_to_the_log_as_json_and_to_a_person_in_plain_words() {
+    let log = PathBuf::from(format!("/tmp/mydocker-command-line-{}.json", std::process::id()));
+    let path = log.to_str().expect("a plain path");
+    let output = run(&["--log", path, "--log-format", "json", "state"]);
+    let line = fs::read_to_string(&log).expect("the log");
+    fs::remove_file(&log).expect("removable");
+    let entry: serde_json::Value = serde_json::from_str(&line).expect("one JSON object");
+    assert_eq!((&entry["level"], &entry["code"]), (&"error".into(), &"usage".into()));
+    let message = entry["msg"].as_str().expect("a message");
+    let stderr = text(&output.stderr);
+    assert!(stderr.starts_with(message) && stderr.lines().count() == 1, "{stderr}");
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_panic() {
+    for words in [&["features"][..], &["--help"], &["--version"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = runtime(words).stdout(writer).output().expect("the program runs");
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_is_an_error() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+    let output = runtime(&["features"]).stdout(full).output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("code=output-failed"));
+}
+
+#[test]
+fn features_is_a_json_document() {
+    let output = run(&["features"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(document["ociVersionMax"], "1.3.0");
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    let output = run(&["--systemd-cgroup", "features"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("--systemd-cgroup is not supported"));
+    let output = run(&["--criu", "/usr/sbin/criu", "features"]);
+    assert!(output.status.success());
+    assert!(text(&output.stderr).contains("level=warning msg=\"--criu is ignored"));
+}

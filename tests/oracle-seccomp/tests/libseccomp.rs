@@ -1,0 +1,271 @@
+//! The compiler's filters against libseccomp's, call by call.
+
+use mydocker_oracle_seccomp::interpreter::{Call, run};
+use mydocker_oracle_seccomp::model::Model;
+use mydocker_oracle_seccomp::oracle::Oracle;
+use mydocker_oracle_seccomp::profiles;
+use mydocker_oracle_seccomp::random::{Conflicts, Random, profile};
+use mydocker_runtime::seccomp::{Arch, Facts, compile};
+use mydocker_runtime::spec::{Seccomp, SeccompRule};
+use mydocker_sys::seccomp::Instruction;
+use serde_json::json;
+use std::collections::BTreeSet;
+use tempfile::TempDir;
+
+/// Numbers at the borders of what belongs to an architecture.
+const ODD_NUMBERS: [u32; 9] =
+    [0x000e_ffff, 0x000f_0000, 0x3fff_ffff, 0x4000_0000, 0x7fff_ffff, 0x8000_0000, 0xbfff_ffff, 0xc000_0000, u32::MAX];
+
+fn oracle() -> (TempDir, Oracle) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let oracle = Oracle::start(dir.path());
+    (dir, oracle)
+}
+
+/// What is compared with what.
+struct Comparison<'a> {
+    profile: &'a Seccomp,
+    model: Model<'a>,
+    ours: Vec<Instruction>,
+    /// Absent where libseccomp refuses the profile, or its order of conflicting rules is its own.
+    theirs: Option<Vec<Instruction>>,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(profile: &'a Seccomp, native: Arch, oracle: &mut Oracle) -> Self {
+        let ours = compile(profile, &Facts { native }).unwrap_or_else(|error| panic!("{error}: {profile:?}")).program;
+        let theirs = oracle.compile(profile, native).ok();
+        Self { profile, model: Model::new(profile, native, oracle), ours, theirs }
+    }
+
+    fn check(&self, call: &Call) {
+        let ours = run(&self.ours, call).0;
+        let wanted = self.model.verdict(call);
+        assert_eq!(ours, wanted, "ours {ours:#x}, meant {wanted:#x} for {call:x?} in {:?}", self.profile);
+        if let Some(theirs) = &self.theirs {
+            // runc's own prologue comes before libseccomp's filter.
+            let theirs = self.model.newer(call).unwrap_or_else(|| run(theirs, call).0);
+            assert_eq!(ours, theirs, "ours {ours:#x}, libseccomp {theirs:#x} for {call:x?} in {:?}", self.profile);
+        }
+    }
+
+    /// Every number that any architecture of the profile has, with some arguments; those with conditions with all.
+    fn check_all(&self, args: &[[u64; 6]]) {
+        let archs: BTreeSet<(u32, bool)> =
+            self.model.archs().iter().map(|arch| (arch.audit(), arch.is_big_endian())).collect();
+        let conditional = self.model.conditional_numbers();
+        for (arch, big_endian) in archs {
+            for nr in numbers(self.model.archs()) {
+                let some = if conditional.contains(&nr) { args } else { &args[..2] };
+                for args in some {
+                    self.check(&Call { nr, arch, args: *args, big_endian });
+                }
+            }
+        }
+        self.check(&Call { nr: 1, arch: 0x1234_5678, args: [0; 6], big_endian: false });
+    }
+}
+
+/// The numbers of the architectures, and some that none has.
+fn numbers(archs: &[Arch]) -> Vec<u32> {
+    let bases: BTreeSet<u32> = archs
+        .iter()
+        .flat_map(|arch| match arch {
+            Arch::X86_64 | Arch::X32 => vec![0, 0x4000_0000],
+            Arch::Mips | Arch::Mipsel => vec![4000],
+            Arch::Mips64 | Arch::Mipsel64 => vec![5000],
+            Arch::Mips64N32 | Arch::Mipsel64N32 => vec![6000],
+            _ => vec![0],
+        })
+        .collect();
+    let mut numbers: Vec<u32> = bases.iter().flat_map(|base| *base..*base + 600).collect();
+    if archs.contains(&Arch::Arm) {
+        numbers.extend(0x000f_0000..0x000f_0010);
+    }
+    numbers.extend(ODD_NUMBERS);
+    numbers
+}
+
+/// Arguments around every value of the profile: each value, its neighbours, with other high halves, everywhere alike.
+fn arguments(profile: &Seccomp) -> Vec<[u64; 6]> {
+    let mut values = BTreeSet::from([0, 1, u64::MAX, 0xffff_ffff, 0x1_0000_0000]);
+    for arg in profile.syscalls.iter().flat_map(|rule| &rule.args) {
+        for value in [arg.value, arg.value_two, arg.value & arg.value_two] {
+            values.extend([value, value.wrapping_add(1), value.wrapping_sub(1)]);
+            values.extend([value ^ (1 << 32), value ^ (1 << 63), value & 0xffff_ffff, value | 0xffff_ffff_0000_0000]);
+        }
+    }
+    values.extend(1..=24);
+    values.into_iter().map(|value| [value; 6]).collect()
+}
+
+/// Each argument drawn from the values on its own.
+fn mixed(profile: &Seccomp, random: &mut Random, count: usize) -> Vec<[u64; 6]> {
+    let values: Vec<u64> = arguments(profile).iter().map(|args| args[0]).collect();
+    (0..count).map(|_| std::array::from_fn(|_| random.pick(&values))).collect()
+}
+
+fn some_arguments(profile: &Seccomp, random: &mut Random) -> Vec<[u64; 6]> {
+    let mut args = arguments(profile);
+    args.extend(mixed(profile, random, 30));
+    args
+}
+
+fn check_shipped(profile: &Seccomp, native: Arch) {
+    let (_dir, mut oracle) = oracle();
+    // The oracle may be older than the table: a name that it does not know would be no difference worth telling.
+    let profile = known_to(&mut oracle, profile.clone(), native);
+    let comparison = Comparison::new(&profile, native, &mut oracle);
+    assert!(comparison.theirs.is_some(), "libseccomp takes the profile");
+    comparison.check_all(&some_arguments(&profile, &mut Random(1)));
+}
+
+/// The profile without names that the oracle does not know on any of its architectures.
+fn known_to(oracle: &mut Oracle, mut profile: Seccomp, native: Arch) -> Seccomp {
+    let known = all_names(oracle, &archs_of(&profile, native));
+    profile.syscalls.iter_mut().for_each(|rule| rule.names.retain(|name| known.contains(name)));
+    profile.syscalls.retain(|rule: &SeccompRule| !rule.names.is_empty());
+    assert!(profile.syscalls.len() > 5);
+    profile
+}
+
+fn archs_of(profile: &Seccomp, native: Arch) -> Vec<Arch> {
+    let listed = profile.architectures.iter().map(|name| Arch::from_name(name).expect("an architecture"));
+    [native].into_iter().chain(listed).collect()
+}
+
+fn all_names(oracle: &mut Oracle, archs: &[Arch]) -> BTreeSet<String> {
+    archs.iter().flat_map(|arch| oracle.names(*arch).into_keys()).collect()
+}
+
+#[test]
+fn a_docker_profile_agrees() {
+    check_shipped(&profiles::docker(), Arch::X86_64);
+}
+
+#[test]
+fn a_podman_profile_agrees() {
+    check_shipped(&profiles::podman(), Arch::X86_64);
+}
+
+#[test]
+fn a_containerd_profile_agrees() {
+    check_shipped(&profiles::containerd(), Arch::X86_64);
+}
+
+#[test]
+fn a_denying_profile_agrees() {
+    check_shipped(&profiles::denying(), Arch::X86_64);
+}
+
+#[test]
+fn a_docker_profile_agrees_on_other_machines() {
+    let machines = [
+        (Arch::Aarch64, json!(["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"])),
+        (Arch::S390X, json!(["SCMP_ARCH_S390X", "SCMP_ARCH_S390"])),
+        (Arch::Ppc64Le, json!([])),
+        (Arch::Ppc64, json!(["SCMP_ARCH_PPC64", "SCMP_ARCH_PPC"])),
+        (Arch::Riscv64, json!(["SCMP_ARCH_RISCV64"])),
+        (Arch::Mips64, json!(["SCMP_ARCH_MIPS", "SCMP_ARCH_MIPS64", "SCMP_ARCH_MIPS64N32"])),
+        (Arch::Mipsel64, json!(["SCMP_ARCH_MIPSEL", "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32"])),
+        (Arch::Parisc64, json!(["SCMP_ARCH_PARISC"])),
+    ];
+    for (native, archs) in machines {
+        check_shipped(&profiles::docker_on(&archs), native);
+    }
+}
+
+#[test]
+fn every_call_has_libseccomps_number_on_every_architecture() {
+    let (_dir, mut oracle) = oracle();
+    let archs = oracle.archs();
+    let names = all_names(&mut oracle, &archs);
+    assert!(names.len() > 480);
+    for arch in archs {
+        let table = oracle.names(arch);
+        assert!(table.len() > 250, "{arch:?}");
+        for name in &names {
+            let json = json!({"defaultAction": "SCMP_ACT_LOG", "syscalls": [{"names": [name], "action": "SCMP_ACT_ALLOW"}]});
+            let profile: Seccomp = serde_json::from_value(json).expect("a profile");
+            let filter = compile(&profile, &Facts { native: arch }).expect("a filter");
+            assert_eq!(filter.warnings, [], "{name}");
+            let says = |nr: u32| {
+                let call = Call { nr, arch: arch.audit(), args: [0; 6], big_endian: arch.is_big_endian() };
+                run(&filter.program, &call).0
+            };
+            match table.get(name).copied().and_then(|nr| u32::try_from(nr).ok()) {
+                Some(nr) => {
+                    assert_eq!(says(nr), 0x7fff_0000, "{name} on {arch:?}");
+                    assert_eq!([says(nr + 1), says(nr.wrapping_sub(1))].contains(&0x7fff_0000), false);
+                }
+                // A name that the oracle lacks here may have come with a newer kernel, at the end of the numbers.
+                None => {
+                    let newest = table.values().copied().filter(|nr| *nr < 0xf_0000 || *nr >= 0x4000_0000).max();
+                    let newest = u32::try_from(newest.expect("a number")).expect("a number");
+                    let base = newest & 0x4000_0000;
+                    let hit = (base..newest).find(|nr| says(*nr) == 0x7fff_0000);
+                    assert!(hit.is_none() || newer_than_2_5(name), "{name} on {arch:?} is {hit:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Names that architectures got late: libseccomp 2.5 knows them on others only.
+fn newer_than_2_5(_name: &str) -> bool {
+    false
+}
+
+#[test]
+fn random_profiles_agree_with_libseccomp() {
+    agree(Conflicts::None, 1200, 0x5eed_0001);
+}
+
+#[test]
+fn random_profiles_with_several_rules_on_a_call_agree_with_libseccomp() {
+    agree(Conflicts::SameAction, 1200, 0x5eed_0002);
+}
+
+#[test]
+fn random_profiles_with_conflicting_rules_mean_what_the_documentation_says() {
+    let (_dir, mut oracle) = oracle();
+    let mut random = Random(0x5eed_0003);
+    for _ in 0..800 {
+        let (native, archs) = machine(&mut random);
+        let names: Vec<String> = oracle.names(native).into_keys().collect();
+        let profile = profile(&mut random, &archs, &names, Conflicts::Any);
+        let mut comparison = Comparison::new(&profile, native, &mut oracle);
+        // libseccomp sorts conflicting rules by argument and value, or refuses them: the model alone judges.
+        comparison.theirs = None;
+        comparison.check_all(&some_arguments(&profile, &mut random));
+    }
+}
+
+fn agree(conflicts: Conflicts, count: usize, seed: u64) {
+    let (_dir, mut oracle) = oracle();
+    let mut random = Random(seed);
+    let mut compared = 0;
+    for _ in 0..count {
+        let (native, archs) = machine(&mut random);
+        let names: Vec<String> = oracle.names(native).into_keys().collect();
+        let profile = profile(&mut random, &archs, &names, conflicts);
+        let comparison = Comparison::new(&profile, native, &mut oracle);
+        compared += usize::from(comparison.theirs.is_some());
+        comparison.check_all(&some_arguments(&profile, &mut random));
+    }
+    assert!(compared * 10 > count * 9, "libseccomp took only {compared} of {count} profiles");
+}
+
+/// Some machines with what else runs on them; libseccomp refuses to mix the orders of bytes.
+fn machine(random: &mut Random) -> (Arch, Vec<Arch>) {
+    let machines = [
+        (Arch::X86_64, vec![Arch::X86_64, Arch::X86, Arch::X32]),
+        (Arch::X86_64, vec![]),
+        (Arch::X86_64, vec![Arch::X32, Arch::Aarch64, Arch::Arm, Arch::Mipsel]),
+        (Arch::Aarch64, vec![Arch::Arm]),
+        (Arch::S390X, vec![Arch::S390X, Arch::S390]),
+        (Arch::Mips64, vec![Arch::Mips, Arch::Mips64N32]),
+        (Arch::Ppc64Le, vec![Arch::Riscv64]),
+    ];
+    random.pick(&machines)
+}
