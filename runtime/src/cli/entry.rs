@@ -21,6 +21,11 @@ fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     if let Ok(Request::Print(text)) = &request {
         return finish(&Log::stderr(), 1, print_text(text));
     }
+    if let Ok(Request::Command(Command::Create(_) | Command::Exec(_) | Command::Run(_))) = &request
+        && let Err(report) = commands::enter_readonly_view()
+    {
+        return finish(&Log::stderr(), 1, Err(report));
+    }
     let context = match Context::new(&global, &Environment::probe()) {
         Ok(context) => context,
         Err((error, log)) => return finish(&log, 1, Err(Report::new(error.code(), &error).into())),

@@ -46,6 +46,9 @@ pub enum CompileError {
     /// The system call filter is wrong.
     #[error("the system call filter cannot be compiled")]
     Seccomp(#[from] seccomp::Error),
+    /// The program was built for a machine whose system calls are not known here.
+    #[error("/linux/seccomp: system call filters are not supported on this machine's architecture")]
+    Architecture,
     /// A text has a NUL byte.
     #[error("{what} {text:?} contains a NUL byte")]
     Nul {
@@ -61,7 +64,7 @@ pub enum CompileError {
 /// # Errors
 /// [`CompileError`].
 pub fn compile(inputs: Inputs<'_>) -> Result<Compiled, CompileError> {
-    let seccomp = inputs.seccomp.map(|seccomp| seccomp::compile(seccomp, &seccomp::Facts { native: seccomp::Arch::BUILD })).transpose()?;
+    let seccomp = inputs.seccomp.map(filter).transpose()?;
     let (args, env) = match inputs.process {
         Some(process) => (strings("the argument", &process.args)?, strings("the environment entry", &process.env)?),
         None => (Vec::new(), Vec::new()),
@@ -75,6 +78,11 @@ pub fn compile(inputs: Inputs<'_>) -> Result<Compiled, CompileError> {
         last_capability: inputs.last_capability,
         state: inputs.state,
     })
+}
+
+fn filter(seccomp: &Seccomp) -> Result<seccomp::Compiled, CompileError> {
+    let native = seccomp::Arch::BUILD.ok_or(CompileError::Architecture)?;
+    Ok(seccomp::compile(seccomp, &seccomp::Facts { native })?)
 }
 
 fn strings(what: &'static str, texts: &[String]) -> Result<Vec<CString>, CompileError> {

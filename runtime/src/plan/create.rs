@@ -46,7 +46,8 @@ pub fn create(spec: &ValidSpec, options: &CreateOptions<'_>) -> Plan {
     if let Some(process) = &spec.process {
         planner.parent.rlimits.clone_from(&process.rlimits);
         planner.parent.oom_score_adj = process.oom_score_adj;
-        identity(&mut planner.steps, process, planner.may_set_groups(), planner.is_plain_root());
+        let (may_set_groups, plain_root) = (planner.may_set_groups(), planner.is_plain_root());
+        identity(&mut planner.steps, process, may_set_groups, plain_root);
         confine(&mut planner.steps, process, spec.spec().linux.as_ref().is_some_and(|l| l.seccomp.is_some()));
     }
     planner.start();

@@ -85,7 +85,9 @@ impl Assembler {
         match ranges {
             [] => Target::Return(KILL_THREAD),
             [range] => self.verdict(range.verdict, group, leaves),
-            [before, one, after] if before.verdict == after.verdict && one.start.checked_add(1) == Some(after.start) => {
+            [before, one, after]
+                if before.verdict == after.verdict && one.start.checked_add(1) == Some(after.start) =>
+            {
                 let outside = self.verdict(before.verdict, group, leaves);
                 let inside = self.verdict(one.verdict, group, leaves);
                 self.branch(JUMP_EQUAL, one.start, inside, outside)
@@ -117,7 +119,11 @@ impl Assembler {
         while let Some((last, before)) = rest.split_last() {
             let family = 1 + before.iter().rev().take_while(|case| is_family(case, last, leaf.wide)).count();
             let (earlier, cases) = rest.split_at(rest.len() - family);
-            next = Target::At(if family > 1 { self.one_of(cases, leaf, next) } else { self.case(last, leaf, next) });
+            next = Target::At(if family > 1 {
+                self.one_of(cases, leaf, next)
+            } else {
+                self.case(last, leaf, next)
+            });
             rest = earlier;
         }
         match next {

@@ -197,7 +197,8 @@ impl Group {
         let rule = |entry: &Entry| &profile.rules[entry.rule as usize];
         let unconditional = |entry: &&Entry| {
             let rule = rule(entry);
-            entry.selector.is_none() && rule.alternatives.iter().any(|args| checks(args, arch).next().is_none())
+            entry.selector.is_none()
+                && rule.alternatives.iter().any(|args| checks(args, arch).next().is_none())
         };
         if let Some(entry) = entries.iter().find(unconditional) {
             return Verdict::Return(rule(entry).action);

@@ -269,7 +269,8 @@ mod tests {
         assert_eq!(socket.multiplexed(Arch::X86_64), None);
         let shmctl = Name::find("shmctl").expect("shmctl");
         assert_eq!(shmctl.multiplexed(Arch::S390X), Some(Multiplexed { nr: 117, selector: 24 }));
-        let count = ROWS.iter().filter(|(name, _)| Name::find(name).expect(name).multiplexed(Arch::X86).is_some());
+        let count =
+            ROWS.iter().filter(|(name, _)| Name::find(name).expect(name).multiplexed(Arch::X86).is_some());
         assert_eq!(count.count(), 32);
     }
 

@@ -3,7 +3,8 @@
 use super::arch::Arch;
 use super::names::Name;
 use super::{
-    Error, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_WAIT_KILLABLE_RECV, Facts, KNOWN_FLAGS, Problem, Warning, error,
+    Error, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_WAIT_KILLABLE_RECV, Facts, KNOWN_FLAGS, Problem, Warning,
+    error,
 };
 use crate::spec::{Seccomp, SeccompAction, SeccompArg, SeccompRule};
 
@@ -74,12 +75,7 @@ impl Profile {
 }
 
 impl Rule {
-    fn new(
-        at: usize,
-        rule: &SeccompRule,
-        default: u32,
-        warnings: &mut Vec<Warning>,
-    ) -> Result<Self, Error> {
+    fn new(at: usize, rule: &SeccompRule, default: u32, warnings: &mut Vec<Warning>) -> Result<Self, Error> {
         let place = || format!("/syscalls/{at}/errnoRet");
         let action = ret(rule.action, rule.errno_ret).map_err(|problem| error(place(), problem))?;
         let too_far = |(index, arg): (usize, &SeccompArg)| (arg.index > 5).then_some((index, arg.index));
@@ -122,7 +118,8 @@ fn names(at: usize, rule: &SeccompRule, warnings: &mut Vec<Warning>) -> Result<V
 
 /// Conditions hold together, unless two look at the same argument: then any one suffices.
 fn alternatives(args: &[SeccompArg]) -> Vec<Vec<SeccompArg>> {
-    let repeated = args.iter().enumerate().any(|(at, arg)| args[..at].iter().any(|other| other.index == arg.index));
+    let repeated =
+        args.iter().enumerate().any(|(at, arg)| args[..at].iter().any(|other| other.index == arg.index));
     if repeated { args.iter().map(|arg| vec![*arg]).collect() } else { vec![args.to_vec()] }
 }
 

@@ -80,10 +80,7 @@ fn without_a_list_of_flags_speculation_stays() {
         "flags":["SECCOMP_FILTER_FLAG_TSYNC","SECCOMP_FILTER_FLAG_LOG","SECCOMP_FILTER_FLAG_SPEC_ALLOW",
                  "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
         "syscalls":[{"names":["mknod"],"action":"SCMP_ACT_NOTIFY"}]}"#;
-    assert_eq!(
-        compiled(all).flags,
-        FLAG_LOG | FLAG_SPEC_ALLOW | FLAG_NEW_LISTENER | FLAG_WAIT_KILLABLE_RECV
-    );
+    assert_eq!(compiled(all).flags, FLAG_LOG | FLAG_SPEC_ALLOW | FLAG_NEW_LISTENER | FLAG_WAIT_KILLABLE_RECV);
 }
 
 #[test]
@@ -148,12 +145,12 @@ fn mistakes_of_a_rule_are_refused_with_their_place() {
         ),
     ];
     for (rule, message) in cases {
-        let json = format!(
-            r#"{{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/a","syscalls":[{good},{rule}]}}"#
-        );
+        let json =
+            format!(r#"{{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/a","syscalls":[{good},{rule}]}}"#);
         assert_eq!(refusal(&json), format!("/linux/seccomp/syscalls/1/{message}"));
     }
-    let unheard = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_NOTIFY"}]}"#;
+    let unheard =
+        r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_NOTIFY"}]}"#;
     assert_eq!(refusal(unheard), "/linux/seccomp/listenerPath: SCMP_ACT_NOTIFY needs a listenerPath");
 }
 
@@ -210,12 +207,16 @@ fn private_calls_of_arm_do_not_hide_newer_ones() {
     let filter = compile(&parse(json), &Facts { native: Arch::Arm }).expect("a filter");
     let says = |nr| on(Arch::Arm, &filter, nr, [0; 6]);
     assert_eq!([183, 182, 184].map(says), [ALLOW, EPERM, ENOSYS]);
-    assert_eq!([0xf_0000, 0xf_0001, 0xf_0002, 0xf_0005, 0xf_0006].map(says), [ENOSYS, ALLOW, EPERM, ALLOW, ENOSYS]);
+    assert_eq!(
+        [0xf_0000, 0xf_0001, 0xf_0002, 0xf_0005, 0xf_0006].map(says),
+        [ENOSYS, ALLOW, EPERM, ALLOW, ENOSYS]
+    );
 }
 
 #[test]
 fn s390_answers_enosys_for_its_placeholder() {
-    let json = r#"{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["getcwd"],"action":"SCMP_ACT_ALLOW"}]}"#;
+    let json =
+        r#"{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["getcwd"],"action":"SCMP_ACT_ALLOW"}]}"#;
     let filter = compile(&parse(json), &Facts { native: Arch::S390X }).expect("a filter");
     assert_eq!(on(Arch::S390X, &filter, 0, [0; 6]), ENOSYS);
     assert_eq!(on(Arch::S390X, &filter, 1, [0; 6]), EPERM);
@@ -240,12 +241,13 @@ fn the_first_rule_that_applies_decides_and_unconditional_ones_come_before() {
 #[test]
 fn conditions_on_one_argument_are_alternatives_and_on_several_hold_together() {
     let arg = |index, value| format!(r#"{{"index":{index},"value":{value},"op":"SCMP_CMP_EQ"}}"#);
-    let rule =
-        |args: String| format!(r#"{{"names":["getcwd"],"action":"SCMP_ACT_LOG","args":[{args}]}}"#);
+    let rule = |args: String| format!(r#"{{"names":["getcwd"],"action":"SCMP_ACT_LOG","args":[{args}]}}"#);
     let either = rules("SCMP_ACT_ALLOW", &rule(format!("{},{},{}", arg(0, 1), arg(0, 2), arg(1, 3))));
     let both = rules("SCMP_ACT_ALLOW", &rule(format!("{},{}", arg(0, 1), arg(1, 3))));
     let logged = |filter: &Compiled, a, b| verdict(filter, 79, [a, b, 0, 0, 0, 0]) == 0x7ffc_0000;
-    assert!(logged(&either, 1, 0) && logged(&either, 2, 0) && logged(&either, 9, 3) && !logged(&either, 9, 9));
+    assert!(
+        logged(&either, 1, 0) && logged(&either, 2, 0) && logged(&either, 9, 3) && !logged(&either, 9, 9)
+    );
     assert!(logged(&both, 1, 3) && !logged(&both, 1, 0) && !logged(&both, 0, 3));
 }
 
@@ -279,7 +281,13 @@ fn a_search_is_logarithmic() {
     for nr in 0..400 {
         let call = Call { nr, arch: Arch::X86_64.audit(), args: [0; 6], big_endian: false };
         let (value, steps) = run(&filter.program, &call);
-        let expected = if nr >= 299 { ENOSYS } else if nr % 2 == 0 { ALLOW } else { EPERM };
+        let expected = if nr >= 299 {
+            ENOSYS
+        } else if nr % 2 == 0 {
+            ALLOW
+        } else {
+            EPERM
+        };
         assert_eq!(value, expected, "{nr}");
         assert!(steps <= 16, "{steps} steps for {nr}");
     }

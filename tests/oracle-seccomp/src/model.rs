@@ -112,8 +112,10 @@ impl<'a> Model<'a> {
             return if skipped { self.default() } else { 0 };
         };
         let entries = self.entries.get(&(arch, call.nr)).map_or(&[][..], Vec::as_slice);
-        let applying: Vec<(u32, bool)> =
-            entries.iter().filter_map(|(rule, selector)| self.applies(*rule, *selector, arch, call)).collect();
+        let applying: Vec<(u32, bool)> = entries
+            .iter()
+            .filter_map(|(rule, selector)| self.applies(*rule, *selector, arch, call))
+            .collect();
         let unconditional = applying.iter().find(|(_, conditional)| !conditional);
         unconditional.or(applying.first()).map_or(self.default(), |(action, _)| *action)
     }
@@ -128,7 +130,8 @@ impl<'a> Model<'a> {
             return None;
         }
         let x32 = call.arch == Arch::X32.audit() && call.nr & X32_BIT != 0;
-        let arch = *self.archs.iter().find(|arch| arch.audit() == call.arch && (**arch == Arch::X32) == x32)?;
+        let arch =
+            *self.archs.iter().find(|arch| arch.audit() == call.arch && (**arch == Arch::X32) == x32)?;
         let known = &self.named[&arch];
         known.last().filter(|nr| **nr != 0)?;
         let s390 = matches!(arch, Arch::S390 | Arch::S390X) && call.nr == 0;

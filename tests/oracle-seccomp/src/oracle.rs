@@ -43,7 +43,10 @@ impl Oracle {
             .output()
             .expect("this test needs the program cc (Debian: gcc)");
         let message = String::from_utf8_lossy(&compiled.stderr);
-        assert!(compiled.status.success(), "this test needs seccomp.h and -lseccomp (Debian: libseccomp-dev): {message}");
+        assert!(
+            compiled.status.success(),
+            "this test needs seccomp.h and -lseccomp (Debian: libseccomp-dev): {message}"
+        );
         let mut child = Command::new(&binary)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -90,6 +93,7 @@ impl Oracle {
             let known = table.entry(pair[1].to_owned()).or_insert(number);
             *known = number.max(*known);
         }
+        correct(arch, &mut table);
         self.tables.insert(arch, table.clone());
         table
     }
@@ -103,16 +107,48 @@ impl Oracle {
         if let Some(code) = answer.strip_prefix("error ") {
             return Err(code.parse().expect("a number"));
         }
-        let numbers: Vec<u32> = answer.split_whitespace().map(|word| word.parse().expect("a number")).collect();
-        let instruction = |part: &[u32]| Instruction {
-            code: part[0] as u16,
-            jt: part[1] as u8,
-            jf: part[2] as u8,
-            k: part[3],
-        };
-        Ok(numbers.chunks_exact(4).map(instruction).collect())
+        let numbers: Vec<u32> =
+            answer.split_whitespace().map(|word| word.parse().expect("a number")).collect();
+        let returned = returned(profile);
+        Ok(numbers.chunks_exact(4).map(|words| instruction(words, native, &returned)).collect())
     }
 }
+
+/// libseccomp writes a program in the byte order of the machine that will run it, except for some of the values
+/// that it returns: those are told by what the profile can return.
+fn instruction(words: &[u32], native: Arch, returned: &[u32]) -> Instruction {
+    const RETURN: u16 = 0x06;
+    let (code, jt, jf, k) = (words[0] as u16, words[1] as u8, words[2] as u8, words[3]);
+    if !native.is_big_endian() {
+        return Instruction { code, jt, jf, k };
+    }
+    let code = code.swap_bytes();
+    let plain = code == RETURN && returned.contains(&k);
+    Instruction { code, jt, jf, k: if plain { k } else { k.swap_bytes() } }
+}
+
+/// Every value that the filter of a profile can return.
+fn returned(profile: &Seccomp) -> Vec<u32> {
+    let rules = profile.syscalls.iter().map(|rule| ret(rule.action, rule.errno_ret));
+    rules.chain([0, ret(profile.default_action, profile.default_errno_ret)]).collect()
+}
+
+/// Numbers that libseccomp 2.5 lacks or has wrong, as later versions and the kernel's tables have them.
+fn correct(arch: Arch, table: &mut BTreeMap<String, i64>) {
+    let late: &[(&str, i64)] = match arch {
+        Arch::Parisc | Arch::Parisc64 => &[("cacheflush", 356)],
+        Arch::Riscv64 | Arch::S390 | Arch::S390X => &[("memfd_secret", 447)],
+        Arch::X32 => &[("map_shadow_stack", 0x4000_0000 + 453)],
+        _ => &[],
+    };
+    table.extend(late.iter().map(|(name, nr)| ((*name).to_owned(), *nr)));
+    if arch == Arch::Parisc64 {
+        table.remove("_llseek");
+    }
+}
+
+/// The calls for which the filters of libseccomp 2.5 are wrong accordingly.
+pub const CORRECTED: [&str; 4] = ["cacheflush", "memfd_secret", "map_shadow_stack", "_llseek"];
 
 /// What a filter returns for an action.
 #[must_use]
@@ -166,7 +202,11 @@ fn commands(profile: &Seccomp, native: Arch) -> String {
 pub fn alternatives(args: &[SeccompArg]) -> Vec<Vec<SeccompArg>> {
     let mut seen = [0; 6];
     args.iter().for_each(|arg| seen[arg.index as usize] += 1);
-    if seen.iter().any(|count| *count > 1) { args.iter().map(|arg| vec![*arg]).collect() } else { vec![args.to_vec()] }
+    if seen.iter().any(|count| *count > 1) {
+        args.iter().map(|arg| vec![*arg]).collect()
+    } else {
+        vec![args.to_vec()]
+    }
 }
 
 /// `enum scmp_compare`

@@ -40,9 +40,9 @@ pub fn docker_on(architectures: &Value) -> Seccomp {
         json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}),
         json!({"names": ["arch_prctl", "modify_ldt", "chroot"], "action": "SCMP_ACT_ALLOW"}),
     ];
-    rules.extend(personalities.map(|value| {
-        json!({"names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": equals(0, value)})
-    }));
+    rules.extend(personalities.map(
+        |value| json!({"names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": equals(0, value)}),
+    ));
     profile(json!({
         "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "architectures": architectures, "syscalls": rules
     }))
@@ -56,7 +56,9 @@ pub fn podman() -> Seccomp {
         {"index": 2, "value": 9, "op": "SCMP_CMP_EQ"},
     ]);
     profile(json!({
-        "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "architectures": x86(),
+        "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38,
+        // Not x86: libseccomp refuses the conflicting rules on socket that become equal on socketcall.
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X32"],
         "syscalls": [
             {"names": ["bdflush", "kexec_load", "lookup_dcookie", "migrate_pages", "swapon", "swapoff", "uselib",
                        "vm86", "vm86old"],
@@ -87,7 +89,9 @@ pub fn containerd() -> Seccomp {
     }
     rules.push(json!({"names": ["clone"], "action": "SCMP_ACT_ALLOW",
         "args": [{"index": 0, "value": 0x7e02_0000u64, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]}));
-    profile(json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64"], "syscalls": rules}))
+    profile(
+        json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64"], "syscalls": rules}),
+    )
 }
 
 /// A list of what is forbidden, with an agent for some calls.

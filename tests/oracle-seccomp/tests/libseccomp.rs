@@ -2,7 +2,7 @@
 
 use mydocker_oracle_seccomp::interpreter::{Call, run};
 use mydocker_oracle_seccomp::model::Model;
-use mydocker_oracle_seccomp::oracle::Oracle;
+use mydocker_oracle_seccomp::oracle::{CORRECTED, Oracle};
 use mydocker_oracle_seccomp::profiles;
 use mydocker_oracle_seccomp::random::{Conflicts, Random, profile};
 use mydocker_runtime::seccomp::{Arch, Facts, compile};
@@ -13,8 +13,17 @@ use std::collections::BTreeSet;
 use tempfile::TempDir;
 
 /// Numbers at the borders of what belongs to an architecture.
-const ODD_NUMBERS: [u32; 9] =
-    [0x000e_ffff, 0x000f_0000, 0x3fff_ffff, 0x4000_0000, 0x7fff_ffff, 0x8000_0000, 0xbfff_ffff, 0xc000_0000, u32::MAX];
+const ODD_NUMBERS: [u32; 9] = [
+    0x000e_ffff,
+    0x000f_0000,
+    0x3fff_ffff,
+    0x4000_0000,
+    0x7fff_ffff,
+    0x8000_0000,
+    0xbfff_ffff,
+    0xc000_0000,
+    u32::MAX,
+];
 
 fn oracle() -> (TempDir, Oracle) {
     let dir = tempfile::tempdir().expect("a directory");
@@ -33,7 +42,9 @@ struct Comparison<'a> {
 
 impl<'a> Comparison<'a> {
     fn new(profile: &'a Seccomp, native: Arch, oracle: &mut Oracle) -> Self {
-        let ours = compile(profile, &Facts { native }).unwrap_or_else(|error| panic!("{error}: {profile:?}")).program;
+        let ours = compile(profile, &Facts { native })
+            .unwrap_or_else(|error| panic!("{error}: {profile:?}"))
+            .program;
         let theirs = oracle.compile(profile, native).ok();
         Self { profile, model: Model::new(profile, native, oracle), ours, theirs }
     }
@@ -45,7 +56,11 @@ impl<'a> Comparison<'a> {
         if let Some(theirs) = &self.theirs {
             // runc's own prologue comes before libseccomp's filter.
             let theirs = self.model.newer(call).unwrap_or_else(|| run(theirs, call).0);
-            assert_eq!(ours, theirs, "ours {ours:#x}, libseccomp {theirs:#x} for {call:x?} in {:?}", self.profile);
+            assert_eq!(
+                ours, theirs,
+                "ours {ours:#x}, libseccomp {theirs:#x} for {call:x?} in {:?}",
+                self.profile
+            );
         }
     }
 
@@ -92,7 +107,12 @@ fn arguments(profile: &Seccomp) -> Vec<[u64; 6]> {
     for arg in profile.syscalls.iter().flat_map(|rule| &rule.args) {
         for value in [arg.value, arg.value_two, arg.value & arg.value_two] {
             values.extend([value, value.wrapping_add(1), value.wrapping_sub(1)]);
-            values.extend([value ^ (1 << 32), value ^ (1 << 63), value & 0xffff_ffff, value | 0xffff_ffff_0000_0000]);
+            values.extend([
+                value ^ (1 << 32),
+                value ^ (1 << 63),
+                value & 0xffff_ffff,
+                value | 0xffff_ffff_0000_0000,
+            ]);
         }
     }
     values.extend(1..=24);
@@ -123,7 +143,9 @@ fn check_shipped(profile: &Seccomp, native: Arch) {
 /// The profile without names that the oracle does not know on any of its architectures.
 fn known_to(oracle: &mut Oracle, mut profile: Seccomp, native: Arch) -> Seccomp {
     let known = all_names(oracle, &archs_of(&profile, native));
-    profile.syscalls.iter_mut().for_each(|rule| rule.names.retain(|name| known.contains(name)));
+    profile.syscalls.iter_mut().for_each(|rule| {
+        rule.names.retain(|name| known.contains(name) && !CORRECTED.contains(&name.as_str()))
+    });
     profile.syscalls.retain(|rule: &SeccompRule| !rule.names.is_empty());
     assert!(profile.syscalls.len() > 5);
     profile
@@ -132,6 +154,11 @@ fn known_to(oracle: &mut Oracle, mut profile: Seccomp, native: Arch) -> Seccomp 
 fn archs_of(profile: &Seccomp, native: Arch) -> Vec<Arch> {
     let listed = profile.architectures.iter().map(|name| Arch::from_name(name).expect("an architecture"));
     [native].into_iter().chain(listed).collect()
+}
+
+/// Names for random profiles.
+fn usable_names(oracle: &mut Oracle, native: Arch) -> Vec<String> {
+    oracle.names(native).into_keys().filter(|name| !CORRECTED.contains(&name.as_str())).collect()
 }
 
 fn all_names(oracle: &mut Oracle, archs: &[Arch]) -> BTreeSet<String> {
@@ -184,6 +211,8 @@ fn every_call_has_libseccomps_number_on_every_architecture() {
     for arch in archs {
         let table = oracle.names(arch);
         assert!(table.len() > 250, "{arch:?}");
+        let newest = table.values().copied().filter(|nr| *nr < 0xf_0000 || *nr >= 0x4000_0000).max();
+        let newest = u32::try_from(newest.expect("a number")).expect("a number");
         for name in &names {
             let json = json!({"defaultAction": "SCMP_ACT_LOG", "syscalls": [{"names": [name], "action": "SCMP_ACT_ALLOW"}]});
             let profile: Seccomp = serde_json::from_value(json).expect("a profile");
@@ -196,43 +225,39 @@ fn every_call_has_libseccomps_number_on_every_architecture() {
             match table.get(name).copied().and_then(|nr| u32::try_from(nr).ok()) {
                 Some(nr) => {
                     assert_eq!(says(nr), 0x7fff_0000, "{name} on {arch:?}");
-                    assert_eq!([says(nr + 1), says(nr.wrapping_sub(1))].contains(&0x7fff_0000), false);
+                    assert!(
+                        ![says(nr + 1), says(nr.wrapping_sub(1))].contains(&0x7fff_0000),
+                        "{name} on {arch:?}"
+                    );
                 }
                 // A name that the oracle lacks here may have come with a newer kernel, at the end of the numbers.
                 None => {
-                    let newest = table.values().copied().filter(|nr| *nr < 0xf_0000 || *nr >= 0x4000_0000).max();
-                    let newest = u32::try_from(newest.expect("a number")).expect("a number");
                     let base = newest & 0x4000_0000;
                     let hit = (base..newest).find(|nr| says(*nr) == 0x7fff_0000);
-                    assert!(hit.is_none() || newer_than_2_5(name), "{name} on {arch:?} is {hit:?}");
+                    assert_eq!(hit, None, "{name} on {arch:?}");
                 }
             }
         }
     }
 }
 
-/// Names that architectures got late: libseccomp 2.5 knows them on others only.
-fn newer_than_2_5(_name: &str) -> bool {
-    false
-}
-
 #[test]
 fn random_profiles_agree_with_libseccomp() {
-    agree(Conflicts::None, 1200, 0x5eed_0001);
+    agree(Conflicts::None, 1000, 0x5eed_0001);
 }
 
 #[test]
 fn random_profiles_with_several_rules_on_a_call_agree_with_libseccomp() {
-    agree(Conflicts::SameAction, 1200, 0x5eed_0002);
+    agree(Conflicts::SameAction, 1000, 0x5eed_0002);
 }
 
 #[test]
 fn random_profiles_with_conflicting_rules_mean_what_the_documentation_says() {
     let (_dir, mut oracle) = oracle();
     let mut random = Random(0x5eed_0003);
-    for _ in 0..800 {
+    for _ in 0..500 {
         let (native, archs) = machine(&mut random);
-        let names: Vec<String> = oracle.names(native).into_keys().collect();
+        let names: Vec<String> = usable_names(&mut oracle, native);
         let profile = profile(&mut random, &archs, &names, Conflicts::Any);
         let mut comparison = Comparison::new(&profile, native, &mut oracle);
         // libseccomp sorts conflicting rules by argument and value, or refuses them: the model alone judges.
@@ -247,7 +272,7 @@ fn agree(conflicts: Conflicts, count: usize, seed: u64) {
     let mut compared = 0;
     for _ in 0..count {
         let (native, archs) = machine(&mut random);
-        let names: Vec<String> = oracle.names(native).into_keys().collect();
+        let names: Vec<String> = usable_names(&mut oracle, native);
         let profile = profile(&mut random, &archs, &names, conflicts);
         let comparison = Comparison::new(&profile, native, &mut oracle);
         compared += usize::from(comparison.theirs.is_some());
@@ -265,7 +290,8 @@ fn machine(random: &mut Random) -> (Arch, Vec<Arch>) {
         (Arch::Aarch64, vec![Arch::Arm]),
         (Arch::S390X, vec![Arch::S390X, Arch::S390]),
         (Arch::Mips64, vec![Arch::Mips, Arch::Mips64N32]),
-        (Arch::Ppc64Le, vec![Arch::Riscv64]),
+        (Arch::Ppc64Le, vec![]),
+        (Arch::Riscv64, vec![]),
     ];
     random.pick(&machines)
 }

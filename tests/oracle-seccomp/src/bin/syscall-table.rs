@@ -12,8 +12,24 @@ use std::io::{Read, Write};
 
 /// The columns in the order of `Arch::column`.
 const COLUMNS: [&str; 18] = [
-    "x86", "x86_64", "x32", "arm", "aarch64", "loongarch64", "m68k", "mips", "mips64", "mips64n32", "parisc",
-    "parisc64", "ppc", "ppc64", "riscv64", "s390", "s390x", "sh",
+    "x86",
+    "x86_64",
+    "x32",
+    "arm",
+    "aarch64",
+    "loongarch64",
+    "m68k",
+    "mips",
+    "mips64",
+    "mips64n32",
+    "parisc",
+    "parisc64",
+    "ppc",
+    "ppc64",
+    "riscv64",
+    "s390",
+    "s390x",
+    "sh",
 ];
 /// Where the private calls of 32-bit ARM begin (`__ARM_NR_BASE`).
 const ARM_PRIVATE: u32 = 0x0f_0000;
