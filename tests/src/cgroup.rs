@@ -67,8 +67,17 @@ fn processes_below(dir: &Path) -> Vec<i32> {
     pids
 }
 
-/// Thaws, and removes, the groups whose names begin with `prefix` at the top of every hierarchy, with all below them.
-/// Returns those that were there.
+/// Thaws the v1 freezer group at `dir` and those below it. One that is not there, or that belongs to another
+/// hierarchy, has no such file.
+pub fn thaw(dir: &Path) {
+    drop(fs::write(dir.join("freezer.state"), "THAWED"));
+    for child in subdirectories(dir) {
+        thaw(&child);
+    }
+}
+
+/// Removes the groups whose names begin with `prefix` at the top of every hierarchy, with all below them. Returns
+/// those that were there; one that holds a process stays.
 #[must_use]
 pub fn remove_by_prefix(prefix: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -90,7 +99,7 @@ fn remove_tree(dir: &Path) {
     }
     match fs::remove_dir(dir) {
         Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ResourceBusy) => {}
         Err(error) => panic!("{}: {error}", dir.display()),
     }
 }

@@ -28,6 +28,7 @@ pub mod bundle;
 pub mod cgroup;
 pub mod invocation;
 pub mod leftovers;
+pub mod plug;
 pub mod probe;
 pub mod procfs;
 pub mod runtime;

@@ -1,0 +1,62 @@
+# The everyday commands. Each target is one thing a person wants; the work itself is done by cargo,
+# by the scripts in scripts/ and by `cargo xtask`.
+
+PREFIX   ?= /usr/local
+PROGRAMS := mydocker-runtime
+BINARIES := $(PROGRAMS:%=bin/%)
+
+# An explicit target (.cargo/config.toml) puts what cargo builds under the name of the host.
+HOST     := $(shell rustc --print host-tuple 2>/dev/null)
+RELEASE  := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
+
+# What a target lists is done in that order; cargo brings the parallelism.
+.NOTPARALLEL:
+.PHONY: all demo test bench install fmt lint clean prerequisites FORCE
+
+## make: the programs, each one static binary in bin/
+all: $(BINARIES)
+
+# cargo knows better than make whether a program is up to date, so it is always asked.
+bin/%: prerequisites FORCE
+	cargo build --release --locked --package $*
+	scripts/check-static.sh $(RELEASE)/$*
+	install -D -m 0755 $(RELEASE)/$* $@
+
+## make demo: a first container from a real Debian root file system
+demo: dependencies-demo all
+	scripts/demo.sh
+
+## make test: everything that has to hold, with the real programs around the runtime
+test: dependencies-test all
+	cargo xtask tidy
+	cargo nextest run --workspace --locked
+
+## make bench: this runtime and its peers side by side
+bench: dependencies-bench all
+	cargo run --release --locked --package mydocker-benches
+
+## make install PREFIX=/usr/local: the programs to PREFIX/bin (DESTDIR is honoured)
+install: all
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 0755 $(BINARIES) "$(DESTDIR)$(PREFIX)/bin"
+
+## make fmt, make lint: what CI asks of the code's form
+fmt:
+	cargo fmt --all
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+## make clean: all that was built or cached here
+clean:
+	cargo clean
+	rm -rf bin .cache
+
+DEPENDENCIES := dependencies-demo dependencies-test dependencies-bench
+.PHONY: $(DEPENDENCIES)
+$(DEPENDENCIES): dependencies-%:
+	scripts/install-deps.sh build $*
+
+prerequisites:
+	@scripts/check-prerequisites.sh

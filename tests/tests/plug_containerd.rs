@@ -1,0 +1,161 @@
+//! The runtime behind a real containerd: its shim `io.containerd.runc.v2` drives the program under test.
+
+#![forbid(unsafe_code)]
+
+use mydocker_tests::plug::{CgroupParent, Daemon, IMAGE, IMAGE_SAYS, image_archive};
+use mydocker_tests::{Invocation, Runtime, Terminal, cgroup};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// A containerd with directories and a socket of its own, which holds the Debian image.
+struct Containerd {
+    // The order is that of their end: the daemon first, then what its containers leave, then the check.
+    daemon: Daemon,
+    groups: CgroupParent,
+    runtime: Runtime,
+}
+
+impl Containerd {
+    fn start() -> Self {
+        let runtime = Runtime::new();
+        let daemon = Daemon::containerd(runtime.scratch());
+        let containerd = Self { daemon, groups: CgroupParent::new(runtime.name()), runtime };
+        containerd.ctr(["images", "import"]).arg(image_archive()).run().succeeds();
+        containerd
+    }
+
+    /// `ctr ARGS...` in a containerd namespace, and so below a cgroup, that has the name of the scratch directory.
+    fn ctr<const N: usize>(&self, args: [&str; N]) -> Invocation {
+        let socket = self.runtime.scratch().join("containerd.sock");
+        let command = self.runtime.host(["ctr", "--namespace", self.runtime.name(), "--address"]);
+        command.arg(socket).args(args)
+    }
+
+    /// `ctr run OPTIONS... IMAGE ID COMMAND...` with the program under test as the runtime.
+    fn run(&self, options: &[&str], id: &str, command: &[&str]) -> Invocation {
+        self.ctr(["run", "--runc-binary"])
+            .arg(self.runtime.program())
+            .arg("--runc-root")
+            .arg(self.runtime.scratch().join("runc"))
+            .arg("--fifo-dir")
+            .arg(self.fifos())
+            .args(options)
+            .args([IMAGE, id])
+            .args(command)
+    }
+
+    /// Where ctr makes the pipes that the shim opens: a place that both of their mount namespaces see.
+    fn fifos(&self) -> PathBuf {
+        self.runtime.scratch().join("fifos")
+    }
+
+    /// The status that `ctr task list` shows.
+    fn status(&self, id: &str) -> Option<String> {
+        let list = self.ctr(["task", "list"]).run().succeeds().stdout;
+        let line = list.lines().find(|line| line.split_whitespace().next() == Some(id))?;
+        line.split_whitespace().nth(2).map(str::to_owned)
+    }
+
+    /// Demands that nothing of any container is left: its task, its record, its cgroups, its root file system.
+    fn holds_nothing(&self) {
+        assert_eq!(self.ctr(["task", "list", "--quiet"]).run().succeeds().stdout, "");
+        assert_eq!(self.ctr(["container", "list", "--quiet"]).run().succeeds().stdout, "");
+        assert_eq!(self.groups.children(), Vec::<PathBuf>::new());
+        assert_eq!(self.daemon.mounts_with(self.runtime.name()), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn privileged_containerd_runs_debian_with_its_streams_and_status() {
+    let containerd = Containerd::start();
+    let script = ". /etc/os-release; echo $PRETTY_NAME; echo aside >&2; exit 42";
+    let outcome = containerd.run(&["--rm"], "talks", &["sh", "-c", script]).run().exits(42);
+    assert!(outcome.stdout.contains(IMAGE_SAYS), "{}", outcome.describe());
+    assert!(outcome.stderr.contains("aside"), "{}", outcome.describe());
+
+    let mut copying = containerd.run(&["--rm"], "copies", &["cat"]).stdin_pipe().spawn();
+    let stdin = copying.stdin.as_mut().expect("a pipe was asked for");
+    stdin.write_all(b"through\nthe container\n").expect("the container reads");
+    // ctr misses an end of input that comes before it has made the task.
+    copying.wait_for_output("the container\n");
+    let outcome = copying.wait().succeeds();
+    assert_eq!(outcome.stdout, "through\nthe container\n");
+
+    let script = "echo pid $$; echo kernel $(cat /proc/sys/kernel/hostname)";
+    let options = ["--rm", "--seccomp", "--read-only", "--cwd", "/usr"];
+    let outcome = containerd.run(&options, "confined", &["sh", "-c", script]).run().succeeds();
+    assert!(outcome.stdout.starts_with("pid 1\n"), "{}", outcome.describe());
+    containerd.holds_nothing();
+}
+
+#[test]
+fn privileged_containerd_gives_a_container_a_terminal() {
+    let containerd = Containerd::start();
+    let mut terminal = Terminal::open();
+    terminal.resize(31, 97);
+    let shell = containerd.run(&["--rm", "--tty"], "shell", &["sh"]).on_terminal(&terminal).spawn();
+    terminal.read_until("# ");
+    terminal.type_text("tty\n");
+    terminal.read_until("/dev/pts/0");
+    // ctr sets the size some time after the start. The quotes keep the echo of this line from being the answer.
+    terminal.type_text("until [ \"$(stty size)\" = '31 97' ]; do :; done; echo the size is r''ight\n");
+    terminal.read_until("the size is right");
+    terminal.type_text("exit 7\n");
+    shell.wait().exits(7).discard();
+    containerd.holds_nothing();
+}
+
+#[test]
+fn privileged_containerd_execs_pauses_resumes_measures_and_kills() {
+    let containerd = Containerd::start();
+    let script = "trap 'exit 9' TERM; echo up; sleep infinity & wait";
+    let limit = ["--rm", "--memory-limit", "67108864"];
+    let running = containerd.run(&limit, "life", &["sh", "-c", script]).spawn();
+    running.wait_for_output("up");
+    assert_eq!(containerd.status("life").as_deref(), Some("RUNNING"));
+
+    let exec = |name: &str, command: &[&str]| {
+        let exec = containerd.ctr(["task", "exec", "--fifo-dir"]).arg(containerd.fifos());
+        exec.args(["--exec-id", name, "life"]).args(command).run()
+    };
+    let outcome = exec("first", &["sh", "-c", "tr '\\0' ' ' </proc/1/cmdline; exit 3"]).exits(3);
+    assert!(outcome.stdout.contains("echo up"), "{}", outcome.describe());
+    exec("missing", &["/no/such/program"]).fails().says("no such file").discard();
+
+    containerd.ctr(["task", "pause", "life"]).run().succeeds().discard();
+    assert_eq!(containerd.status("life").as_deref(), Some("PAUSED"));
+    let group = format!("{}/life", containerd.runtime.name());
+    assert_eq!(cgroup::read("freezer", &group, "freezer.state"), "FROZEN");
+    containerd.ctr(["task", "resume", "life"]).run().succeeds().discard();
+    assert_eq!(containerd.status("life").as_deref(), Some("RUNNING"));
+
+    let metrics = containerd.ctr(["task", "metrics", "life"]).run().succeeds();
+    assert!(metrics.stdout.contains("memory.usage_in_bytes"), "{}", metrics.describe());
+    assert_eq!(cgroup::read("memory", &group, "memory.limit_in_bytes"), "67108864");
+    let processes = containerd.ctr(["task", "ps", "life"]).run().succeeds();
+    assert_eq!(processes.stdout.lines().count(), 3, "a heading and two processes: {}", processes.describe());
+
+    containerd.ctr(["task", "kill", "--signal", "SIGTERM", "life"]).run().succeeds().discard();
+    running.wait().exits(9).discard();
+    containerd.holds_nothing();
+}
+
+#[test]
+fn privileged_containerd_deletes_a_detached_container() {
+    let containerd = Containerd::start();
+    containerd.run(&["--detach"], "sleeper", &["sleep", "infinity"]).run().succeeds().discard();
+    assert_eq!(containerd.status("sleeper").as_deref(), Some("RUNNING"));
+    containerd.ctr(["task", "delete", "--force", "sleeper"]).run().exits(0).discard();
+    containerd.ctr(["container", "delete", "sleeper"]).run().succeeds().discard();
+    containerd.holds_nothing();
+}
+
+#[test]
+fn privileged_containerd_hears_why_a_container_cannot_start() {
+    let containerd = Containerd::start();
+    let missing = containerd.run(&["--rm"], "missing", &["/no/such/program"]).run().fails();
+    missing.says("/no/such/program").says("no such file or directory").discard();
+    let forbidden = containerd.run(&["--rm"], "forbidden", &["/etc/passwd"]).run().fails();
+    forbidden.says("/etc/passwd").says("permission denied").discard();
+    containerd.holds_nothing();
+}
