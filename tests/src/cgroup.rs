@@ -49,6 +49,16 @@ pub fn read(controller: &str, path: &str, file: &str) -> String {
     text.trim_end().to_owned()
 }
 
+/// Whether the group `path` is frozen, by v1's freezer or by that of v2 in a hybrid layout: both stop every process.
+#[must_use]
+pub fn is_frozen(path: &str) -> bool {
+    let holds = |file: &str, line: &str| {
+        let texts = existing(path).into_iter().filter_map(|dir| fs::read_to_string(dir.join(file)).ok());
+        texts.into_iter().any(|text| text.lines().any(|found| found == line))
+    };
+    holds("freezer.state", "FROZEN") || holds("cgroup.events", "frozen 1")
+}
+
 /// The processes of the group `path` and of the groups below it, over all hierarchies.
 #[must_use]
 pub fn processes(path: &str) -> Vec<i32> {
