@@ -34,6 +34,21 @@ impl Bundle {
         bundle
     }
 
+    /// Makes a bundle in the new directory `dir` that shares the root file system of `template`.
+    ///
+    /// # Panics
+    /// When the directory cannot be filled.
+    #[must_use]
+    pub fn create_like(dir: &Path, template: &Self) -> Self {
+        let id = dir.file_name().expect("a bundle's directory has a name").to_string_lossy().into_owned();
+        let mut config = template.config.clone();
+        config["root"]["path"] = json!(template.dir.join("rootfs"));
+        config["linux"]["cgroupsPath"] = json!(format!("/{id}"));
+        let bundle = Self { dir: dir.to_owned(), id, config };
+        bundle.write();
+        bundle
+    }
+
     /// The bundle's directory.
     #[must_use]
     pub fn dir(&self) -> &Path {

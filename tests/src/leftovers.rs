@@ -5,17 +5,40 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreape
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Once;
+use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// How long processes that have been killed may take to vanish.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Makes this process the parent of its orphaned descendants, so that it sees a container's processes end at once
-/// and finds the ones that do not.
+/// How often adopted processes are looked at.
+const REAPING: Duration = Duration::from_millis(5);
+
+/// Makes this process the parent of its orphaned descendants, so that it finds the ones that do not end, and starts the
+/// thread that does for them what process 1 does on a host.
 pub(crate) fn adopt_orphans() {
-    // The argument only says on or off, whatever process it names.
-    set_child_subreaper(Some(Pid::INIT)).expect("a process may become a subreaper");
+    static REAPER: Once = Once::new();
+    REAPER.call_once(|| {
+        // The argument only says on or off, whatever process it names.
+        set_child_subreaper(Some(Pid::INIT)).expect("a process may become a subreaper");
+        thread::spawn(reap_orphans);
+    });
+}
+
+/// Reaps adopted processes of containers for ever. It must not be left out: a pid namespace cannot end while one of its
+/// processes, such as one that a detached `exec` brought in, is a zombie of somebody outside.
+///
+/// Children that the test started itself are in its own pid namespace, and left to the test.
+fn reap_orphans() {
+    let depth = |pid: &str| procfs::status_field_of(pid, "NSpid").map(|ids| ids.split_whitespace().count());
+    let own = depth("self");
+    loop {
+        let inner = |pid: &i32| depth(&pid.to_string()) > own;
+        procfs::own_children().into_iter().filter(inner).for_each(reap);
+        wait::pause(REAPING);
+    }
 }
 
 /// Deletes by force what a test left running, then removes all that should not be there, and reports it.

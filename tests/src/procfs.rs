@@ -6,6 +6,12 @@ use std::path::PathBuf;
 /// One field of `/proc/PID/status`, such as `CapEff` or `NSpid`; `None` when the process or the field is not there.
 #[must_use]
 pub fn status_field(pid: i32, field: &str) -> Option<String> {
+    status_field_of(&pid.to_string(), field)
+}
+
+/// As [`status_field`], for a process id in digits or `self`.
+#[must_use]
+pub fn status_field_of(pid: &str, field: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     field_of(&status, field)
 }

@@ -98,11 +98,25 @@ impl Runtime {
     /// When it cannot be made.
     #[must_use]
     pub fn bundle(&self) -> Bundle {
+        Bundle::create(&self.bundle_dir())
+    }
+
+    /// A new bundle with the config.json of another one and the same root file system, but an id and a cgroup of its
+    /// own: many containers at once need no copies of busybox.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn bundle_like(&self, template: &Bundle) -> Bundle {
+        Bundle::create_like(&self.bundle_dir(), template)
+    }
+
+    fn bundle_dir(&self) -> PathBuf {
         let number = self.bundles.get() + 1;
         self.bundles.set(number);
         let dir = self.scratch().join(format!("{}-{number}", self.name));
         fs::create_dir(&dir).expect("the scratch directory is writable");
-        Bundle::create(&dir)
+        dir
     }
 
     /// The command `PROGRAM --root ROOT args...`.

@@ -67,7 +67,7 @@ pub fn for_exit(pid: i32) {
 }
 
 /// Lets other processes run for a moment; polling no descriptor is a sleep that a signal may end.
-fn pause(time: Duration) {
+pub(crate) fn pause(time: Duration) {
     match poll(&mut [], Some(&timespec(time))) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(errno) => panic!("poll: {errno}"),
