@@ -280,38 +280,48 @@ fn privileged_id_mappings_that_make_no_sense_are_refused_by_their_pointer() {
     ]);
 }
 
+/// Asks for the value that a kernel parameter of the host has already, so that a runtime which writes it does no harm.
+/// `name` is the parameter's path below `/proc/sys`, `written` is how config.json names it.
+fn set_as_it_is(config: &mut Value, name: &str, written: &str) {
+    let value = std::fs::read_to_string(format!("/proc/sys/{name}")).expect("the host has this parameter");
+    config["linux"]["sysctl"] = json!({ written: value.trim_end() });
+}
+
 #[test]
 fn privileged_kernel_parameters_of_the_host_are_refused_by_their_name() {
     refuse_each(&[
         (
-            |c| put(c, "/linux/sysctl/kernel.core_pattern", json!("|/evil")),
+            |c| set_as_it_is(c, "kernel/core_pattern", "kernel.core_pattern"),
             "/linux/sysctl/kernel.core_pattern",
         ),
-        (|c| put(c, "/linux/sysctl/kernel~1core_pattern", json!("|/evil")), "kernel~1core_pattern"),
-        (|c| put(c, "/linux/sysctl/net~1..~1kernel~1core_pattern", json!("|/evil")), "core_pattern"),
-        (|c| put(c, "/linux/sysctl/net.~1.~1.kernel.core_pattern", json!("|/evil")), "core_pattern"),
-        (|c| put(c, "/linux/sysctl/kernel.hostname", json!("other")), "kernel.hostname"),
-        (|c| put(c, "/linux/sysctl/vm.swappiness", json!("1")), "vm.swappiness"),
-        (|c| put(c, "/linux/sysctl/user.max_user_namespaces", json!("1")), "user.max_user_namespaces"),
-        (|c| put(c, "/linux/sysctl/msgmax", json!("1")), "msgmax"),
+        (|c| set_as_it_is(c, "kernel/core_pattern", "kernel/core_pattern"), "kernel~1core_pattern"),
+        (|c| set_as_it_is(c, "kernel/core_pattern", "net/../kernel/core_pattern"), "core_pattern"),
+        (|c| set_as_it_is(c, "kernel/core_pattern", "net.//.kernel.core_pattern"), "core_pattern"),
+        (|c| set_as_it_is(c, "vm/swappiness", "vm.swappiness"), "vm.swappiness"),
+        (
+            |c| set_as_it_is(c, "user/max_user_namespaces", "user.max_user_namespaces"),
+            "user.max_user_namespaces",
+        ),
+        (|c| set_as_it_is(c, "kernel/msgmax", "msgmax"), "msgmax"),
+        (|c| set_as_it_is(c, "kernel/hostname", "kernel.hostname"), "kernel.hostname"),
         (
             |c| {
                 drop_namespace(c, "network");
-                put(c, "/linux/sysctl/net.ipv4.ip_forward", json!("1"));
+                set_as_it_is(c, "net/ipv4/ip_forward", "net.ipv4.ip_forward");
             },
             "net.ipv4.ip_forward",
         ),
         (
             |c| {
                 drop_namespace(c, "ipc");
-                put(c, "/linux/sysctl/kernel.msgmax", json!("5432"));
+                set_as_it_is(c, "kernel/msgmax", "kernel.msgmax");
             },
             "kernel.msgmax",
         ),
         (
             |c| {
                 drop_namespace(c, "ipc");
-                put(c, "/linux/sysctl/fs.mqueue.msg_max", json!("5"));
+                set_as_it_is(c, "fs/mqueue/msg_max", "fs.mqueue.msg_max");
             },
             "fs.mqueue.msg_max",
         ),
@@ -319,7 +329,7 @@ fn privileged_kernel_parameters_of_the_host_are_refused_by_their_name() {
             |c| {
                 drop_namespace(c, "uts");
                 remove(c, "", "hostname");
-                put(c, "/linux/sysctl/kernel.domainname", json!("x"));
+                set_as_it_is(c, "kernel/domainname", "kernel.domainname");
             },
             "kernel.domainname",
         ),
@@ -339,8 +349,8 @@ fn privileged_kernel_parameters_that_the_kernel_refuses_are_told_by_their_name()
 fn privileged_a_network_namespace_that_is_the_hosts_does_not_hold_kernel_parameters() {
     refuse_each(&[(
         |c| {
-            c["linux"]["namespaces"][1]["path"] = json!("/proc/1/ns/net");
-            put(c, "/linux/sysctl/net.ipv4.ip_forward", json!("1"));
+            c["linux"]["namespaces"][1]["path"] = json!(format!("/proc/{}/ns/net", std::process::id()));
+            set_as_it_is(c, "net/ipv4/ip_forward", "net.ipv4.ip_forward");
         },
         "net.ipv4.ip_forward",
     )]);
@@ -469,12 +479,18 @@ fn privileged_devices_that_cannot_be_are_refused_by_their_pointer() {
     ]);
 }
 
+/// Makes the cgroup's path `/NAME{infix}NAME-x`, so that a runtime which accepts it stays among the test's own groups.
+fn extend_group(config: &mut Value, infix: &str) {
+    let path = config["linux"]["cgroupsPath"].as_str().expect("a path").to_owned();
+    config["linux"]["cgroupsPath"] = json!(format!("{path}{infix}{}-x", path.trim_start_matches('/')));
+}
+
 #[test]
 fn privileged_limits_and_groups_that_cannot_be_are_refused_by_their_pointer() {
     refuse_each(&[
-        (|c| c["linux"]["cgroupsPath"] = json!("/a/../../b"), "/linux/cgroupsPath"),
-        (|c| c["linux"]["cgroupsPath"] = json!(format!("/{}", "x".repeat(256))), "/linux/cgroupsPath"),
-        (|c| c["linux"]["cgroupsPath"] = json!("/"), "/linux/cgroupsPath"),
+        (|c| extend_group(c, "/../"), "/linux/cgroupsPath"),
+        (|c| extend_group(c, &"x".repeat(256)), "/linux/cgroupsPath"),
+        (|c| extend_group(c, "\n/"), "/linux/cgroupsPath"),
         (|c| c["linux"]["resources"]["cpu"] = json!({"cpus": "0-"}), "/linux/resources/cpu/cpus"),
         (|c| c["linux"]["resources"]["cpu"] = json!({"cpus": "4000"}), "/linux/resources/cpu/cpus"),
         (|c| c["linux"]["resources"]["cpu"] = json!({"quota": 1}), "/linux/resources/cpu/quota"),

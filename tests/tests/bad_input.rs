@@ -164,13 +164,12 @@ fn privileged_a_root_file_system_that_is_none_is_refused_by_name() {
 }
 
 /// Ids that would name something else than an entry of the state root, or that a terminal would not show as they are.
-fn bad_ids() -> Vec<String> {
-    let mut ids: Vec<String> =
-        ["", ".", "..", "../x", "a/b", "/", "/etc", "a/../b", "a b", "a\nb", "a\tb", "\u{1b}[2Jx"]
-            .into_iter()
-            .chain(["a\u{7f}", "a:b", "caf\u{e9}", "\u{202e}x", "a*", "$(x)"])
-            .map(str::to_owned)
-            .collect();
+/// Whatever a careless runtime does with them, it does in the scratch directory.
+fn bad_ids(runtime: &Runtime) -> Vec<String> {
+    let plain = [".", "..", "../decoy", "a/b", "a/../b", "a b", "a\nb", "a\tb", "\u{1b}[2Jx", "a\u{7f}"];
+    let more = ["a:b", "caf\u{e9}", "\u{202e}x", "a*", "$(x)"];
+    let mut ids: Vec<String> = plain.into_iter().chain(more).map(str::to_owned).collect();
+    ids.push(runtime.scratch().join("decoy").display().to_string());
     ids.push("x".repeat(1025));
     ids.push("x".repeat(100_000));
     ids
@@ -185,10 +184,10 @@ fn privileged_ids_that_are_no_names_are_refused_and_name_nothing_outside_the_sta
         names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     };
     let before = list();
-    for id in bad_ids() {
+    for id in bad_ids(&runtime).into_iter().chain([String::new()]) {
         for verb in ["create", "run"] {
-            let outcome =
-                one_line(runtime.command([verb, "--bundle"]).arg(bundle.dir()).arg("--").arg(&id).run());
+            let command = runtime.command([verb, "--bundle"]).arg(bundle.dir()).arg("--").arg(&id);
+            let outcome = one_line(command.run());
             assert!(states(&runtime).is_empty(), "state of {id:?}: {}", outcome.describe());
             assert_eq!(list(), before, "{id:?}: {}", outcome.describe());
             nothing_left(&runtime, &bundle, &outcome);
@@ -199,18 +198,18 @@ fn privileged_ids_that_are_no_names_are_refused_and_name_nothing_outside_the_sta
 #[test]
 fn privileged_every_command_refuses_ids_that_are_no_names() {
     let runtime = Runtime::new();
-    // A state that lies where `..` would lead, and that must stay.
+    // Something that lies where such an id would lead, and that must stay.
     let decoy = runtime.scratch().join("decoy");
     fs::create_dir(&decoy).expect("the scratch directory is writable");
     fs::write(decoy.join("state.json"), "{}").expect("the scratch directory is writable");
-    for id in bad_ids().into_iter().filter(|id| !id.is_empty()).chain(["../decoy".to_owned()]) {
+    for id in bad_ids(&runtime) {
         for verb in ["start", "state", "kill", "pause", "resume", "delete", "exec"] {
             let command = runtime.command([verb, "--", &id]);
             let command = if verb == "exec" { command.arg("true") } else { command };
             one_line(command.run()).discard();
+            assert!(decoy.join("state.json").exists(), "{verb} {id:?} went outside the state root");
         }
     }
-    assert!(decoy.join("state.json").exists(), "a command went outside the state root");
 }
 
 #[test]
@@ -384,18 +383,21 @@ fn privileged_a_state_root_that_is_no_directory_is_refused_by_name() {
     }
 }
 
-/// Runs a command in a mount namespace in which the cgroup hierarchies that match `pattern` are read-only.
-fn with_read_only_cgroups(command: Invocation, pattern: &str) -> Invocation {
-    let script = format!("for d in {pattern}; do mount -o remount,bind,ro $d || exit 99; done; exec \"$@\"");
+/// Runs a command in a mount namespace in which some cgroup hierarchies are read-only.
+fn with_read_only_cgroups(command: Invocation, hierarchies: &[PathBuf]) -> Invocation {
+    let remounts = hierarchies.iter().map(|dir| format!("mount -o remount,bind,ro {} && ", dir.display()));
+    let script = format!("{} exec \"$@\"", remounts.collect::<String>());
     command.through(["unshare", "--mount", "sh", "-c", &script, "sh"])
 }
 
 #[test]
 fn privileged_a_cgroup_that_cannot_be_made_ends_in_an_error_and_leaves_nothing() {
     let runtime = Runtime::new();
-    // All of them, and then one of them, when the others have been made already.
-    for pattern in ["/sys/fs/cgroup/*", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids"]
-    {
+    let all = cgroup::hierarchies();
+    // One at a time as well: then groups have been made in the others already.
+    let is_limited = |dir: &&PathBuf| ["cpu", "memory", "pids"].iter().any(|name| dir.ends_with(name));
+    let one_by_one = all.iter().filter(is_limited).map(std::slice::from_ref);
+    for hierarchies in one_by_one.chain([all.as_slice()]) {
         for verb in ["create", "run"] {
             let bundle = must_not_run(runtime.bundle()).with(|config| {
                 config["linux"]["resources"]["pids"] = json!({"limit": 100});
@@ -403,7 +405,7 @@ fn privileged_a_cgroup_that_cannot_be_made_ends_in_an_error_and_leaves_nothing()
                 config["linux"]["resources"]["cpu"] = json!({"shares": 512});
             });
             let command = runtime.bundle_command(verb, &bundle, &[]);
-            let outcome = one_line(with_read_only_cgroups(command, pattern).run());
+            let outcome = one_line(with_read_only_cgroups(command, hierarchies).run());
             let outcome = outcome.says("cgroup").says("Read-only file system");
             nothing_left(&runtime, &bundle, &outcome);
         }
