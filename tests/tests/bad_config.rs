@@ -444,10 +444,6 @@ fn privileged_mounts_that_cannot_be_made_are_told_by_their_name() {
             },
             "/bin/busybox/vol",
         ),
-        (
-            |c| put(c, "/mounts/7", json!({"destination": "/", "type": "tmpfs", "source": "tmpfs"})),
-            "/mounts/7",
-        ),
     ]);
 }
 
