@@ -6,7 +6,7 @@ use mydocker_tests::{Bundle, Canary, Invocation, Outcome, Runtime, runtime, wait
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// All capabilities up to Linux 6.
@@ -128,6 +128,27 @@ fn privileged_a_container_cannot_look_into_a_process_that_joins_its_user_namespa
 fn privileged_a_container_whose_root_is_the_hosts_root_cannot_look_into_a_process_that_joins_it() {
     // No user id changes on the way in, so the kernel makes nothing undumpable by itself.
     look_into_exec(0);
+}
+
+#[test]
+fn privileged_a_container_cannot_look_into_one_that_is_made_in_its_namespaces() {
+    let runtime = Runtime::new();
+    let bundle =
+        attacker(&runtime).user_namespace(0, 65536).args(["/attack", "peek", "/tmp/log", "/tmp/stop"]);
+    runtime.run_detached(&bundle);
+    wait_for_log(&bundle, "ready");
+    let pid = runtime.pid(bundle.id());
+    let own = |kind: &str| PathBuf::from(format!("/proc/{pid}/ns/{kind}"));
+    let rounds = 3;
+    for round in 0..rounds {
+        let victim =
+            runtime.bundle().namespace("user", Some(&own("user"))).namespace("pid", Some(&own("pid")));
+        let log = runtime.scratch().join(format!("out/strace-{round}"));
+        slowly(runtime.run_command(&victim), "delay_enter", &log).run().succeeds().discard();
+    }
+    let log = stop_attack(&runtime, &bundle);
+    assert!(log.matches("saw").count() >= rounds, "the attack came too late: {log}");
+    assert!(!log.contains("leak"), "the container looked into the runtime: {log}");
 }
 
 #[test]

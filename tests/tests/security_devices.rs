@@ -1,7 +1,7 @@
 //! Devices that are not what they seem: a false `/dev/null` that the runtime masks with, links in place of the
 //! console and of the directory of terminals.
 
-use mydocker_tests::{Bundle, Canary, FdSocket, Outcome, Runtime};
+use mydocker_tests::{Bundle, Canary, FdSocket, Outcome, Runtime, wait};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use serde_json::json;
 use std::fs;
@@ -189,5 +189,42 @@ fn privileged_links_in_place_of_console_and_terminals_do_no_harm_without_a_termi
                 outcome.fails().says("/dev/").discard();
             }
         }
+    }
+}
+
+/// What a container can do to the multiplexer of its terminals before somebody joins it with one.
+const FALSE_MULTIPLEXERS: [&str; 4] = [
+    "ln -s /etc/target /dev/ptmx",
+    "mkfifo /dev/ptmx",
+    "cp /etc/target /dev/ptmx",
+    "ln -s /dev/null /dev/ptmx",
+];
+
+#[test]
+fn privileged_exec_takes_no_terminal_from_a_false_multiplexer() {
+    for sabotage in FALSE_MULTIPLEXERS {
+        let runtime = Runtime::new();
+        let script = format!("rm /dev/ptmx && {sabotage} && touch /tmp/ready; exec sleep 1000");
+        let bundle = runtime.bundle().script(&script);
+        fs::write(bundle.path("etc/target"), "target\n").expect("an own directory");
+        runtime.run_detached(&bundle);
+        wait::until("the sabotage", || bundle.path("tmp/ready").exists().then_some(()));
+
+        let socket = FdSocket::bind(runtime.scratch().join("out/exec.s"));
+        let path = socket.path().display().to_string();
+        let exec = runtime.command(["exec", "--detach", "--tty", "--console-socket", &path, bundle.id()]);
+        let outcome = exec.args(["sh", "-c", "test -t 0 && echo terminal >/tmp/out; touch /tmp/done"]).run();
+        if outcome.status.success() {
+            let terminal = socket.receive_terminal();
+            wait::until("the program", || bundle.path("tmp/done").exists().then_some(()));
+            let said = fs::read_to_string(bundle.path("tmp/out")).unwrap_or_default();
+            assert_eq!(said, "terminal\n", "{sabotage}: {}", outcome.describe());
+            // Whoever attends it must have got a terminal too: nothing else has a size.
+            let (_rows, _columns) = terminal.size();
+        } else {
+            outcome.fails().says("/dev/").discard();
+        }
+        let target = fs::read_to_string(bundle.path("etc/target")).expect("an own file");
+        assert_eq!(target, "target\n", "{sabotage}");
     }
 }
