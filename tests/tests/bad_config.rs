@@ -490,11 +490,8 @@ fn privileged_limits_and_groups_that_cannot_be_are_refused_by_their_pointer() {
         (|c| c["linux"]["resources"]["cpu"] = json!({"cpus": "0-"}), "/linux/resources/cpu/cpus"),
         (|c| c["linux"]["resources"]["cpu"] = json!({"cpus": "4000"}), "/linux/resources/cpu/cpus"),
         (|c| c["linux"]["resources"]["cpu"] = json!({"quota": 1}), "/linux/resources/cpu/quota"),
-        (|c| c["linux"]["resources"]["devices"][0]["type"] = json!("z"), "/linux/resources/devices/0/type"),
-        (
-            |c| c["linux"]["resources"]["devices"][0]["access"] = json!("x"),
-            "/linux/resources/devices/0/access",
-        ),
+        (|c| c["linux"]["resources"]["devices"][0]["type"] = json!("z"), "/linux/resources/devices/0"),
+        (|c| c["linux"]["resources"]["devices"][0]["access"] = json!("x"), "/linux/resources/devices/0"),
     ]);
 }
 

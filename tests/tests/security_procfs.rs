@@ -73,7 +73,7 @@ fn privileged_a_volume_over_proc_is_refused_however_its_destination_is_spelled()
         bundle.mount(destination, "bind", fake.dir(), &["rbind", "rw"])
     };
     for destination in ["/proc", "/proc/", "//proc", "/./proc/.", "/tmp/../proc", "/link", "/up/proc"] {
-        let outcome = refused(&runtime, &with_volume_at(destination)).says(destination);
+        let outcome = refused(&runtime, &with_volume_at(destination)).says("/proc");
         fake.assert_untouched(&outcome);
     }
     // A relative destination may be worth a warning of its own, so the refusal may have more lines.
