@@ -25,18 +25,23 @@
 #![forbid(unsafe_code)]
 
 pub mod bundle;
+pub mod canary;
 pub mod cgroup;
 pub mod invocation;
 pub mod leftovers;
 pub mod plug;
 pub mod probe;
 pub mod procfs;
+pub mod refusal;
 pub mod runtime;
 pub mod strace;
+pub mod swap;
 pub mod terminal;
 pub mod wait;
 
 pub use bundle::Bundle;
+pub use canary::Canary;
 pub use invocation::{Invocation, Outcome, Running};
 pub use runtime::Runtime;
+pub use swap::Swapper;
 pub use terminal::{FdSocket, Terminal};

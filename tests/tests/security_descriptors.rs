@@ -1,0 +1,339 @@
+//! What a container could take hold of: descriptors, the runtime's own process while it joins a container, the
+//! runtime's program file, a working directory outside.
+
+use mydocker_tests::canary::SECRET;
+use mydocker_tests::{Bundle, Canary, Invocation, Outcome, Runtime, runtime, wait};
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// All capabilities up to Linux 6.
+const ALL_CAPABILITIES: [&str; 41] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+];
+
+/// The most that this machine's root can give: a bundle cannot ask for more than the runtime has.
+fn own_capabilities() -> Vec<&'static str> {
+    let mask =
+        mydocker_tests::procfs::status_field(rustix::process::getpid().as_raw_nonzero().get(), "CapEff");
+    let mask = u64::from_str_radix(&mask.expect("the kernel tells them"), 16).expect("a mask");
+    let named = ALL_CAPABILITIES.iter().enumerate();
+    named.filter(|(number, _)| mask & (1 << number) != 0).map(|(_, name)| *name).collect()
+}
+
+/// A bundle with the attack program in it and every capability.
+fn attacker(runtime: &Runtime) -> Bundle {
+    let caps = json!(own_capabilities());
+    let bundle = runtime.bundle().with(|config| {
+        config["process"]["capabilities"] = json!({"bounding": caps, "effective": caps, "permitted": caps});
+        config["process"]["noNewPrivileges"] = json!(false);
+    });
+    let program = bundle.path("attack");
+    fs::copy(env!("CARGO_BIN_EXE_attack"), &program).expect("the root file system is writable");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("an own file");
+    bundle
+}
+
+/// Lengthens the moments before and after every execve, in which the runtime is already in the container, so that
+/// an attack that has to be quick need not be lucky.
+fn slowly(command: Invocation, moment: &str, log: &Path) -> Invocation {
+    let calls = "execve,execveat";
+    let inject = format!("inject={calls}:{moment}=100000");
+    let log = log.display().to_string();
+    command.through(["strace", "-f", "-qq", "-o", &log, "-e", &format!("trace={calls}"), "-e", &inject])
+}
+
+/// Ends the attack that runs in the bundle's container, and returns what it has written down.
+fn stop_attack(runtime: &Runtime, bundle: &Bundle) -> String {
+    fs::write(bundle.path("tmp/stop"), "").expect("the root file system is writable");
+    runtime.wait_for_status(bundle.id(), "stopped");
+    let log = fs::read_to_string(bundle.path("tmp/log")).expect("the attack wrote a log");
+    assert!(log.ends_with("done\n"), "the attack failed: {log}");
+    log
+}
+
+fn wait_for_log(bundle: &Bundle, text: &str) {
+    wait::until(&format!("{text:?} in the attack's log"), || {
+        fs::read_to_string(bundle.path("tmp/log")).unwrap_or_default().contains(text).then_some(())
+    });
+}
+
+/// CVE-2016-9962: a container with CAP_SYS_PTRACE looks into the process that `exec` brings in, and takes its
+/// descriptors, before that process has become the container's program.
+fn look_into_exec(host_id: u32) {
+    let runtime = Runtime::new();
+    let bundle =
+        attacker(&runtime).user_namespace(host_id, 65536).args(["/attack", "peek", "/tmp/log", "/tmp/stop"]);
+    runtime.run_detached(&bundle);
+    wait_for_log(&bundle, "ready");
+    let rounds = 5;
+    for round in 0..rounds {
+        let exec = runtime.command(["exec", bundle.id(), "true"]);
+        let log = runtime.scratch().join(format!("out/strace-{round}"));
+        slowly(exec, "delay_enter", &log).run().succeeds().discard();
+    }
+    let log = stop_attack(&runtime, &bundle);
+    assert!(log.matches("saw").count() >= rounds, "the attack came too late: {log}");
+    assert!(!log.contains("leak"), "the container looked into the runtime: {log}");
+}
+
+#[test]
+fn privileged_a_container_cannot_look_into_a_process_that_joins_its_user_namespace() {
+    look_into_exec(100_000);
+}
+
+#[test]
+fn privileged_a_container_whose_root_is_the_hosts_root_cannot_look_into_a_process_that_joins_it() {
+    // No user id changes on the way in, so the kernel makes nothing undumpable by itself.
+    look_into_exec(0);
+}
+
+#[test]
+fn privileged_a_container_cannot_look_into_one_that_is_made_in_its_namespaces() {
+    let runtime = Runtime::new();
+    let bundle =
+        attacker(&runtime).user_namespace(0, 65536).args(["/attack", "peek", "/tmp/log", "/tmp/stop"]);
+    runtime.run_detached(&bundle);
+    wait_for_log(&bundle, "ready");
+    let pid = runtime.pid(bundle.id());
+    let own = |kind: &str| PathBuf::from(format!("/proc/{pid}/ns/{kind}"));
+    let rounds = 3;
+    for round in 0..rounds {
+        // Old versions of runc want to see the mappings of the joined namespace too.
+        let victim = runtime.bundle().user_namespace(0, 65536);
+        let victim = victim.namespace("user", Some(&own("user"))).namespace("pid", Some(&own("pid")));
+        let log = runtime.scratch().join(format!("out/strace-{round}"));
+        slowly(runtime.run_command(&victim), "delay_enter", &log).run().succeeds().discard();
+    }
+    let log = stop_attack(&runtime, &bundle);
+    assert!(log.matches("saw").count() >= rounds, "the attack came too late: {log}");
+    assert!(!log.contains("leak"), "the container looked into the runtime: {log}");
+}
+
+#[test]
+fn privileged_descriptors_of_the_caller_and_of_the_runtime_do_not_reach_the_container() {
+    let runtime = Runtime::new();
+    let canary = Canary::new();
+    // The shell reads its own directory through a child, whose descriptor is not in it.
+    let bundle = runtime.bundle().script("ls /proc/1/fd; true");
+    let outcome = with_descriptors(runtime.run_command(&bundle), &canary).run().succeeds();
+    assert_eq!(outcome.stdout, "0\n1\n2\n");
+
+    let bundle = runtime.bundle().args(["sleep", "1000"]);
+    with_descriptors(runtime.bundle_command("run", &bundle, &["--detach"]), &canary)
+        .run()
+        .succeeds()
+        .discard();
+    let exec = runtime.command(["exec", bundle.id(), "sh", "-c", "ls /proc/1/fd /proc/$$/fd; true"]);
+    let outcome = with_descriptors(exec, &canary).run().succeeds();
+    let numbers: Vec<&str> = outcome.stdout.lines().filter(|line| line.parse::<u32>().is_ok()).collect();
+    assert_eq!(numbers, ["0", "1", "2", "0", "1", "2"], "{}", outcome.describe());
+}
+
+/// The runtime that the test may lose: a copy of the program under test.
+struct Copy {
+    runtime: Runtime,
+    dir: TempDir,
+}
+
+impl Copy {
+    fn new() -> Self {
+        let original = runtime::program();
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let copy = dir.path().join(original.file_name().expect("a program has a name"));
+        fs::copy(&original, &copy).expect("the temporary directory is writable");
+        Self { runtime: Runtime::at(copy), dir }
+    }
+
+    /// CVE-2019-5736: the attack got hold of an executable that is not the container's, waited until nobody ran it any
+    /// more, and then wrote to it.
+    fn assert_intact_after(&self, bundle: &Bundle) {
+        wait_for_log(bundle, "tried to");
+        let log = stop_attack(&self.runtime, bundle);
+        let (copy, original) = (fs::read(self.runtime.program()), fs::read(runtime::program()));
+        let same = copy.expect("the copy is readable") == original.expect("the program is readable");
+        assert!(same, "the container has overwritten {}: {log}", self.dir.path().display());
+        assert!(!log.contains("wrote"), "the container has written to the runtime: {log}");
+    }
+}
+
+fn overwriting(runtime: &Runtime) -> Bundle {
+    let bundle = attacker(runtime).args(["/attack", "overwrite", "/tmp/log", "/tmp/stop"]);
+    let script = bundle.path("evil");
+    fs::write(&script, "#!/proc/self/exe\n").expect("the root file system is writable");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("an own file");
+    runtime.run_detached(&bundle);
+    wait_for_log(&bundle, "ready");
+    bundle
+}
+
+#[test]
+fn privileged_the_runtime_survives_an_exec_of_its_own_program() {
+    let copy = Copy::new();
+    let bundle = overwriting(&copy.runtime);
+    let log = copy.runtime.scratch().join("out/strace");
+    let exec = copy.runtime.command(["exec", bundle.id(), "/evil"]);
+    // The runtime is started once more, inside, by the interpreter line; what it says there is of no interest.
+    slowly(exec, "delay_exit", &log).run().discard();
+    copy.assert_intact_after(&bundle);
+}
+
+#[test]
+fn privileged_the_runtime_survives_a_privileged_container_that_waits_for_exec() {
+    let copy = Copy::new();
+    let bundle = overwriting(&copy.runtime);
+    let log = copy.runtime.scratch().join("out/strace");
+    let exec = copy.runtime.command(["exec", bundle.id(), "true"]);
+    slowly(exec, "delay_enter", &log).run().succeeds().discard();
+    copy.assert_intact_after(&bundle);
+}
+
+#[test]
+fn privileged_the_runtime_survives_a_run_of_its_own_program() {
+    let copy = Copy::new();
+    let bundle = overwriting(&copy.runtime);
+    let pid = copy.runtime.pid(bundle.id());
+    let log = copy.runtime.scratch().join("out/strace");
+    for entry_point in ["/evil", "/proc/self/exe"] {
+        // It shares the attacker's process ids, so that the attacker sees it.
+        let victim = copy.runtime.bundle().args([entry_point]);
+        let victim = victim.namespace("pid", Some(Path::new(&format!("/proc/{pid}/ns/pid"))));
+        fs::copy(bundle.path("evil"), victim.path("evil")).expect("the root file system is writable");
+        slowly(copy.runtime.run_command(&victim), "delay_exit", &log).run().discard();
+    }
+    copy.assert_intact_after(&bundle);
+}
+
+/// Gives a command the canary's directory as its descriptors 3 to 64.
+fn with_descriptors(command: Invocation, canary: &Canary) -> Invocation {
+    let script = "for n in {3..64}; do eval \"exec $n<\\$0\"; done; exec \"$@\"";
+    let dir = canary.dir().as_os_str();
+    command.through(["bash".as_ref(), "-c".as_ref(), script.as_ref(), dir])
+}
+
+/// Demands that the program did not run in a directory outside its root (CVE-2024-21626).
+fn assert_inside(outcome: &Outcome, cwd: &str) {
+    let is_outside = outcome.stdout.contains("(unreachable)") || outcome.stdout.contains(SECRET);
+    assert!(!is_outside, "{cwd} is outside: {}", outcome.describe());
+    if outcome.status.success() {
+        assert!(outcome.stdout.starts_with("cwd /"), "{}", outcome.describe());
+    }
+}
+
+fn descriptor_paths() -> impl Iterator<Item = String> {
+    (3..=64).map(|fd| format!("/proc/self/fd/{fd}"))
+}
+
+fn asking_for_cwd(runtime: &Runtime) -> Bundle {
+    attacker(runtime).args(["/attack", "cwd"])
+}
+
+#[test]
+fn privileged_run_takes_no_working_directory_from_the_runtimes_descriptors() {
+    let runtime = Runtime::new();
+    let mut bundle = asking_for_cwd(&runtime);
+    for cwd in descriptor_paths() {
+        bundle.edit(|config| config["process"]["cwd"] = json!(cwd));
+        assert_inside(&runtime.run(&bundle), &cwd);
+    }
+}
+
+#[test]
+fn privileged_run_takes_no_working_directory_from_the_callers_descriptors() {
+    let runtime = Runtime::new();
+    let canary = Canary::new();
+    let mut bundle = asking_for_cwd(&runtime);
+    for cwd in descriptor_paths() {
+        bundle.edit(|config| config["process"]["cwd"] = json!(cwd));
+        let outcome = with_descriptors(runtime.run_command(&bundle), &canary).run();
+        assert_inside(&outcome, &cwd);
+        outcome.fails().says(&cwd).discard();
+    }
+}
+
+#[test]
+fn privileged_run_takes_no_working_directory_from_preserved_descriptors() {
+    let runtime = Runtime::new();
+    let canary = Canary::new();
+    let mut bundle = asking_for_cwd(&runtime);
+    for cwd in descriptor_paths() {
+        bundle.edit(|config| config["process"]["cwd"] = json!(cwd));
+        let run = runtime.bundle_command("run", &bundle, &["--preserve-fds", "62"]);
+        let outcome = with_descriptors(run, &canary).run();
+        assert_inside(&outcome, &cwd);
+        outcome.fails().says(&cwd).discard();
+    }
+}
+
+#[test]
+fn privileged_exec_takes_no_working_directory_from_descriptors() {
+    let runtime = Runtime::new();
+    let canary = Canary::new();
+    let bundle = attacker(&runtime).args(["sleep", "1000"]);
+    runtime.run_detached(&bundle);
+    for cwd in descriptor_paths() {
+        let exec = || runtime.command(["exec", "--cwd", &cwd, bundle.id(), "/attack", "cwd"]);
+        assert_inside(&exec().run(), &cwd);
+        let outcome = with_descriptors(exec(), &canary).run();
+        assert_inside(&outcome, &cwd);
+        outcome.fails().says(&cwd).discard();
+    }
+}
+
+#[test]
+fn privileged_a_link_in_the_image_to_a_descriptor_is_no_way_out_either() {
+    let runtime = Runtime::new();
+    let canary = Canary::new();
+    let mut bundle = asking_for_cwd(&runtime);
+    for cwd in descriptor_paths().step_by(7) {
+        let link = bundle.path("link");
+        drop(fs::remove_file(&link));
+        std::os::unix::fs::symlink(&cwd, &link).expect("the root file system is writable");
+        bundle.edit(|config| config["process"]["cwd"] = json!("/link"));
+        let outcome = with_descriptors(runtime.run_command(&bundle), &canary).run();
+        assert_inside(&outcome, &cwd);
+        outcome.fails().discard();
+    }
+}
