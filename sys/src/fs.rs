@@ -565,6 +565,13 @@ pub fn subdirectories(dir: impl AsFd) -> Result<Vec<OsString>> {
     Ok(names)
 }
 
+/// Closes this process's copy of a descriptor whose owner lives on in the parent: in a process that clone has just
+/// made, where what the parent owns is never used nor dropped.
+pub fn close_copy(fd: BorrowedFd<'_>) {
+    // SAFETY: the number is open, and its owner belongs to the parent's copy of this memory.
+    unsafe { libc::close(fd.as_raw_fd()) };
+}
+
 /// A pipe: (read end, write end).
 ///
 /// # Errors

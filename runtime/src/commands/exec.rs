@@ -206,6 +206,7 @@ fn launch(
         gate: None,
         console_socket: args.console_socket.as_deref(),
         seccomp,
+        lock: None,
         euid: host.euid,
     };
     engine::launch(launch, Until::Executed).map_err(launch_failed)

@@ -125,6 +125,7 @@ fn set_up(
         gate: gate.map(|(start, error)| Gate { start, error }),
         console_socket: wish.launch.console_socket.as_deref().filter(|_| !wish.own_terminal),
         seccomp: bundle.seccomp(),
+        lock: Some(entry.directory()),
         euid: host.euid,
     };
     let until = if wish.await_start { Until::Created } else { Until::Executed };

@@ -12,7 +12,7 @@ use crate::spec::{IdMapping, Seccomp};
 use crate::validate::Rlimit;
 use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::process::{self, Exit, Pid};
-use mydocker_sys::{Errno, OwnedFd, mount};
+use mydocker_sys::{BorrowedFd, Errno, OwnedFd, mount};
 use std::path::{Path, PathBuf};
 
 /// What the runtime brings along.
@@ -30,6 +30,9 @@ pub struct Launch<'a> {
     pub console_socket: Option<&'a Path>,
     /// The filter as it is written, for its listener.
     pub seccomp: Option<&'a Seccomp>,
+    /// The container's directory, whose lock is the runtime's alone: a copy of the descriptor in the first process
+    /// would hold it for as long as that waits for `start`.
+    pub lock: Option<BorrowedFd<'a>>,
     /// The runtime's effective user id.
     pub euid: u32,
 }
@@ -127,6 +130,7 @@ pub fn launch(launch: Launch<'_>, until: Until) -> Result<Launched, Error> {
     match forked {
         process::Forked::Child => {
             drop(channel);
+            launch.lock.into_iter().for_each(fs::close_copy);
             let Launch { compiled, cgroups, container, gate, .. } = launch;
             let slots =
                 Slots { channel: child_channel, cgroups, cloned_into_cgroup, namespaces, container, gate };
@@ -147,7 +151,7 @@ pub fn launch(launch: Launch<'_>, until: Until) -> Result<Launched, Error> {
 
 fn clone(
     flags: u64,
-    cgroup: Option<mydocker_sys::BorrowedFd<'_>>,
+    cgroup: Option<BorrowedFd<'_>>,
 ) -> mydocker_sys::Result<(process::Forked, bool)> {
     match process::clone3(process::CloneArgs { flags, cgroup }) {
         // The kernel is older than CLONE_INTO_CGROUP (5.7), or the cgroup takes no process from outside: it says

@@ -4,7 +4,7 @@ use super::id::ContainerId;
 use super::record::Record;
 use crate::spec::CONFIG_FILE;
 use mydocker_sys::fs::{self, OFlag};
-use mydocker_sys::{Errno, OwnedFd};
+use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd};
 use std::path::{Path, PathBuf};
 
 const RECORD_FILE: &str = "state.json";
@@ -180,6 +180,12 @@ impl Entry {
     #[must_use]
     pub fn id(&self) -> &ContainerId {
         &self.id
+    }
+
+    /// The directory, which carries the lock.
+    #[must_use]
+    pub fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
     }
 
     fn file_error(&self, what: &'static str) -> impl FnOnce(mydocker_sys::Error) -> Error + '_ {
