@@ -1,6 +1,5 @@
 //! The `mydocker-runtime` program.
 #![forbid(unsafe_code)]
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    mydocker_runtime::cli::main_entry()
-}
+mydocker_sys::entry_point!(mydocker_runtime::cli::main_entry);

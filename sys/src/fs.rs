@@ -61,6 +61,20 @@ pub fn open_in_root(root: impl AsFd, path: &Path, flags: OFlag, mode: u32) -> Re
     openat2(root, path, flags, mode, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
 }
 
+/// As [`open_in_root`]; `None` where there is no such path (`ENOENT`, `ENOTDIR`), found out without making the text of
+/// an error, which costs a `readlink(2)`.
+///
+/// # Errors
+/// As [`open_in_root`].
+pub fn open_in_root_if_present(root: impl AsFd, path: &Path, flags: OFlag) -> Result<Option<OwnedFd>> {
+    use rustix::fs::ResolveFlags;
+    let root = root.as_fd();
+    match raw_openat2(root, path, flags, 0, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS) {
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
+        other => other.map(Some).context("openat2", || format!("{}, {flags:?}", at(root, path))),
+    }
+}
+
 /// As [`open_in_root`], but no symbolic link is followed at all (`RESOLVE_NO_SYMLINKS`).
 ///
 /// # Errors
@@ -88,15 +102,26 @@ fn openat2(
     resolve: rustix::fs::ResolveFlags,
 ) -> Result<OwnedFd> {
     let dir = dir.as_fd();
+    raw_openat2(dir, path, flags, mode, resolve)
+        .context("openat2", || format!("{}, {flags:?}", at(dir, path)))
+}
+
+fn raw_openat2(
+    dir: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlag,
+    mode: u32,
+    resolve: rustix::fs::ResolveFlags,
+) -> rustix::io::Result<OwnedFd> {
     let oflags = rustix::fs::OFlags::from_bits_retain(flags.bits() as u32) | rustix::fs::OFlags::CLOEXEC;
     // The kernel gives EAGAIN when a rename raced with a ".."; that says nothing about the path.
     for _ in 0..128 {
         match rustix::fs::openat2(dir, path, oflags, rustix::fs::Mode::from_bits_retain(mode), resolve) {
             Err(rustix::io::Errno::AGAIN) => {}
-            other => return other.context("openat2", || format!("{}, {flags:?}", at(dir, path))),
+            other => return other,
         }
     }
-    Err(crate::Error::new("openat2", at(dir, path), crate::Errno::EAGAIN))
+    Err(rustix::io::Errno::AGAIN)
 }
 
 /// `mkdirat(2)`.
@@ -164,6 +189,18 @@ pub fn unlinkat(dir: impl AsFd, path: &Path) -> Result<()> {
     let dir = dir.as_fd();
     nix::unistd::unlinkat(dir, path, nix::unistd::UnlinkatFlags::NoRemoveDir)
         .context("unlinkat", || at(dir, path))
+}
+
+/// [`unlinkat`] of a file that may be missing: `false` where it was, without making the text of an error.
+///
+/// # Errors
+/// As [`unlinkat`].
+pub fn unlink_if_present(dir: impl AsFd, path: &Path) -> Result<bool> {
+    let dir = dir.as_fd();
+    match nix::unistd::unlinkat(dir, path, nix::unistd::UnlinkatFlags::NoRemoveDir) {
+        Err(crate::Errno::ENOENT) => Ok(false),
+        other => other.map(|()| true).context("unlinkat", || at(dir, path)),
+    }
 }
 
 /// `unlinkat(2)` of an empty directory.
@@ -337,10 +374,35 @@ pub fn seal(fd: impl AsFd) -> Result<()> {
 pub fn read_at(dir: impl AsFd, path: &Path, limit: u64) -> Result<Vec<u8>> {
     let dir = dir.as_fd();
     let file = File::from(openat(dir, path, OFlag::O_RDONLY | OFlag::O_NOCTTY, 0)?);
-    // Control files and most of /proc come in one read; the standard library would begin with 32 bytes.
-    let mut bytes = Vec::with_capacity(4096);
+    // Most of /proc comes in one read; the standard library would begin with 32 bytes.
+    let mut bytes = Vec::with_capacity(FIRST_READ);
     let read = file.take(limit + 1).read_to_end(&mut bytes);
     read.context("read", || at(dir, path))?;
+    if bytes.len() as u64 > limit {
+        return Err(crate::Error::new("read", at(dir, path), crate::Errno::EFBIG));
+    }
+    Ok(bytes)
+}
+
+/// How much a first read asks for: more than control files have.
+const FIRST_READ: usize = 4096;
+
+/// Reads a file that the kernel makes as one record (`single_open`, `seq_show` of kernfs: control files of cgroups,
+/// `/proc/PID/cgroup`, `/proc/PID/stat`): what a read leaves of its buffer is the end of the file, so that no second
+/// read has to ask for it. `/proc/PID/mountinfo` is none: it has a record for each line.
+///
+/// # Errors
+/// As [`read_at`].
+pub fn read_record_at(dir: impl AsFd, path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let dir = dir.as_fd();
+    let mut file = File::from(openat(dir, path, OFlag::O_RDONLY | OFlag::O_NOCTTY, 0)?);
+    let mut bytes = vec![0; FIRST_READ];
+    let length = read(&file, &mut bytes)?;
+    bytes.truncate(length);
+    if length == FIRST_READ {
+        let rest = (&mut file).take((limit + 1).saturating_sub(length as u64)).read_to_end(&mut bytes);
+        rest.context("read", || at(dir, path))?;
+    }
     if bytes.len() as u64 > limit {
         return Err(crate::Error::new("read", at(dir, path), crate::Errno::EFBIG));
     }
@@ -573,15 +635,24 @@ pub fn fsetxattr(fd: impl AsFd, name: &CStr, value: &[u8]) -> Result<()> {
     check(ret.into(), "fsetxattr", || format!("{}, {name:?}", describe(fd))).map(drop)
 }
 
-/// Whether the file behind a descriptor lies on a read-only mount or file system (`fstatfs(2)`, `ST_RDONLY`).
+/// What a file lies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The magic number of the file system, such as [`TMPFS_MAGIC`].
+    pub magic: i64,
+    /// Whether the mount or the file system is read-only.
+    pub readonly: bool,
+}
+
+/// What the file at `path` lies on, links followed (`statfs(2)`).
 ///
 /// # Errors
-/// What the kernel says, with the path behind the descriptor.
-pub fn is_on_readonly_mount(fd: impl AsFd) -> Result<bool> {
-    let fd = fd.as_fd();
-    nix::sys::statvfs::fstatvfs(fd)
-        .map(|stat| stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
-        .context("fstatfs", || describe(fd))
+/// What the kernel says, with the path.
+pub fn place_of(path: &Path) -> Result<Place> {
+    let stat = nix::sys::statfs::statfs(path).context("statfs", || format!("{path:?}"))?;
+    #[allow(clippy::unnecessary_cast, reason = "the field's type differs between architectures")]
+    let magic = stat.filesystem_type().0 as i64;
+    Ok(Place { magic, readonly: stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY) })
 }
 
 /// Whether a descriptor is a memory file that nobody can write any more.
@@ -626,7 +697,15 @@ pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>> {
     if stat.st_size as u64 > limit {
         return Err(refuse(crate::Errno::EFBIG));
     }
-    let mut bytes = Vec::with_capacity(stat.st_size as usize + 1);
-    File::from(fd).take(limit + 1).read_to_end(&mut bytes).context("read", || format!("{path:?}"))?;
+    let mut bytes = vec![0; stat.st_size as usize];
+    // The size is known: a read that gives all of it needs no other to find the end.
+    let mut length = 0;
+    while length < bytes.len() {
+        match read(&fd, &mut bytes[length..])? {
+            0 => break,
+            some => length += some,
+        }
+    }
+    bytes.truncate(length);
     Ok(bytes)
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Context, Result, check, describe};
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 pub use nix::mount::{MntFlags, MsFlags};
@@ -50,6 +50,63 @@ fn clone_tree(
     rustix::mount::open_tree(dir, path, flags)
 }
 
+/// [`open_tree_at`] and [`set_attributes`] of the copy: one call from Linux 6.15 on (`open_tree_attr(2)`), two before. An
+/// empty path is the mount behind `fd` itself.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn open_tree_with(
+    fd: impl AsFd,
+    path: &Path,
+    clone: Clone,
+    attributes: Attributes<'_>,
+) -> Result<OwnedFd> {
+    let fd = fd.as_fd();
+    // The new call has one flag for both: a recursive copy of which the top alone changes takes two calls.
+    if (clone == Clone::One || attributes.recursive)
+        && let Some(tree) = open_tree_attr(fd, path, clone, attributes)?
+    {
+        return Ok(tree);
+    }
+    let tree = clone_tree(fd, path, clone).context("open_tree", || format!("{path:?}, {clone:?}"))?;
+    set_attributes(&tree, attributes)?;
+    Ok(tree)
+}
+
+/// `open_tree_attr(2)`; `None` whenever it fails: older kernels do not have it, and the two calls say more clearly what
+/// is wrong.
+fn open_tree_attr(
+    fd: std::os::fd::BorrowedFd<'_>,
+    path: &Path,
+    clone: Clone,
+    attributes: Attributes<'_>,
+) -> Result<Option<OwnedFd>> {
+    /// Of `<asm-generic/unistd.h>`: the same number on every architecture but alpha.
+    const SYS_OPEN_TREE_ATTR: libc::c_long = 467;
+    let attr = attributes.to_kernel();
+    let mut flags = libc::OPEN_TREE_CLONE as i32 | libc::O_CLOEXEC;
+    if path.as_os_str().is_empty() {
+        flags |= libc::AT_EMPTY_PATH;
+    }
+    if clone == Clone::Recursive {
+        flags |= libc::AT_RECURSIVE;
+    }
+    let path = crate::fs::cstring(path)?;
+    // SAFETY: the path is NUL-terminated and attr is a live mount_attr of the length given.
+    let ret = unsafe {
+        libc::syscall(
+            SYS_OPEN_TREE_ATTR,
+            fd.as_raw_fd(),
+            path.as_ptr(),
+            flags,
+            &raw const attr,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    // SAFETY: a call that succeeded gives a new descriptor that nobody else owns.
+    Ok((ret >= 0).then(|| unsafe { OwnedFd::from_raw_fd(ret as i32) }))
+}
+
 /// Attaches a detached mount onto the file or directory behind `target` (`move_mount(2)`, both by descriptor).
 ///
 /// # Errors
@@ -60,6 +117,32 @@ pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<()> {
     let target = target.as_fd();
     rustix::mount::move_mount(mount.as_fd(), "", target, "", flags)
         .context("move_mount", || format!("detached, {}", describe(target)))
+}
+
+/// As [`attach`], onto `name` in the directory behind `dir`; a symbolic link there is not followed.
+///
+/// # Errors
+/// What the kernel says, with the directory and the name.
+pub fn attach_below(mount: impl AsFd, dir: impl AsFd, name: &Path) -> Result<()> {
+    let dir = dir.as_fd();
+    rustix::mount::move_mount(
+        mount.as_fd(),
+        "",
+        dir,
+        name,
+        rustix::mount::MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )
+    .context("move_mount", || format!("detached, {}, {name:?}", describe(dir)))
+}
+
+/// Binds `source`, an absolute path, onto `name` in the working directory (`mount(2)`, `MS_BIND`): what [`open_tree_at`]
+/// and [`attach`] do in two calls, for a directory that only the caller can change.
+///
+/// # Errors
+/// What the kernel says, with both paths.
+pub fn bind_in_working_directory(source: &Path, name: &Path) -> Result<()> {
+    nix::mount::mount(Some(source), name, None::<&Path>, MsFlags::MS_BIND, None::<&Path>)
+        .context("mount", || format!("{source:?}, {name:?}, MS_BIND"))
 }
 
 /// A file system being configured (`fsopen(2)`).
@@ -102,10 +185,16 @@ impl FsContext {
     ///
     /// # Errors
     /// What the kernel says, with its own message where it left one.
-    pub fn mount(self, attributes: MountAttrFlags) -> Result<OwnedFd> {
+    pub fn mount(&self, attributes: MountAttrFlags) -> Result<OwnedFd> {
         rustix::mount::fsconfig_create(self.fd.as_fd()).context("fsconfig", || self.blame("CMD_CREATE"))?;
         rustix::mount::fsmount(self.fd.as_fd(), rustix::mount::FsMountFlags::FSMOUNT_CLOEXEC, attributes)
             .context("fsmount", || self.blame(&format!("{attributes:?}")))
+    }
+
+    /// The descriptor of the configuration, for a caller that lets execve close it.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
     }
 
     /// The arguments of a failed call and what the kernel logged to the context about it.
@@ -138,22 +227,29 @@ pub struct Attributes<'fd> {
     pub recursive: bool,
 }
 
+impl Attributes<'_> {
+    fn to_kernel(self) -> libc::mount_attr {
+        let mut attr = libc::mount_attr {
+            attr_set: self.set,
+            attr_clr: self.clear,
+            propagation: self.propagation,
+            userns_fd: 0,
+        };
+        if let Some(id_map) = self.id_map {
+            attr.attr_set |= libc::MOUNT_ATTR_IDMAP;
+            attr.userns_fd = id_map.as_raw_fd() as u64;
+        }
+        attr
+    }
+}
+
 /// `mount_setattr(2)` on the mount behind a descriptor.
 ///
 /// # Errors
 /// What the kernel says, with the path behind the descriptor.
 pub fn set_attributes(mount: impl AsFd, attributes: Attributes<'_>) -> Result<()> {
     let mount = mount.as_fd();
-    let mut attr = libc::mount_attr {
-        attr_set: attributes.set,
-        attr_clr: attributes.clear,
-        propagation: attributes.propagation,
-        userns_fd: 0,
-    };
-    if let Some(id_map) = attributes.id_map {
-        attr.attr_set |= libc::MOUNT_ATTR_IDMAP;
-        attr.userns_fd = id_map.as_raw_fd() as u64;
-    }
+    let attr = attributes.to_kernel();
     let flags = libc::AT_EMPTY_PATH | if attributes.recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a NUL-terminated constant and attr is a live mount_attr of the length given.
     let ret = unsafe {

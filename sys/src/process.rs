@@ -204,10 +204,12 @@ pub fn getpid() -> Pid {
     nix::unistd::getpid()
 }
 
-/// The effective user id.
+/// The effective user id that the program began with, as the kernel noted it beside the arguments (`AT_EUID`): no system
+/// call, and nobody here changes it but the container's first process.
 #[must_use]
 pub fn euid() -> u32 {
-    nix::unistd::geteuid().as_raw()
+    // SAFETY: getauxval takes an integer and only reads what the kernel has put on the stack.
+    unsafe { libc::getauxval(libc::AT_EUID) as u32 }
 }
 
 /// The effective group id.
@@ -542,23 +544,6 @@ pub fn set_key_permissions(serial: i32, permissions: u32) -> Result<()> {
     // SAFETY: the call takes integers.
     let ret = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_SETPERM, serial, permissions) };
     check(ret, "keyctl", || format!("SETPERM, {serial}, {permissions:#x}")).map(drop)
-}
-
-/// The permissions of a key, from the kernel's description of it.
-///
-/// # Errors
-/// What the kernel says.
-pub fn key_permissions(serial: i32) -> Result<u32> {
-    let mut buffer = [0u8; 512];
-    // SAFETY: the buffer is live and its length is beside it.
-    let ret = unsafe {
-        libc::syscall(libc::SYS_keyctl, libc::KEYCTL_DESCRIBE, serial, buffer.as_mut_ptr(), buffer.len())
-    };
-    check(ret, "keyctl", || format!("DESCRIBE, {serial}"))?;
-    let text = String::from_utf8_lossy(&buffer);
-    let field = text.split(';').nth(3).unwrap_or_default();
-    u32::from_str_radix(field, 16)
-        .map_err(|_| Error::new("keyctl", format!("DESCRIBE, {serial}: {text:?}"), crate::Errno::EINVAL))
 }
 
 /// `personality(2)`.

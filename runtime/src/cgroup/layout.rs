@@ -248,7 +248,8 @@ impl Layout {
     /// # Errors
     /// [`LayoutError`]
     pub fn load(wanted: ControllerSet) -> Result<Self, LayoutError> {
-        let mut layout = Self::parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?)?;
+        let mounts = text(fs::read_at(fs::AT_FDCWD, Path::new("/proc/self/mountinfo"), MAX_PROC_FILE)?);
+        let mut layout = Self::parse(&mounts, &read("/proc/self/cgroup")?)?;
         let missing = wanted.iter().any(|controller| layout.v1(controller).is_none());
         if let Some(unified) = layout.unified()
             && (missing || layout.mode() == Mode::V2)
@@ -311,12 +312,15 @@ impl Layout {
 }
 
 fn read(path: &str) -> Result<String, sys::Error> {
-    let bytes = fs::read_at(fs::AT_FDCWD, Path::new(path), MAX_PROC_FILE)?;
-    // Mount points of others may be no UTF-8; ours are, or they cannot be used anyway.
-    Ok(match String::from_utf8(bytes) {
+    fs::read_record_at(fs::AT_FDCWD, Path::new(path), MAX_PROC_FILE).map(text)
+}
+
+/// Mount points of others may be no UTF-8; ours are, or they cannot be used anyway.
+fn text(bytes: Vec<u8>) -> String {
+    match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    })
+    }
 }
 
 /// Whether a mount point is where hosts have their cgroups (systemd's file-hierarchy).

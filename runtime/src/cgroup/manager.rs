@@ -308,8 +308,9 @@ impl Cgroup {
     /// [`Error::Control`]
     pub fn processes(&self) -> Result<Vec<i32>, Error> {
         let Some(directory) = self.record.listing() else { return Ok(Vec::new()) };
-        let text = read(&directory.file("cgroup.procs")).map_err(|source| Error::Control("list", source))?;
-        Ok(pids(&text).collect())
+        let text = fs::read_at(fs::AT_FDCWD, &directory.file("cgroup.procs"), MAX_FILE);
+        let text = text.map_err(|source| Error::Control("list", source))?;
+        Ok(pids(&String::from_utf8_lossy(&text)).collect())
     }
 
     /// The processes in the cgroup and in all cgroups below it.
@@ -456,8 +457,9 @@ fn pids(text: &str) -> impl Iterator<Item = i32> {
     text.lines().filter_map(|line| line.parse().ok())
 }
 
+/// Reads a control file of one value; lists of processes are read otherwise.
 pub(super) fn read(path: &Path) -> sys::Result<String> {
-    let bytes = fs::read_at(fs::AT_FDCWD, path, MAX_FILE)?;
+    let bytes = fs::read_record_at(fs::AT_FDCWD, path, MAX_FILE)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

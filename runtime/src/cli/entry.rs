@@ -3,12 +3,11 @@
 use super::{Command, Context, Environment, Log, Report, Request, UsageError, parse_global, print};
 use crate::commands::{self, Outcome};
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 /// Runs the program with the arguments and the environment of this process.
 #[must_use]
-pub fn main_entry() -> ExitCode {
-    ExitCode::from(run(std::env::args_os().skip(1)))
+pub fn main_entry() -> u8 {
+    run(std::env::args_os().skip(1))
 }
 
 fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
@@ -18,13 +17,17 @@ fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let global = line.global.clone();
     let request = line.parse_command();
-    if let Ok(Request::Print(text)) = &request {
-        return finish(&Log::stderr(), 1, print_text(text));
-    }
+    // The view comes first: what is prepared before it would be prepared again.
     if let Ok(Request::Command(Command::Create(_) | Command::Exec(_) | Command::Run(_))) = &request
         && let Err(report) = commands::enter_readonly_view()
     {
         return finish(&Log::stderr(), 1, Err(report));
+    }
+    if let Err(error) = mydocker_sys::start::prepare() {
+        return finish(&Log::stderr(), 1, Err(Report::new("start", &error).into()));
+    }
+    if let Ok(Request::Print(text)) = &request {
+        return finish(&Log::stderr(), 1, print_text(text));
     }
     let context = match Context::new(&global, &Environment::probe()) {
         Ok(context) => context,

@@ -26,18 +26,18 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
     let host = HostFacts::probe().map_err(failed("host"))?;
     let config = container.config()?;
     let process = wanted_process(args, &config)?;
-    let facts = validate::Facts {
-        euid: host.euid,
-        last_capability: host.last_capability,
-        permitted: host.permitted,
-    };
+    let facts =
+        validate::Facts { euid: host.euid, last_capability: host.last_capability, permitted: host.permitted };
     let process = validate::validate_process(&process, "", &facts).map_err(failed("bad-process"))?;
     for warning in &process.1 {
         context.log.warning(&format!("{}: {}", warning.pointer, warning.message));
     }
     let process = process.0;
     if args.detach && process.terminal && args.console_socket.is_none() {
-        return Err(refusal("console", "cannot allocate tty if detached without a console socket: use --console-socket"));
+        return Err(refusal(
+            "console",
+            "cannot allocate tty if detached without a console socket: use --console-socket",
+        ));
     }
     let mut foreground = match args.detach {
         true => None,
@@ -70,7 +70,9 @@ fn require_running(container: &Container, args: &ExecArgs) -> Result<(), Box<Rep
             Err(refusal("paused", "cannot exec in a paused container (use --ignore-paused to override)"))
         }
         Status::Stopped => Err(refusal("not-running", "cannot exec in a stopped container")),
-        Status::Creating => Err(refusal("not-running", "cannot exec in a container that is still being created")),
+        Status::Creating => {
+            Err(refusal("not-running", "cannot exec in a container that is still being created"))
+        }
     }
 }
 
@@ -98,7 +100,10 @@ fn wanted_process(args: &ExecArgs, config: &spec::Spec) -> Result<Process, Box<R
 fn text_arguments(args: &ExecArgs) -> Result<Vec<String>, Box<Report>> {
     let text = |word: &std::ffi::OsString| {
         word.to_str().map(str::to_owned).ok_or_else(|| {
-            refusal("bad-process", format!("the argument {word:?} is not valid UTF-8; use --process for such bytes"))
+            refusal(
+                "bad-process",
+                format!("the argument {word:?} is not valid UTF-8; use --process for such bytes"),
+            )
         })
     };
     args.command.iter().map(text).collect()
@@ -133,7 +138,10 @@ fn parse_user(text: &str, gid: u32) -> Result<(u32, u32), Box<Report>> {
     let number = |part: &str| {
         let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         part.parse::<u32>().ok().filter(|id| digits && *id != u32::MAX).ok_or_else(|| {
-            refusal("bad-user", format!("--user {text:?}: {part:?} is no user or group id; give numbers as UID[:GID]"))
+            refusal(
+                "bad-user",
+                format!("--user {text:?}: {part:?} is no user or group id; give numbers as UID[:GID]"),
+            )
         })
     };
     match text.split_once(':') {
@@ -150,7 +158,9 @@ fn add_capabilities(process: &mut Process, names: &[String]) {
     }
     // Ambient capabilities must be inheritable too.
     if !capabilities.ambient.is_empty() {
-        capabilities.ambient.extend(names.iter().filter(|name| capabilities.inheritable.contains(name)).cloned());
+        capabilities
+            .ambient
+            .extend(names.iter().filter(|name| capabilities.inheritable.contains(name)).cloned());
     }
 }
 
@@ -178,12 +188,15 @@ fn launch(
         plan,
         process: Some(process),
         seccomp,
-        last_capability: host.last_capability,
         state: container.record.state(Status::Running),
     })
     .map_err(failed("bad-config"))?;
     let cgroups = match &container.record.cgroup {
-        Some(record) => Some(Cgroup::open(record.below(&args.cgroup).map_err(failed("bad-cgroup"))?).join_fds().map_err(cgroup_failed)?),
+        Some(record) => Some(
+            Cgroup::open(record.below(&args.cgroup).map_err(failed("bad-cgroup"))?)
+                .join_fds()
+                .map_err(cgroup_failed)?,
+        ),
         None => None,
     };
     let launch = Launch {

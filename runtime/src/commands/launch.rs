@@ -96,7 +96,6 @@ fn compile(
         plan,
         process: bundle.spec.process.as_ref(),
         seccomp: bundle.seccomp(),
-        last_capability: host.last_capability,
         state: record.state(Status::Creating),
     };
     engine::compile(inputs).map_err(failed("bad-config"))

@@ -5,8 +5,8 @@
 //! the binary that nobody can write: a detached read-only mount of it, or where mounts are not allowed a sealed copy
 //! in memory.
 
-use crate::cli::Report;
 use super::report::failed;
+use crate::cli::Report;
 use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::{Errno, OwnedFd, mount, process};
 use std::ffi::CString;
@@ -21,11 +21,10 @@ const MEMORY_COPY: &std::ffi::CStr = c"mydocker-runtime";
 /// # Errors
 /// If neither kind of view can be made.
 pub fn enter_readonly_view() -> Result<(), Box<Report>> {
-    let binary = fs::open(Path::new(OWN_BINARY), OFlag::O_RDONLY).map_err(failed("view"))?;
-    if is_unwritable(&binary).map_err(failed("view"))? {
+    if is_unwritable().map_err(failed("view"))? {
         return Ok(());
     }
-    let view = readonly_mount().or_else(|_| sealed_copy(&binary)).map_err(failed("view"))?;
+    let view = readonly_mount().or_else(|_| sealed_copy()).map_err(failed("view"))?;
     let args: Result<Vec<CString>, _> = std::env::args_os().map(|arg| CString::new(arg.into_vec())).collect();
     let env: Result<Vec<CString>, _> = std::env::vars_os()
         .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
@@ -35,22 +34,23 @@ pub fn enter_readonly_view() -> Result<(), Box<Report>> {
     Err(failed("view")(process::exec_fd(&view, &args, &env)))
 }
 
-/// Whether the file is on a read-only mount, or a memory file sealed against writing.
-fn is_unwritable(binary: &OwnedFd) -> mydocker_sys::Result<bool> {
-    Ok(fs::is_on_readonly_mount(binary)? || fs::is_sealed(binary))
+/// Whether the binary is on a read-only mount, or a memory file sealed against writing: those are on a tmpfs.
+fn is_unwritable() -> mydocker_sys::Result<bool> {
+    let place = fs::place_of(Path::new(OWN_BINARY))?;
+    let sealed = || fs::open(Path::new(OWN_BINARY), OFlag::O_RDONLY).map(fs::is_sealed);
+    Ok(place.readonly || place.magic == fs::TMPFS_MAGIC && sealed()?)
 }
 
 fn readonly_mount() -> mydocker_sys::Result<OwnedFd> {
-    let tree = mount::open_tree_at(fs::AT_FDCWD, Path::new(OWN_BINARY), mount::Clone::One)?;
     let readonly = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
-    mount::set_attributes(&tree, readonly)?;
-    Ok(tree)
+    mount::open_tree_with(fs::AT_FDCWD, Path::new(OWN_BINARY), mount::Clone::One, readonly)
 }
 
-fn sealed_copy(binary: &OwnedFd) -> mydocker_sys::Result<OwnedFd> {
+fn sealed_copy() -> mydocker_sys::Result<OwnedFd> {
+    let binary = fs::open(Path::new(OWN_BINARY), OFlag::O_RDONLY)?;
     let copy = fs::memfd(MEMORY_COPY)?;
-    let length = fs::fstat(binary)?.st_size as u64;
-    if fs::copy(binary, &copy, length)? != length {
+    let length = fs::fstat(&binary)?.st_size as u64;
+    if fs::copy(&binary, &copy, length)? != length {
         return Err(mydocker_sys::Error::new("sendfile", OWN_BINARY, Errno::EIO));
     }
     fs::seal(&copy)?;

@@ -163,13 +163,13 @@ impl<'a> Child<'a> {
             Step::MakeNodes { nodes } => nodes::make_below_root(self, nodes),
             Step::OpenTerminal { size, console } => terminal::open(self, *size, *console),
             Step::AwaitRuntimeHooks => self.ask(&Report::NeedsHooks),
-            Step::RunHooks { kind, hooks } => hooks::run_inside(self.compiled, kind, hooks).map_err(Fault::Told),
+            Step::RunHooks { kind, hooks } => self.run_hooks(kind, hooks),
             Step::Pivot => self.pivot(),
             Step::MoveRoot => self.move_root(),
             Step::Chroot => self.chroot(),
             Step::EnsureWorkingDirectory { path } => self.ensure_working_directory(path),
             Step::SetRootPropagation { flags } => set_propagation_of_root(*flags),
-            Step::SetRootReadonly => self.set_readonly(Path::new("/")),
+            Step::SetRootReadonly => self.set_root_readonly(),
             Step::SetReadonly { path } => self.set_readonly(path),
             Step::ReadonlyPath { path } => shield::make_readonly(self, path),
             Step::MaskPath { path } => shield::mask(self, path),
@@ -180,7 +180,7 @@ impl<'a> Child<'a> {
             Step::SetIoPriority { class, level } => Ok(process::set_io_priority(*class, *level)?),
             Step::SetMemoryPolicy { mode, nodes } => Ok(process::set_memory_policy(*mode, nodes)?),
             Step::Ready => self.ask(&Report::Ready),
-            Step::DropBounding { keep } => identity::drop_bounding(*keep, self.compiled.last_capability),
+            Step::DropBounding { keep } => identity::drop_bounding(*keep),
             Step::OwnStandardStreams { uid } => identity::own_standard_streams(*uid),
             Step::SetIds { uid, gid, groups, keep_groups, umask } => {
                 identity::set_ids(*uid, *gid, (!keep_groups).then_some(groups), *umask)
@@ -221,7 +221,11 @@ impl<'a> Child<'a> {
 
     fn join_cgroups(&mut self) -> Outcome {
         let Some(cgroups) = &self.slots.cgroups else { return Ok(()) };
-        if self.slots.cloned_into_cgroup { cgroups.join_v1()? } else { cgroups.join()? }
+        if self.slots.cloned_into_cgroup {
+            cgroups.join_v1()?
+        } else {
+            cgroups.join()?
+        }
         Ok(())
     }
 
@@ -297,6 +301,20 @@ impl<'a> Child<'a> {
         let directory = rootfs::ensure_directory(self.root()?, path)?;
         self.keep(directory);
         Ok(())
+    }
+
+    fn run_hooks(&mut self, kind: &'static str, hooks: &[crate::spec::Hook]) -> Outcome {
+        if kind == "createContainer" {
+            // Mounting leaves the working directory at some target; runc's hooks find themselves in the root.
+            process::fchdir(self.root()?)?;
+        }
+        hooks::run_inside(self.compiled, kind, hooks).map_err(Fault::Told)
+    }
+
+    /// The descriptor of the root is that of the mount itself, or of `/` where there is no mount of its own.
+    fn set_root_readonly(&mut self) -> Outcome {
+        let attributes = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
+        Ok(mount::set_attributes(self.root()?, attributes)?)
     }
 
     fn set_readonly(&mut self, path: &Path) -> Outcome {

@@ -19,8 +19,6 @@ pub struct Compiled {
     pub seccomp: Option<seccomp::Compiled>,
     /// The flags of the clone that makes the first process.
     pub clone_flags: u64,
-    /// The kernel's last capability.
-    pub last_capability: u8,
     /// The container's state as hooks are told, but for the pid.
     pub state: State,
 }
@@ -34,8 +32,6 @@ pub struct Inputs<'a> {
     pub process: Option<&'a Process>,
     /// The system call filter as it is written.
     pub seccomp: Option<&'a Seccomp>,
-    /// The kernel's last capability.
-    pub last_capability: u8,
     /// The container's state as hooks are told, but for the pid.
     pub state: State,
 }
@@ -66,7 +62,9 @@ pub enum CompileError {
 pub fn compile(inputs: Inputs<'_>) -> Result<Compiled, CompileError> {
     let seccomp = inputs.seccomp.map(filter).transpose()?;
     let (args, env) = match inputs.process {
-        Some(process) => (strings("the argument", &process.args)?, strings("the environment entry", &process.env)?),
+        Some(process) => {
+            (strings("the argument", &process.args)?, strings("the environment entry", &process.env)?)
+        }
         None => (Vec::new(), Vec::new()),
     };
     let kinds = &inputs.plan.parent.new_namespaces;
@@ -75,7 +73,6 @@ pub fn compile(inputs: Inputs<'_>) -> Result<Compiled, CompileError> {
         program: Program { args, env, uid: inputs.process.map_or(0, |process| process.uid) },
         plan: inputs.plan,
         seccomp,
-        last_capability: inputs.last_capability,
         state: inputs.state,
     })
 }

@@ -14,7 +14,9 @@ pub(super) fn set_time_offsets(offsets: &TimeOffsets) -> Outcome {
     let lines = [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)];
     let text: String = lines
         .iter()
-        .filter_map(|(clock, offset)| offset.map(|offset| format!("{clock} {} {}\n", offset.secs, offset.nanosecs)))
+        .filter_map(|(clock, offset)| {
+            offset.map(|offset| format!("{clock} {} {}\n", offset.secs, offset.nanosecs))
+        })
         .collect();
     if text.is_empty() {
         return Ok(());
@@ -28,25 +30,27 @@ pub(super) fn become_namespace_root() -> Outcome {
     Ok(process::set_uid(0)?)
 }
 
-/// Joins a new session keyring that its owner may search.
+/// Joins a new session keyring that its owner may search. Its permissions are those that the kernel gives every new
+/// session keyring (join_session_keyring in security/keys: everything for the possessor; view, read and link for the user),
+/// with that added, so that they need not be asked for.
 pub(super) fn new_keyring(name: &str) -> Outcome {
-    let name = CString::new(name).map_err(|_| Fault::Other(Code::Setup, "the name has a NUL byte".into()))?;
-    let serial = match process::join_session_keyring(&name) {
-        // A kernel without keys has none to keep apart.
-        Err(error) if error.errno() == Errno::ENOSYS => return Ok(()),
-        other => other?,
-    };
-    // Everything for the possessor (who has it already), and searching for the user.
+    const FRESH: u32 = 0x3f13_0000;
     const USER_SEARCH: u32 = 0x0008_0000;
-    let permissions = process::key_permissions(serial)?;
-    Ok(process::set_key_permissions(serial, permissions | USER_SEARCH)?)
+    let name = CString::new(name).map_err(|_| Fault::Other(Code::Setup, "the name has a NUL byte".into()))?;
+    match process::join_session_keyring(&name) {
+        // A kernel without keys has none to keep apart.
+        Err(error) if error.errno() == Errno::ENOSYS => Ok(()),
+        joined => Ok(process::set_key_permissions(joined?, FRESH | USER_SEARCH)?),
+    }
 }
 
 /// Drops every capability from the bounding set but those of `keep`.
-pub(super) fn drop_bounding(keep: u64, last_capability: u8) -> Outcome {
-    for capability in 0..=last_capability {
-        if keep >> capability & 1 == 0 {
-            process::drop_bounding(capability)?;
+/// A number beyond the kernel's last ends the list, so that the last need not be known.
+pub(super) fn drop_bounding(keep: u64) -> Outcome {
+    for capability in (0..64).filter(|capability| keep >> capability & 1 == 0) {
+        match process::drop_bounding(capability) {
+            Err(error) if error.errno() == Errno::EINVAL => break,
+            other => other?,
         }
     }
     Ok(())
@@ -102,6 +106,9 @@ pub(super) fn set_ids(uid: u32, gid: u32, groups: Option<&Vec<u32>>, umask: u32)
 /// descriptor (`/proc/self/fd/N`) has no path here (CVE-2024-21626).
 pub(super) fn set_working_directory(path: &Path) -> Outcome {
     process::chdir(path)?;
+    if path == Path::new("/") {
+        return Ok(());
+    }
     let outside = || {
         let message = format!("the working directory {} is not inside the container", path.display());
         Fault::Other(Code::Setup, message)
@@ -117,7 +124,10 @@ pub(super) fn set_working_directory(path: &Path) -> Outcome {
 /// Makes the capabilities final.
 pub(super) fn set_capabilities(sets: CapabilitySets, ambient: u64) -> Outcome {
     process::set_capabilities(sets)?;
-    process::clear_ambient()?;
+    // The kernel keeps the ambient set within the inheritable one (capabilities(7)).
+    if sets.inheritable != 0 {
+        process::clear_ambient()?;
+    }
     for capability in (0..64).filter(|capability| ambient >> capability & 1 == 1) {
         process::raise_ambient(capability)?;
     }

@@ -11,6 +11,7 @@ mod message;
 mod mounts;
 mod nodes;
 mod parent;
+mod plain;
 mod procfs;
 mod program;
 mod rootfs;

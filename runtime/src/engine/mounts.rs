@@ -3,18 +3,21 @@
 use super::child::{Child, Fault, Outcome};
 use super::failure::Code;
 use super::rootfs::{self, Kind};
-use super::nodes;
+use super::{nodes, plain};
 use crate::plan::{Attributes, Hierarchy, MountKind, MountStep, Node, Opener, TargetRule};
-use mydocker_sys::fs::{self, OFlag};
+use mydocker_sys::fs;
 use mydocker_sys::mount::{self, FsContext, MountAttrFlags};
-use mydocker_sys::{AsFd, BorrowedFd, OwnedFd};
+use mydocker_sys::{AsFd, BorrowedFd, OwnedFd, process};
 use std::path::Path;
 
 /// Carries out one mount.
 pub(super) fn mount(child: &mut Child<'_>, step: &MountStep) -> Outcome {
     match &step.what {
         MountKind::Filesystem { fs_type, source, options, contents, .. } => {
-            let tree = filesystem(fs_type, source, options, &step.attributes)?;
+            if contents.is_empty() && plain::suits(step, fs_type) {
+                return plain::mount(child, step, fs_type, source, options);
+            }
+            let tree = filesystem(child, fs_type, source, options, &step.attributes)?;
             nodes::fill(tree.as_fd(), contents)?;
             place(child, step, tree, || Ok(Kind::Directory))
         }
@@ -26,7 +29,7 @@ pub(super) fn mount(child: &mut Child<'_>, step: &MountStep) -> Outcome {
         }
         MountKind::CgroupV1 { hierarchies, namespaced } => cgroup_v1(child, step, hierarchies, *namespaced),
         MountKind::CgroupV2 { cgroup, namespaced } => {
-            let tree = cgroup_v2(cgroup, *namespaced, &step.attributes)?;
+            let tree = cgroup_v2(child, cgroup, *namespaced, &step.attributes)?;
             place(child, step, tree, || Ok(Kind::Directory))
         }
         MountKind::Remount => {
@@ -39,7 +42,13 @@ pub(super) fn mount(child: &mut Child<'_>, step: &MountStep) -> Outcome {
 }
 
 /// A new file system, detached.
-fn filesystem(fs_type: &str, source: &str, options: &[String], attributes: &Attributes) -> Outcome<OwnedFd> {
+pub(super) fn filesystem(
+    child: &mut Child<'_>,
+    fs_type: &str,
+    source: &str,
+    options: &[String],
+    attributes: &Attributes,
+) -> Outcome<OwnedFd> {
     let context = FsContext::open(fs_type)?;
     if !source.is_empty() {
         context.set("source", source)?;
@@ -51,7 +60,9 @@ fn filesystem(fs_type: &str, source: &str, options: &[String], attributes: &Attr
         }
     }
     let set = MountAttrFlags::from_bits_retain((attributes.set | attributes.set_recursive) as u32);
-    Ok(context.mount(set)?)
+    let tree = context.mount(set)?;
+    child.keep(context.into_fd());
+    Ok(tree)
 }
 
 fn bind_source(child: &mut Child<'_>, source: &Path, recursive: bool, opener: Opener) -> Outcome<OwnedFd> {
@@ -89,6 +100,19 @@ fn apply(tree: BorrowedFd<'_>, attributes: &Attributes) -> Outcome {
     Ok(())
 }
 
+/// Opens the target of a mount, made where it is missing, and holds it against the rule.
+pub(super) fn target(
+    child: &mut Child<'_>,
+    step: &MountStep,
+    kind: impl FnOnce() -> Outcome<Kind>,
+) -> Outcome<OwnedFd> {
+    let target = rootfs::ensure(child.root()?, &step.target, step.target_rule, kind)?;
+    if step.target_rule == TargetRule::Inside {
+        rootfs::refuse_procfs(target.as_fd(), &step.target)?;
+    }
+    Ok(target)
+}
+
 /// Attaches a detached mount at its target and sets its propagation.
 fn place(
     child: &mut Child<'_>,
@@ -96,44 +120,62 @@ fn place(
     tree: OwnedFd,
     kind: impl FnOnce() -> Outcome<Kind>,
 ) -> Outcome {
-    let target = rootfs::ensure(child.root()?, &step.target, step.target_rule, kind)?;
-    if step.target_rule == TargetRule::Inside {
-        rootfs::refuse_procfs(target.as_fd(), &step.target)?;
-    }
-    mount::attach(&tree, &target)?;
+    let target = target(child, step, kind)?;
+    attach(&tree, &target, step)?;
+    child.keep(tree);
+    child.keep(target);
+    Ok(())
+}
+
+pub(super) fn attach(tree: &OwnedFd, target: &OwnedFd, step: &MountStep) -> Outcome {
+    mount::attach(tree, target)?;
     for flags in &step.propagation {
         let change = mount::Attributes {
             propagation: flags & !libc::MS_REC,
             recursive: flags & libc::MS_REC != 0,
             ..Default::default()
         };
-        mount::set_attributes(&tree, change)?;
+        mount::set_attributes(tree, change)?;
     }
-    child.keep(tree);
-    child.keep(target);
     Ok(())
 }
 
 /// A tmpfs with a directory for each cgroup v1 hierarchy, and the hierarchies mounted there. The tmpfs is attached
-/// first: a detached mount takes no mounts before Linux 6.15. Nobody else can see it, so names below it are safe.
-fn cgroup_v1(child: &mut Child<'_>, step: &MountStep, hierarchies: &[Hierarchy], namespaced: bool) -> Outcome {
+/// first: a detached mount takes no mounts before Linux 6.15. Nobody else can see it, so names below it are safe; they
+/// are looked up from the working directory, and the attributes of all are set at once at the end.
+fn cgroup_v1(
+    child: &mut Child<'_>,
+    step: &MountStep,
+    hierarchies: &[Hierarchy],
+    namespaced: bool,
+) -> Outcome {
     let base = Attributes { set: step.attributes.set & !libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
-    let tmpfs = filesystem("tmpfs", "tmpfs", &["mode=755".into()], &base)?;
+    let tmpfs = filesystem(child, "tmpfs", "tmpfs", &["mode=755".into()], &base)?;
     for hierarchy in hierarchies {
         nodes::fill(tmpfs.as_fd(), &hierarchy_nodes(hierarchy))?;
     }
-    let directory = fs::dup(&tmpfs)?;
-    place(child, step, tmpfs, || Ok(Kind::Directory))?;
+    let target = target(child, step, || Ok(Kind::Directory))?;
+    attach(&tmpfs, &target, step)?;
+    child.keep(target);
+    process::fchdir(&tmpfs)?;
     for hierarchy in hierarchies {
-        let tree = hierarchy_tree(hierarchy, namespaced, &step.attributes)?;
-        let target = fs::openat(&directory, Path::new(&hierarchy.name), OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
-        mount::attach(&tree, &target)?;
-        child.keep(tree);
-        child.keep(target);
+        let name = Path::new(&hierarchy.name);
+        if namespaced {
+            let tree = hierarchy_tree(child, hierarchy, &step.attributes)?;
+            mount::attach_below(&tree, &tmpfs, name)?;
+            child.keep(tree);
+        } else {
+            mount::bind_in_working_directory(&hierarchy.cgroup, name)?;
+        }
     }
-    let readonly = Attributes { set: step.attributes.set & libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
-    apply(directory.as_fd(), &readonly)?;
-    child.keep(directory);
+    let Attributes { set, clear, set_recursive, clear_recursive } = step.attributes;
+    let all = Attributes {
+        set_recursive: set | set_recursive,
+        clear_recursive: clear | clear_recursive,
+        ..Attributes::default()
+    };
+    apply(tmpfs.as_fd(), &all)?;
+    child.keep(tmpfs);
     Ok(())
 }
 
@@ -143,22 +185,23 @@ fn hierarchy_nodes(hierarchy: &Hierarchy) -> Vec<Node> {
     std::iter::once(directory).chain(hierarchy.links.iter().map(link)).collect()
 }
 
-fn hierarchy_tree(hierarchy: &Hierarchy, namespaced: bool, attributes: &Attributes) -> Outcome<OwnedFd> {
-    if namespaced {
-        let options: Vec<String> = match hierarchy.option.strip_prefix("name=") {
-            Some(_) => vec!["none".into(), hierarchy.option.clone()],
-            None => hierarchy.option.split(',').map(str::to_owned).collect(),
-        };
-        return filesystem("cgroup", "cgroup", &options, attributes);
-    }
-    let tree = mount::open_tree_at(fs::AT_FDCWD, &hierarchy.cgroup, mount::Clone::One)?;
-    apply(tree.as_fd(), attributes)?;
-    Ok(tree)
+/// A fresh mount of a hierarchy, whose root is that of the cgroup namespace.
+fn hierarchy_tree(child: &mut Child<'_>, hierarchy: &Hierarchy, attributes: &Attributes) -> Outcome<OwnedFd> {
+    let options: Vec<String> = match hierarchy.option.strip_prefix("name=") {
+        Some(_) => vec!["none".into(), hierarchy.option.clone()],
+        None => hierarchy.option.split(',').map(str::to_owned).collect(),
+    };
+    filesystem(child, "cgroup", "cgroup", &options, attributes)
 }
 
-fn cgroup_v2(cgroup: &Path, namespaced: bool, attributes: &Attributes) -> Outcome<OwnedFd> {
+fn cgroup_v2(
+    child: &mut Child<'_>,
+    cgroup: &Path,
+    namespaced: bool,
+    attributes: &Attributes,
+) -> Outcome<OwnedFd> {
     if namespaced {
-        return filesystem("cgroup2", "cgroup", &[], attributes);
+        return filesystem(child, "cgroup2", "cgroup", &[], attributes);
     }
     let tree = mount::open_tree_at(fs::AT_FDCWD, cgroup, mount::Clone::One)?;
     if fs::fs_magic(&tree)? != fs::CGROUP2_SUPER_MAGIC {

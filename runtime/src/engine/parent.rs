@@ -140,7 +140,11 @@ pub fn launch(launch: Launch<'_>, until: Until) -> Result<Launched, Error> {
             // Only the first process holds the other end from here on: its end is the end of the conversation.
             drop(child_channel);
             let launched = Launched { pid: pid.as_raw(), terminal: None, pidfd: Some(pidfd) };
-            Conversation { launch: &launch, channel, launched }.run(until)
+            let result = Conversation { launch: &launch, channel, launched }.run(until);
+            // A dozen descriptors that were for the first process: they are close-on-exec, say nothing and keep no
+            // cgroup from being removed, so that the end of the runtime may close them.
+            std::mem::forget(launch.cgroups);
+            result
         }
     }
 }
@@ -228,7 +232,9 @@ impl Conversation<'_> {
 
     fn send_source(&self, index: u32) -> Result<(), Error> {
         let Some(source) = self.launch.compiled.plan.parent.sources.get(index as usize) else {
-            return Err(Error::Ended(format!("it asked for the mount source {index}, which is not in the plan")));
+            return Err(Error::Ended(format!(
+                "it asked for the mount source {index}, which is not in the plan"
+            )));
         };
         let tree = mount::open_tree_at(fs::AT_FDCWD, &source.path, clone_kind(source.recursive))
             .map_err(call("open the source of a mount"))?;
@@ -263,8 +269,8 @@ impl Conversation<'_> {
 
     fn hand_over_listener(&self, number: i32) -> Result<(), Error> {
         if let (Some(seccomp), Some(pidfd)) = (self.launch.seccomp, self.launched.pidfd()) {
-            let listener =
-                process::pidfd_getfd(pidfd, number).map_err(call("take the seccomp listener from the first process"))?;
+            let listener = process::pidfd_getfd(pidfd, number)
+                .map_err(call("take the seccomp listener from the first process"))?;
             let mut state = self.launch.compiled.state.clone();
             state.pid = Some(self.launched.pid);
             console::send_listener(seccomp, self.launched.pid, &state, &listener)?;
@@ -322,7 +328,9 @@ fn set_rlimit(pid: Pid, rlimit: &Rlimit) -> Result<(), Error> {
     }
     let (soft, hard) = now.unwrap_or_default();
     let hint = if refused.errno() == Errno::EPERM {
-        format!(" (in force: soft {soft}, hard {hard}; raising the hard limit needs CAP_SYS_RESOURCE, which the runtime does not have)")
+        format!(
+            " (in force: soft {soft}, hard {hard}; raising the hard limit needs CAP_SYS_RESOURCE, which the runtime does not have)"
+        )
     } else {
         String::new()
     };

@@ -40,6 +40,26 @@ pub(super) fn open(root: BorrowedFd<'_>, path: &Path, rule: TargetRule) -> Outco
     Ok(target)
 }
 
+/// As [`open`]; `None` where there is no such path.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn open_if_present(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    rule: TargetRule,
+) -> Outcome<Option<OwnedFd>> {
+    match rule {
+        TargetRule::NoLinks => match open(root, path, rule) {
+            Err(Fault::Call(error)) if error.errno() == Errno::ENOENT => Ok(None),
+            other => other.map(Some),
+        },
+        TargetRule::Inside | TargetRule::ProcFile => {
+            Ok(fs::open_in_root_if_present(root, path, OFlag::O_PATH)?)
+        }
+    }
+}
+
 /// Refuses a target on a procfs: whoever can cover files of /proc can make the runtime, and the programs inside,
 /// write their labels and limits elsewhere (CVE-2019-16884, CVE-2023-27561).
 ///
@@ -70,9 +90,8 @@ pub(super) fn ensure(
     rule: TargetRule,
     kind: impl FnOnce() -> Outcome<Kind>,
 ) -> Outcome<OwnedFd> {
-    match open(root, path, rule) {
-        Err(Fault::Call(error)) if error.errno() == Errno::ENOENT => {}
-        other => return other,
+    if let Some(target) = open_if_present(root, path, rule)? {
+        return Ok(target);
     }
     let made = match kind()? {
         Kind::Directory => make_directory(root, path, MAX_LINKS)?,

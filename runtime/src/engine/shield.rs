@@ -6,7 +6,7 @@ use super::rootfs;
 use crate::plan::TargetRule;
 use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::mount::{self, FsContext, MountAttrFlags};
-use mydocker_sys::{AsFd, Errno, OwnedFd};
+use mydocker_sys::{AsFd, OwnedFd};
 use std::path::Path;
 
 /// What masks are copies of: one empty directory and one null device for all of them.
@@ -19,9 +19,10 @@ pub(super) struct Shields {
 /// Makes a path read-only, with everything below that is on the same mount; a missing path is passed over.
 pub(super) fn make_readonly(child: &mut Child<'_>, path: &Path) -> Outcome {
     let Some(target) = open_existing(child, path)? else { return Ok(()) };
-    let tree = mount::open_tree(&target, mount::Clone::Recursive)?;
-    let change = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
-    mount::set_attributes(&tree, change)?;
+    // What is mounted below keeps its own attributes; below a procfs nothing is but single files, and one call does it.
+    let recursive = path.starts_with("/proc");
+    let change = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, recursive, ..Default::default() };
+    let tree = mount::open_tree_with(&target, Path::new(""), mount::Clone::Recursive, change)?;
     mount::attach(&tree, &target)?;
     child.keep(tree);
     child.keep(target);
@@ -41,11 +42,7 @@ pub(super) fn mask(child: &mut Child<'_>, path: &Path) -> Outcome {
 }
 
 fn open_existing(child: &mut Child<'_>, path: &Path) -> Outcome<Option<OwnedFd>> {
-    match rootfs::open(child.root()?, path, TargetRule::Inside) {
-        Ok(target) => Ok(Some(target)),
-        Err(Fault::Call(error)) if matches!(error.errno(), Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
-        Err(fault) => Err(fault),
-    }
+    rootfs::open_if_present(child.root()?, path, TargetRule::Inside)
 }
 
 impl Shields {
@@ -72,12 +69,12 @@ impl Shields {
             let stat = fs::fstat(&null)?;
             let is_null = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == fs::makedev(1, 3);
             if !is_null {
-                let message = "the container's /dev/null is not the null device, so no file can be masked with it";
+                let message =
+                    "the container's /dev/null is not the null device, so no file can be masked with it";
                 return Err(Fault::Other(Code::Setup, message.into()));
             }
-            let tree = mount::open_tree(&null, mount::Clone::One)?;
             let change = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
-            mount::set_attributes(&tree, change)?;
+            let tree = mount::open_tree_with(&null, Path::new(""), mount::Clone::One, change)?;
             self.file = Some(tree);
         }
         present(self.file.as_ref())

@@ -169,8 +169,7 @@ impl Store {
             Err(error) if error.errno() == Errno::ENOENT => return Ok(Vec::new()),
             Err(source) => return Err(self.root_error(source)),
         };
-        let mut ids: Vec<_> =
-            names.iter().filter_map(|name| ContainerId::new(name.to_str()?).ok()).collect();
+        let mut ids: Vec<_> = names.iter().filter_map(|name| ContainerId::new(name.to_str()?).ok()).collect();
         ids.sort();
         Ok(ids)
     }
@@ -270,7 +269,8 @@ impl Entry {
         let open = |name: &str, flags: OFlag| {
             fs::openat(&self.directory, Path::new(name), flags | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW, 0)
         };
-        let both = open(ERROR_FIFO, OFlag::O_RDONLY).and_then(|error| Ok((open(START_FIFO, OFlag::O_WRONLY)?, error)));
+        let both = open(ERROR_FIFO, OFlag::O_RDONLY)
+            .and_then(|error| Ok((open(START_FIFO, OFlag::O_WRONLY)?, error)));
         both.map_err(self.file_error("read"))
     }
 
@@ -283,10 +283,7 @@ impl Entry {
     }
 
     fn unlink(&self, name: &str) -> Result<(), Error> {
-        match fs::unlinkat(&self.directory, Path::new(name)) {
-            Err(error) if error.errno() == Errno::ENOENT => Ok(()),
-            other => other.map_err(self.file_error("removed")),
-        }
+        fs::unlink_if_present(&self.directory, Path::new(name)).map(drop).map_err(self.file_error("removed"))
     }
 
     /// Removes the container from the store; the record goes last, so that an interrupted removal can be repeated.

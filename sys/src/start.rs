@@ -1,0 +1,54 @@
+//! The beginning of a program without that of the standard library.
+//!
+//! `std` prepares every program with some seventeen system calls: it looks for the main thread's stack guard in
+//! `/proc/self/maps`, makes a signal stack and handlers that put a stack overflow into words, and so on. A runtime that
+//! executes itself again pays twice. Of all that, two things matter here, and [`prepare`] does them.
+
+/// Defines the C entry point of a program, to be used with `#![no_main]`: it calls a `fn() -> u8` and returns the status.
+/// `std::env::args_os` works all the same: the C library hands the arguments to std before `main`. What is lost is the
+/// message about a stack overflow, which is a plain SIGSEGV then.
+#[macro_export]
+macro_rules! entry_point {
+    ($main:path) => {
+        #[doc(hidden)]
+        // SAFETY: the C library calls the one function of this name, with this signature, once.
+        #[unsafe(no_mangle)]
+        pub extern "C" fn main(
+            _count: ::core::ffi::c_int,
+            _words: *const *const ::core::ffi::c_char,
+        ) -> ::core::ffi::c_int {
+            let status: u8 = $main();
+            ::core::ffi::c_int::from(status)
+        }
+    };
+}
+
+/// Makes sure that descriptors 0, 1 and 2 are open, so that no file of ours becomes one of them, and that writing to a
+/// closed pipe is an error instead of the end.
+///
+/// # Errors
+/// What the kernel says of /dev/null.
+pub fn prepare() -> crate::Result<()> {
+    open_standard_streams()?;
+    // SAFETY: ignoring a signal installs no handler.
+    let ret = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    if ret == libc::SIG_ERR {
+        return Err(crate::Error::last("rt_sigaction", || "SIGPIPE, SIG_IGN".into()));
+    }
+    Ok(())
+}
+
+fn open_standard_streams() -> crate::Result<()> {
+    let mut streams = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
+    // SAFETY: streams is a live array of the length given.
+    let ret = unsafe { libc::poll(streams.as_mut_ptr(), 3, 0) };
+    crate::error::check(ret.into(), "poll", || "0, 1, 2".into())?;
+    for stream in streams {
+        if stream.revents & libc::POLLNVAL != 0 {
+            // SAFETY: the path is a constant. The lowest free number is taken, which is the one that was closed.
+            let ret = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+            crate::error::check(ret.into(), "open", || "\"/dev/null\"".into())?;
+        }
+    }
+    Ok(())
+}
