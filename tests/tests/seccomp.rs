@@ -402,6 +402,7 @@ fn privileged_the_connection_to_the_listener_is_closed_after_one_state() {
     let (bytes, fds) = socket.receive();
     assert!(serde_json::from_slice::<Value>(&bytes).is_ok());
     assert_eq!(fds.len(), 1);
+    running.wait_for_output("ready");
     runtime.kill(bundle.id(), "KILL").succeeds();
     running.wait().exits(137);
 }
