@@ -125,7 +125,7 @@ fn privileged_exec_takes_user_and_groups_from_flags() {
 fn privileged_exec_refuses_users_that_are_no_numbers() {
     let runtime = Runtime::new();
     let bundle = running(&runtime, |bundle| bundle);
-    for user in ["guest", "1000x", "-1", "4294967296", ":1", "1:", "1:x"] {
+    for user in ["guest", "1000x", "-1", ":1", "1:", "1:x", "4294967296"] {
         let flag = format!("--user={user}");
         runtime.command(["exec", &flag, bundle.id(), "true"]).run().exits(255).fails();
     }
@@ -371,6 +371,19 @@ fn privileged_exec_leaves_the_flags_of_the_command_alone() {
     );
     let exec = runtime.command(["exec", "--", bundle.id(), "echo", "x"]);
     assert_eq!(exec.run().succeeds().stdout, "x\n");
+}
+
+#[test]
+fn privileged_exec_refuses_labels_without_their_security_module() {
+    let runtime = Runtime::new();
+    let bundle = running(&runtime, |bundle| bundle);
+    runtime
+        .command(["exec", "--apparmor", "some-profile", bundle.id(), "true"])
+        .run()
+        .exits(255)
+        .says("apparmor");
+    let label = "system_u:system_r:container_t:s0";
+    runtime.command(["exec", "--process-label", label, bundle.id(), "true"]).run().exits(255).says("selinux");
 }
 
 #[test]

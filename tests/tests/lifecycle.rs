@@ -281,6 +281,31 @@ fn privileged_run_takes_a_bundle_directory_alone() {
     let bundle = waiting(&runtime);
     runtime.command(["run", "--detach"]).arg(bundle.dir()).run().succeeds();
     assert_eq!(runtime.status(bundle.id()), "running");
+
+    // However the directory is written, its own name is the id.
+    for form in [".", "./", "DIR/"] {
+        let bundle = waiting(&runtime);
+        let path = form.replace("DIR", &bundle.dir().display().to_string());
+        runtime.command(["run", "--detach"]).arg(path).current_dir(bundle.dir()).run().succeeds();
+        assert_eq!(runtime.status(bundle.id()), "running");
+    }
+}
+
+#[test]
+fn privileged_run_refuses_a_bundle_directory_whose_name_is_no_id() {
+    let runtime = Runtime::new();
+    let bundle = waiting(&runtime);
+    let dir = bundle.dir().with_file_name("no id");
+    fs::rename(bundle.dir(), &dir).expect("the scratch directory is writable");
+    runtime.command(["run"]).arg(&dir).run().fails();
+    assert_eq!(runtime.command(["list", "--quiet"]).run().succeeds().stdout, "");
+}
+
+#[test]
+fn privileged_run_can_do_without_a_subreaper() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().script("echo ran; exit 3");
+    assert_eq!(runtime.bundle_command("run", &bundle, &["--no-subreaper"]).run().exits(3).stdout, "ran\n");
 }
 
 #[test]

@@ -229,6 +229,34 @@ fn privileged_unknown_and_duplicate_resource_limits_are_refused() {
     runtime.run(&bundle).fails().says("RLIMIT_NOFILE");
 }
 
+/// Whether this machine's root may raise limits.
+fn may_raise_limits() -> bool {
+    let status = fs::read_to_string("/proc/self/status").expect("proc");
+    capabilities(&status, "CapEff") & 1 << 24 != 0
+}
+
+/// Differs from runc, which tells the number of the limit: without CAP_SYS_RESOURCE a hard limit cannot be raised, and the
+/// caller has to learn which one.
+#[test]
+fn privileged_a_limit_that_may_not_be_raised_is_told_and_one_in_force_is_no_error() {
+    let table = fs::read_to_string("/proc/self/limits").expect("proc");
+    let line =
+        table.lines().find_map(|line| line.strip_prefix("Max open files")).expect("the kernel lists it");
+    let hard: u64 = line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("a number");
+    let runtime = Runtime::new();
+    let limited = |hard: u64| {
+        let limits = json!([{"type": "RLIMIT_NOFILE", "soft": 100, "hard": hard}]);
+        runtime.bundle().with(|config| config["process"]["rlimits"] = limits)
+    };
+    runtime.run(&limited(hard)).succeeds();
+    let outcome = runtime.run(&limited(hard + 1));
+    if may_raise_limits() {
+        outcome.succeeds();
+    } else {
+        outcome.fails().says("RLIMIT_NOFILE");
+    }
+}
+
 #[test]
 fn privileged_no_new_privileges_is_set_as_configured() {
     for (value, expected) in [(true, "1"), (false, "0")] {
@@ -399,6 +427,21 @@ fn privileged_the_session_keyring_is_new_unless_told() {
     let other = runtime.bundle_like(&bundle);
     let shown = runtime.bundle_command("run", &other, &["--no-new-keyring"]).run().succeeds().stdout;
     assert!(!named(&other, &shown), "{shown}");
+}
+
+/// This machine has neither security module in force; what cannot be kept must not be promised.
+#[test]
+fn privileged_labels_without_their_security_module_are_refused() {
+    let runtime = Runtime::new();
+    let changes: [fn(&mut Value); 2] = [
+        |config| config["process"]["apparmorProfile"] = json!("some-profile"),
+        |config| config["process"]["selinuxLabel"] = json!("system_u:system_r:container_t:s0"),
+    ];
+    for (change, module) in changes.into_iter().zip(["apparmor", "selinux"]) {
+        let bundle = runtime.bundle().with(change);
+        runtime.create(&bundle).fails().says(module);
+        assert!(!runtime.knows(bundle.id()), "{module}");
+    }
 }
 
 #[test]

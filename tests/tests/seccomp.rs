@@ -390,7 +390,7 @@ fn privileged_a_notifying_filter_hands_its_listener_over_with_the_state() {
     assert!(!socket.has_connection(), "the state must be sent once");
 }
 
-/// Differs from runc 1.1.5, which leaves it open: config-linux.md, Seccomp, `listenerPath`, "The connection MUST NOT be
+/// Differs from runc 1.1.5 and crun 1.8.1, which leave it open: config-linux.md, Seccomp, `listenerPath`, "The connection MUST NOT be
 /// reused and it MUST be closed after sending a seccomp state".
 #[test]
 fn privileged_the_connection_to_the_listener_is_closed_after_one_state() {
@@ -402,6 +402,7 @@ fn privileged_the_connection_to_the_listener_is_closed_after_one_state() {
     let (bytes, fds) = socket.receive();
     assert!(serde_json::from_slice::<Value>(&bytes).is_ok());
     assert_eq!(fds.len(), 1);
+    running.wait_for_output("ready");
     runtime.kill(bundle.id(), "KILL").succeeds();
     running.wait().exits(137);
 }
