@@ -29,7 +29,8 @@ pub fn delete(args: &DeleteArgs, context: &Context) -> Outcome {
     };
     let alive = !matches!(container.status, Status::Stopped);
     if alive && !args.force {
-        let message = format!("cannot delete container {} that is not stopped: {}", args.id, container.status);
+        let message =
+            format!("cannot delete container {} that is not stopped: {}", args.id, container.status);
         return Err(refusal("not-stopped", message));
     }
     // Without a pid namespace of its own the container's other processes live on after the first.
@@ -59,7 +60,8 @@ fn remove_damaged(args: &DeleteArgs, context: &Context) -> Outcome {
     Ok(0)
 }
 
-fn end_processes(container: &Container) -> Result<(), Box<Report>> {
+/// Ends every process of a container and waits for the first to be gone.
+pub(super) fn end_processes(container: &Container) -> Result<(), Box<Report>> {
     let deadline = Instant::now() + PATIENCE;
     let init = container.init()?;
     if let Some(init) = &init {
@@ -70,7 +72,9 @@ fn end_processes(container: &Container) -> Result<(), Box<Report>> {
     }
     if container.status != Status::Stopped || container.record.progress == Progress::Creating {
         if let Some(record) = &container.record.cgroup {
-            Cgroup::open(record.clone()).kill_all(libc::SIGKILL, Instant::now() + PATIENCE).map_err(cgroup_failed)?;
+            Cgroup::open(record.clone())
+                .kill_all(libc::SIGKILL, Instant::now() + PATIENCE)
+                .map_err(cgroup_failed)?;
         }
     }
     init.as_ref().map_or(Ok(()), |init| await_end(init, deadline))

@@ -186,6 +186,7 @@ fn launch(
     plan::lint(&plan).map_err(failed("bad-plan"))?;
     let compiled = engine::compile(Inputs {
         plan,
+        environment: Vec::new(),
         process: Some(process),
         seccomp,
         state: container.record.state(Status::Running),

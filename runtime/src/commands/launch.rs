@@ -2,7 +2,7 @@
 
 use super::bundle::{self, Bundle};
 use super::container;
-use super::delete::remove_cgroup;
+use super::delete::{remove_cgroup, run_poststop};
 use super::report::{and_undo, cgroup_failed, failed, launch_failed, state_failed};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, LaunchArgs, Report, rfc3339_nano};
@@ -42,10 +42,22 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     for warning in compiled.seccomp.iter().flat_map(|seccomp| &seccomp.warnings) {
         context.log.warning(&warning.to_string());
     }
+    if context.log.is_debug() {
+        compiled.plan.steps.iter().for_each(|step| context.log.debug(&format!("planned: {step}")));
+    }
     let entry = container::store(context).reserve(&wish.id).map_err(state_failed)?;
     match set_up(wish, &bundle, &compiled, &entry, &mut record, &host) {
         Ok(launched) => Ok(Up { entry, record, launched, bundle }),
-        Err(report) => Err(and_undo(report, undo(entry, &record))),
+        Err(report) => {
+            let hook_failed = report.code == "hook";
+            let report = and_undo(report, undo(entry, &record));
+            if hook_failed {
+                // runtime.md, Lifecycle 3 to 5: the life goes on with the destruction, and so with these hooks.
+                let poststop = &bundle.spec.spec().hooks.poststop;
+                run_poststop(poststop, &record.state(Status::Stopped), &context.log);
+            }
+            Err(report)
+        }
     }
 }
 
@@ -81,24 +93,40 @@ fn compile(
     record: &Record,
     host: &HostFacts,
 ) -> Result<Compiled, Box<Report>> {
+    let sockets = activation_sockets();
     let options = CreateOptions {
         id: wish.id.as_str(),
         cgroup: &bundle.cgroup,
         await_start: wish.await_start,
         no_pivot: wish.launch.no_pivot,
         no_new_keyring: wish.launch.no_new_keyring,
-        preserve_fds: wish.launch.preserve_fds,
+        preserve_fds: wish.launch.preserve_fds.saturating_add(sockets),
         euid: host.euid,
     };
     let plan = plan::create(&bundle.spec, &options);
     plan::lint(&plan).map_err(failed("bad-plan"))?;
     let inputs = Inputs {
         plan,
+        environment: activation_environment(sockets),
         process: bundle.spec.process.as_ref(),
         seccomp: bundle.seccomp(),
         state: record.state(Status::Creating),
     };
     engine::compile(inputs).map_err(failed("bad-config"))
+}
+
+/// How many sockets a service manager has passed (`sd_listen_fds(3)`): they go on to the container, as with runc.
+fn activation_sockets() -> u32 {
+    std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+/// What the container's program is told of them; it is process 1 of its pid namespace.
+fn activation_environment(sockets: u32) -> Vec<String> {
+    if sockets == 0 {
+        return Vec::new();
+    }
+    let names = std::env::var("LISTEN_FDNAMES").ok().map(|names| format!("LISTEN_FDNAMES={names}"));
+    [format!("LISTEN_FDS={sockets}"), "LISTEN_PID=1".into()].into_iter().chain(names).collect()
 }
 
 /// Every effect on the host: each is in the record before it happens.

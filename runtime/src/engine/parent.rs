@@ -149,10 +149,7 @@ pub fn launch(launch: Launch<'_>, until: Until) -> Result<Launched, Error> {
     }
 }
 
-fn clone(
-    flags: u64,
-    cgroup: Option<BorrowedFd<'_>>,
-) -> mydocker_sys::Result<(process::Forked, bool)> {
+fn clone(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> mydocker_sys::Result<(process::Forked, bool)> {
     match process::clone3(process::CloneArgs { flags, cgroup }) {
         // The kernel is older than CLONE_INTO_CGROUP (5.7), or the cgroup takes no process from outside: it says
         // more clearly why when the process joins by itself.
