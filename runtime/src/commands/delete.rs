@@ -70,12 +70,11 @@ pub(super) fn end_processes(container: &Container) -> Result<(), Box<Report>> {
             other => other.map_err(failed("kill"))?,
         }
     }
-    if container.status != Status::Stopped || container.record.progress == Progress::Creating {
-        if let Some(record) = &container.record.cgroup {
-            Cgroup::open(record.clone())
-                .kill_all(libc::SIGKILL, Instant::now() + PATIENCE)
-                .map_err(cgroup_failed)?;
-        }
+    if container.status != Status::Stopped
+        && container.record.progress != Progress::Creating
+        && let Some(record) = &container.record.cgroup
+    {
+        Cgroup::open(record.clone()).kill_all(libc::SIGKILL, deadline).map_err(cgroup_failed)?;
     }
     init.as_ref().map_or(Ok(()), |init| await_end(init, deadline))
 }
@@ -88,16 +87,19 @@ fn await_end(init: &OwnedFd, deadline: Instant) -> Result<(), Box<Report>> {
 
 /// Removes the cgroups, and then what is remembered.
 pub(super) fn forget(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
-    remove_cgroup(record)?;
+    let only_intended = record.progress == Progress::Creating && record.init.is_none();
+    remove_cgroup(record, !only_intended)?;
     entry.remove().map_err(state_failed)
 }
 
-/// Removes the cgroups with everything in them.
-pub(super) fn remove_cgroup(record: &Record) -> Result<(), Box<Report>> {
-    let Some(record) = &record.cgroup else { return Ok(()) };
-    let cgroup = Cgroup::open(record.clone());
+/// Removes the cgroups; with everything in them where they are known to be the container's.
+pub(super) fn remove_cgroup(record: &Record, known: bool) -> Result<(), Box<Report>> {
+    let Some(place) = &record.cgroup else { return Ok(()) };
+    let cgroup = Cgroup::open(place.clone());
     match cgroup.remove(Instant::now()) {
         Ok(()) => Ok(()),
+        // Only intended when the runtime was ended: what lives there is somebody else's.
+        Err(_) if !known => Ok(()),
         // Processes are left: a container without a pid namespace of its own, or something that joined.
         Err(_) => {
             cgroup.kill_all(libc::SIGKILL, Instant::now() + PATIENCE).map_err(cgroup_failed)?;

@@ -210,7 +210,8 @@ fn launch(
         lock: None,
         euid: host.euid,
     };
-    engine::launch(launch, Until::Executed).map_err(launch_failed)
+    // A process beside the first is nobody's to remember: its caller has its pid.
+    engine::launch(launch, Until::Executed, &mut |_| Ok(())).map_err(launch_failed)
 }
 
 #[cfg(test)]

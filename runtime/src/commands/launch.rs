@@ -63,7 +63,7 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
 
 /// Takes back everything: the process is gone already.
 pub(super) fn undo(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
-    let cgroup = remove_cgroup(record);
+    let cgroup = remove_cgroup(record, true);
     let removed = entry.remove().map_err(state_failed);
     cgroup.and(removed)
 }
@@ -140,6 +140,8 @@ fn set_up(
 ) -> Result<Launched, Box<Report>> {
     entry.save(record).map_err(state_failed)?;
     entry.save_config(&bundle.config).map_err(state_failed)?;
+    // What was refused, perhaps because it is somebody else's, is not ours to remove.
+    record.cgroup = None;
     let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
     record.cgroup = Some(cgroup.record().clone());
     let gate = match wish.await_start {
@@ -157,10 +159,12 @@ fn set_up(
         euid: host.euid,
     };
     let until = if wish.await_start { Until::Created } else { Until::Executed };
-    let launched = engine::launch(launch, until).map_err(launch_failed)?;
-    record.init = Some(ProcessRecord::of(launched.pid).map_err(failed("host"))?);
-    record.progress = if wish.await_start { Progress::Created } else { Progress::Started };
-    entry.save(record).map_err(state_failed)?;
+    let mut commit = |pid: i32| {
+        record.init = Some(ProcessRecord::of(pid)?);
+        record.progress = if wish.await_start { Progress::Created } else { Progress::Started };
+        Ok(entry.save(record)?)
+    };
+    let launched = engine::launch(launch, until, &mut commit).map_err(launch_failed)?;
     if let (Some(socket), Some(pidfd)) = (&wish.launch.pidfd_socket, launched.pidfd()) {
         engine::send_pidfd(socket, pidfd).map_err(failed("pidfd-socket"))?;
     }
