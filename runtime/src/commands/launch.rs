@@ -6,11 +6,12 @@ use super::delete::{remove_cgroup, run_poststop};
 use super::report::{and_undo, cgroup_failed, failed, launch_failed, state_failed};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, LaunchArgs, Report, rfc3339_nano};
-use crate::engine::{self, Compiled, Gate, Inputs, Launch, Launched, Until};
+use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Until};
 use crate::host::HostFacts;
 use crate::plan::{self, CreateOptions};
 use crate::spec::NamespaceKind;
 use crate::state::{ContainerId, Entry, ProcessRecord, Progress, Record, Status};
+use std::path::Path;
 use std::time::SystemTime;
 
 /// How a container is brought up.
@@ -162,30 +163,34 @@ fn set_up(
     let mut commit = |pid: i32| {
         record.init = Some(ProcessRecord::of(pid)?);
         record.progress = if wish.await_start { Progress::Created } else { Progress::Started };
-        Ok(entry.save(record)?)
+        entry.save(record)?;
+        wish.launch.pid_file.as_deref().map_or(Ok(()), |path| write_pid_file(path, pid))
     };
-    let launched = engine::launch(launch, until, &mut commit).map_err(launch_failed)?;
+    let launched = engine::launch(launch, until, &mut commit).map_err(|error| {
+        // Whoever reads it must not take another process for the container.
+        wish.launch.pid_file.as_deref().into_iter().for_each(remove_pid_file);
+        launch_failed(error)
+    })?;
     if let (Some(socket), Some(pidfd)) = (&wish.launch.pidfd_socket, launched.pidfd()) {
         engine::send_pidfd(socket, pidfd).map_err(failed("pidfd-socket"))?;
-    }
-    if let Some(path) = &wish.launch.pid_file {
-        write_pid_file(path, launched.pid)?;
     }
     Ok(launched)
 }
 
 /// Writes a pid file in one step: whoever waits for it never reads half a number.
-pub(super) fn write_pid_file(path: &std::path::Path, pid: i32) -> Result<(), Box<Report>> {
-    let write = || -> std::io::Result<()> {
-        let mut name = std::ffi::OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        let temporary = path.with_file_name(name);
-        std::fs::write(&temporary, pid.to_string())?;
-        std::fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        let mut report = Report::new("pid-file", &error);
-        report.message = format!("write the pid file {}: {}", path.display(), report.message);
-        report.into()
+pub(super) fn write_pid_file(path: &Path, pid: i32) -> Result<(), CommitError> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    let temporary = path.with_file_name(name);
+    let written = std::fs::write(&temporary, pid.to_string()).and_then(|()| std::fs::rename(&temporary, path));
+    written.map_err(|source| {
+        // On a full disk there is an empty file.
+        drop(std::fs::remove_file(&temporary));
+        CommitError::PidFile { path: path.to_path_buf(), source }
     })
+}
+
+/// Takes away a pid file, if it was written.
+fn remove_pid_file(path: &Path) {
+    drop(std::fs::remove_file(path));
 }

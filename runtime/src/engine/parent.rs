@@ -130,6 +130,14 @@ pub enum CommitError {
     /// The record could not be written.
     #[error(transparent)]
     State(#[from] crate::state::Error),
+    /// The pid file could not be written.
+    #[error("write the pid file {}", path.display())]
+    PidFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 /// Makes the first process and talks with it until it is as far as asked. On failure it is killed and reaped.
