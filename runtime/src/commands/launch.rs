@@ -36,7 +36,6 @@ pub(super) struct Up {
 pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Report>> {
     let host = HostFacts::probe().map_err(failed("host"))?;
     let bundle = bundle::load(wish.launch.bundle.as_deref(), wish.id.as_str(), &host, &context.log)?;
-    bundle::require_root_directory(&bundle.spec)?;
     bundle::check_terminal(&bundle.spec, wish)?;
     let mut record = new_record(wish, &bundle, &host)?;
     let compiled = compile(wish, &bundle, &record, &host)?;
@@ -50,6 +49,8 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     match set_up(wish, &bundle, &compiled, &entry, &mut record, &host) {
         Ok(launched) => Ok(Up { entry, record, launched, bundle }),
         Err(report) => {
+            // A root file system that is no directory is the most frequent cause, and costs nothing until it is one.
+            let report = bundle::require_root_directory(&bundle.spec).err().unwrap_or(report);
             let hook_failed = report.code == "hook";
             let report = and_undo(report, undo(entry, &record));
             if hook_failed {
