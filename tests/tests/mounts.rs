@@ -347,6 +347,25 @@ fn privileged_a_slave_mount_receives_what_the_host_mounts_later() {
     runtime.host(["umount", "--recursive"]).arg(&dir).run().succeeds();
 }
 
+/// The old root goes with all that is mounted below it, which a mount that is still shared would pass on to the host.
+#[test]
+fn privileged_the_end_of_the_old_root_takes_no_shared_mount_off_the_host() {
+    for propagation in ["shared", "rshared", "slave", "rslave", "private", "rprivate"] {
+        let runtime = Runtime::new();
+        let nested = Nested::new(&runtime);
+        runtime.host(["mount", "--make-shared"]).arg(nested.dir.join("sub")).run().succeeds();
+        let below = nested.dir.join("sub/below");
+        fs::create_dir(&below).expect("a new tmpfs is writable");
+        runtime.host(["mount", "-t", "tmpfs", "none"]).arg(&below).run().succeeds();
+        fs::write(below.join("kept"), "").expect("a new tmpfs is writable");
+        let bundle = runtime.bundle().with(|config| {
+            config["linux"]["rootfsPropagation"] = json!(propagation);
+        });
+        runtime.run(&bundle).succeeds();
+        assert!(below.join("kept").exists(), "{propagation}");
+    }
+}
+
 #[test]
 fn privileged_a_file_is_bound_over_a_file() {
     let runtime = Runtime::new();
