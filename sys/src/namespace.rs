@@ -39,3 +39,23 @@ pub fn set_domainname(name: &str) -> Result<()> {
     let ret = unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) };
     crate::error::check(ret.into(), "setdomainname", || format!("{name:?}")).map(drop)
 }
+
+/// Brings `lo` up in the network namespace of the caller (`SIOCSIFFLAGS`, netdevice(7)).
+///
+/// # Errors
+/// What the kernel says.
+pub fn raise_loopback() -> Result<()> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    let control = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+        .context("socket", || "AF_INET, SOCK_DGRAM".into())?;
+    // SAFETY: ifreq is plain data for which all zeroes is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads one live ifreq whose name ends in NUL.
+    let ret = unsafe {
+        libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&control), libc::SIOCSIFFLAGS as _, &raw const request)
+    };
+    crate::error::check(ret.into(), "ioctl", || "SIOCSIFFLAGS, lo, IFF_UP".into()).map(drop)
+}

@@ -121,16 +121,3 @@ pub fn set_raw(terminal: impl AsFd) -> Result<Modes> {
 pub fn is_terminal(fd: impl AsFd) -> bool {
     size(fd).is_ok()
 }
-
-/// Turns off the translation of `\n` to `\r\n` on output, as runc does for the terminal of a container: the
-/// other end does its own.
-///
-/// # Errors
-/// `ENOTTY` for what is none.
-pub fn clear_onlcr(terminal: impl AsFd) -> Result<()> {
-    use nix::sys::termios::OutputFlags;
-    let fd = terminal.as_fd();
-    let mut modes = modes(fd)?;
-    modes.0.output_flags.remove(OutputFlags::ONLCR);
-    set_modes(fd, &modes)
-}

@@ -70,12 +70,11 @@ impl Cgroup {
     }
 
     fn freezer(&self) -> Result<Freezer<'_>, Error> {
+        // Beside v1 hierarchies a cgroup2 one could freeze too, but whoever looks at a container looks where the
+        // controller is.
         match (self.record().unified(), self.record().v1(Controller::Freezer)) {
-            (Some(directory), None) => Ok(Freezer::Unified(directory)),
-            (Some(directory), Some(_)) if directory.file("cgroup.freeze").exists() => {
-                Ok(Freezer::Unified(directory))
-            }
             (_, Some(directory)) => Ok(Freezer::V1(directory)),
+            (Some(directory), None) => Ok(Freezer::Unified(directory)),
             (None, None) => Err(Error::NoHierarchy("pause".into(), "freezer")),
         }
     }
@@ -93,6 +92,8 @@ impl Cgroup {
             && let Some(directory) = self.record().unified()
         {
             match set(directory, "cgroup.kill", "1") {
+                // What v1 has frozen dies only when it is thawed.
+                Ok(()) if self.is_frozen()? => return self.thaw(),
                 Ok(()) => return Ok(()),
                 // ENOENT: an older kernel, or the cgroup is gone. EOPNOTSUPP: a threaded cgroup.
                 Err(error) if matches!(error.errno(), Errno::ENOENT | Errno::EOPNOTSUPP) => {}

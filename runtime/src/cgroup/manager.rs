@@ -24,6 +24,9 @@ pub enum Error {
         /// How many processes are in it and below.
         count: usize,
     },
+    /// The cgroup is there already and frozen.
+    #[error("the cgroup {0:?} is frozen; thaw it first")]
+    Frozen(PathBuf),
     /// The CPUs and memory nodes of a new v1 cpuset could not be taken over from its parent.
     #[error("cannot give the new cpuset its parent's {0}")]
     Cpuset(&'static str, #[source] sys::Error),
@@ -488,7 +491,9 @@ fn make_directory(directory: &mut Directory) -> Result<(), Error> {
             Err(error) => return Err(Error::Make(directory.absolute(), error)),
         }
         match up {
-            0 if directory.made == 0 => return refuse_processes(directory),
+            0 if directory.made == 0 => {
+                return refuse_frozen(directory).and_then(|()| refuse_processes(directory));
+            }
             0 => return Ok(()),
             _ => up -= 1,
         }
@@ -506,6 +511,19 @@ fn replace_program(cgroup: &OwnedFd, program: Option<&[bpf::Instruction]>) -> sy
         bpf::attach_device_program(cgroup, &loaded, replaced.as_ref())?;
     }
     old.iter().try_for_each(|program| bpf::detach_device_program(cgroup, program))
+}
+
+/// A process that joined a frozen cgroup would stand still for ever, and the runtime with it.
+fn refuse_frozen(directory: &Directory) -> Result<(), Error> {
+    let (file, thawed) = match &directory.hierarchy {
+        HierarchyKind::V1(set) if set.contains(Controller::Freezer) => ("freezer.state", "THAWED"),
+        HierarchyKind::Unified => ("cgroup.freeze", "0"),
+        _ => return Ok(()),
+    };
+    match read(&directory.file(file)) {
+        Ok(state) if state.trim() != thawed => Err(Error::Frozen(directory.absolute())),
+        _ => Ok(()),
+    }
 }
 
 fn refuse_processes(directory: &Directory) -> Result<(), Error> {

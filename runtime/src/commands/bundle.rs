@@ -9,7 +9,7 @@ use crate::spec::{self, MAX_CONFIG_BYTES, Spec};
 use crate::validate::{self, ValidSpec};
 use mydocker_sys::Errno;
 use mydocker_sys::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A bundle that was read and found valid.
 pub(super) struct Bundle {
@@ -49,10 +49,19 @@ pub(super) fn load(
     Ok(Bundle { path, config, spec, cgroup, limits })
 }
 
-/// The bundle's path as messages and records have it.
+/// The bundle's path as messages and records have it: absolute and without `.` and `..`, which are taken off by name
+/// as runc does.
 fn absolute(directory: Option<&Path>) -> Result<PathBuf, Box<Report>> {
-    let path = directory.unwrap_or(Path::new("."));
-    std::path::absolute(path).map_err(failed("bad-bundle"))
+    let path = std::path::absolute(directory.unwrap_or(Path::new("."))).map_err(failed("bad-bundle"))?;
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(clean.pop()),
+            Component::CurDir => {}
+            other => clean.push(other),
+        }
+    }
+    Ok(clean)
 }
 
 fn read_config(file: &Path) -> Result<Vec<u8>, Box<Report>> {
@@ -62,8 +71,11 @@ fn read_config(file: &Path) -> Result<Vec<u8>, Box<Report>> {
         match error.errno() {
             Errno::ENOENT => report.message = format!("{} does not exist: {error}", file.display()),
             Errno::EFBIG => {
-                report.message =
-                    format!("{} is larger than the {} MiB that are read", file.display(), MAX_CONFIG_BYTES >> 20);
+                report.message = format!(
+                    "{} is larger than the {} MiB that are read",
+                    file.display(),
+                    MAX_CONFIG_BYTES >> 20
+                );
             }
             Errno::EINVAL => report.message = format!("{} is not a regular file", file.display()),
             _ => {}
@@ -73,11 +85,8 @@ fn read_config(file: &Path) -> Result<Vec<u8>, Box<Report>> {
 }
 
 fn check(parsed: Spec, bundle: &Path, host: &HostFacts) -> Result<ValidSpec, Box<Report>> {
-    let facts = validate::Facts {
-        euid: host.euid,
-        last_capability: host.last_capability,
-        permitted: host.permitted,
-    };
+    let facts =
+        validate::Facts { euid: host.euid, last_capability: host.last_capability, permitted: host.permitted };
     validate::validate(parsed, bundle, &facts).map_err(failed("bad-config"))
 }
 
@@ -105,9 +114,15 @@ pub(super) fn check_terminal(spec: &ValidSpec, wish: &Wish<'_>) -> Result<(), Bo
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
     let refuse = |message: &str| Err(refusal("console", message));
     match (terminal, wish.launch.console_socket.is_some(), wish.own_terminal) {
-        (true, false, false) => refuse("cannot allocate tty if detached without a console socket: use --console-socket"),
-        (false, true, _) => refuse("cannot use console socket if the process has no terminal: set /process/terminal"),
-        (true, true, true) => refuse("cannot use console socket if not detached: the terminal comes to the caller"),
+        (true, false, false) => {
+            refuse("cannot allocate tty if detached without a console socket: use --console-socket")
+        }
+        (false, true, _) => {
+            refuse("cannot use console socket if the process has no terminal: set /process/terminal")
+        }
+        (true, true, true) => {
+            refuse("cannot use console socket if not detached: the terminal comes to the caller")
+        }
         _ => Ok(()),
     }
 }
@@ -126,7 +141,11 @@ pub(super) fn require_root_directory(spec: &ValidSpec) -> Result<(), Box<Report>
         Ok(_) => Ok(()),
         Err(error) => Err(refusal(
             "bad-rootfs",
-            format!("/root/path: the root file system {} {}: {error}", root.display(), explain(error.errno())),
+            format!(
+                "/root/path: the root file system {} {}: {error}",
+                root.display(),
+                explain(error.errno())
+            ),
         )),
     }
 }

@@ -4,10 +4,11 @@ use super::Outcome;
 use super::container;
 use super::delete::{forget, run_poststop};
 use super::launch::{Up, Wish, bring_up, undo};
-use super::report::{and_undo, failed, refusal};
+use super::report::{and_undo, failed, refusal, state_failed};
 use crate::cli::{Context, CreateArgs, Report, RunArgs, choose_bundle};
 use crate::engine::{Foreground, hooks};
-use crate::state::Status;
+use crate::spec::Hook;
+use crate::state::{self, Record, Status};
 use mydocker_sys::process;
 use std::path::Path;
 
@@ -37,44 +38,58 @@ pub fn run(args: &RunArgs, context: &Context) -> Outcome {
     let id = container::id(&target.id)?;
     let wish = Wish { launch: &launch, id, await_start: false, own_terminal: !args.detach };
     if args.detach {
-        return detach(bring_up(&wish, context)?);
+        return detach(bring_up(&wish, context)?, context);
     }
     // Signals wait from here on, so that none is lost between the program's start and the first look.
     let mut foreground = Foreground::begin(!args.no_subreaper).map_err(failed("foreground"))?;
     attend(args, context, bring_up(&wish, context)?, &mut foreground)
 }
 
-fn detach(up: Up) -> Outcome {
-    let up = after_start(up)?;
+fn detach(up: Up, context: &Context) -> Outcome {
+    let up = after_start(up, context)?;
     up.launched.release().map_err(failed("setup"))?;
     Ok(0)
 }
 
-/// Runs the poststart hooks; a failure stops the container (runtime.md, Lifecycle 9).
-fn after_start(up: Up) -> Result<Up, Box<Report>> {
+/// Runs the poststart hooks; a failure stops the container and destroys it (runtime.md, Lifecycle 9).
+fn after_start(up: Up, context: &Context) -> Result<Up, Box<Report>> {
     let state = up.record.state(Status::Running);
-    match hooks::run("poststart", &up.bundle.spec.spec().hooks.poststart, &state) {
+    let hooks = &up.bundle.spec.spec().hooks;
+    match hooks::run("poststart", &hooks.poststart, &state) {
         Ok(()) => Ok(up),
         Err(error) => {
-            let Up { entry, record, launched, .. } = up;
+            let Up { entry, record, launched, bundle } = up;
             drop(launched);
-            Err(and_undo(Report::new("hook", &error).into(), undo(entry, &record)))
+            let report = and_undo(Report::new("hook", &error).into(), undo(entry, &record));
+            run_poststop(&bundle.spec.spec().hooks.poststop, &record.state(Status::Stopped), &context.log);
+            Err(report)
         }
     }
 }
 
+/// Deletes a container whose program has ended, unless somebody else has done it meanwhile.
+fn forget_ended(record: &Record, poststop: &[Hook], context: &Context) -> Result<(), Box<Report>> {
+    let entry = match container::store(context).open(&container::id(&record.id)?) {
+        Err(state::Error::NotFound { .. }) => return Ok(()),
+        other => other.map_err(state_failed)?,
+    };
+    forget(entry, record)?;
+    run_poststop(poststop, &record.state(Status::Stopped), &context.log);
+    Ok(())
+}
+
 fn attend(args: &RunArgs, context: &Context, up: Up, foreground: &mut Foreground) -> Outcome {
-    let Up { entry, record, mut launched, bundle } = after_start(up)?;
+    let Up { entry, record, mut launched, bundle } = after_start(up, context)?;
     let (pid, terminal) = (launched.pid, launched.terminal.take());
     let Ok(pidfd) = launched.release() else {
         return Err(refusal("setup", "the container's first process is not known"));
     };
+    // Others must be able to pause, kill and delete the container while it runs.
+    drop(entry);
     let exit = foreground.attend(pid, &pidfd, terminal).map_err(failed("foreground"))?;
     foreground.end().map_err(failed("foreground"))?;
     if !args.keep {
-        let state = record.state(Status::Stopped);
-        forget(entry, &record)?;
-        run_poststop(&bundle.spec.spec().hooks.poststop, &state, &context.log);
+        forget_ended(&record, &bundle.spec.spec().hooks.poststop, context)?;
     }
     Ok(process::Exit::status(exit))
 }

@@ -29,7 +29,8 @@ pub fn delete(args: &DeleteArgs, context: &Context) -> Outcome {
     };
     let alive = !matches!(container.status, Status::Stopped);
     if alive && !args.force {
-        let message = format!("cannot delete container {} that is not stopped: {}", args.id, container.status);
+        let message =
+            format!("cannot delete container {} that is not stopped: {}", args.id, container.status);
         return Err(refusal("not-stopped", message));
     }
     // Without a pid namespace of its own the container's other processes live on after the first.
@@ -59,7 +60,8 @@ fn remove_damaged(args: &DeleteArgs, context: &Context) -> Outcome {
     Ok(0)
 }
 
-fn end_processes(container: &Container) -> Result<(), Box<Report>> {
+/// Ends every process of a container and waits for the first to be gone.
+pub(super) fn end_processes(container: &Container) -> Result<(), Box<Report>> {
     let deadline = Instant::now() + PATIENCE;
     let init = container.init()?;
     if let Some(init) = &init {
@@ -68,10 +70,11 @@ fn end_processes(container: &Container) -> Result<(), Box<Report>> {
             other => other.map_err(failed("kill"))?,
         }
     }
-    if container.status != Status::Stopped || container.record.progress == Progress::Creating {
-        if let Some(record) = &container.record.cgroup {
-            Cgroup::open(record.clone()).kill_all(libc::SIGKILL, Instant::now() + PATIENCE).map_err(cgroup_failed)?;
-        }
+    if container.status != Status::Stopped
+        && container.record.progress != Progress::Creating
+        && let Some(record) = &container.record.cgroup
+    {
+        Cgroup::open(record.clone()).kill_all(libc::SIGKILL, deadline).map_err(cgroup_failed)?;
     }
     init.as_ref().map_or(Ok(()), |init| await_end(init, deadline))
 }
@@ -84,16 +87,19 @@ fn await_end(init: &OwnedFd, deadline: Instant) -> Result<(), Box<Report>> {
 
 /// Removes the cgroups, and then what is remembered.
 pub(super) fn forget(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
-    remove_cgroup(record)?;
+    let only_intended = record.progress == Progress::Creating && record.init.is_none();
+    remove_cgroup(record, !only_intended)?;
     entry.remove().map_err(state_failed)
 }
 
-/// Removes the cgroups with everything in them.
-pub(super) fn remove_cgroup(record: &Record) -> Result<(), Box<Report>> {
-    let Some(record) = &record.cgroup else { return Ok(()) };
-    let cgroup = Cgroup::open(record.clone());
+/// Removes the cgroups; with everything in them where they are known to be the container's.
+pub(super) fn remove_cgroup(record: &Record, known: bool) -> Result<(), Box<Report>> {
+    let Some(place) = &record.cgroup else { return Ok(()) };
+    let cgroup = Cgroup::open(place.clone());
     match cgroup.remove(Instant::now()) {
         Ok(()) => Ok(()),
+        // Only intended when the runtime was ended: what lives there is somebody else's.
+        Err(_) if !known => Ok(()),
         // Processes are left: a container without a pid namespace of its own, or something that joined.
         Err(_) => {
             cgroup.kill_all(libc::SIGKILL, Instant::now() + PATIENCE).map_err(cgroup_failed)?;

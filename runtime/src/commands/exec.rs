@@ -44,9 +44,6 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
         false => Some(Foreground::begin(false).map_err(failed("foreground"))?),
     };
     let mut launched = launch(args, &container, &config, &process, &host)?;
-    if let Some(path) = &args.pid_file {
-        write_pid_file(path, launched.pid)?;
-    }
     if let (Some(socket), Some(pidfd)) = (&args.pidfd_socket, launched.pidfd()) {
         engine::send_pidfd(socket, pidfd).map_err(failed("pidfd-socket"))?;
     }
@@ -186,6 +183,7 @@ fn launch(
     plan::lint(&plan).map_err(failed("bad-plan"))?;
     let compiled = engine::compile(Inputs {
         plan,
+        environment: Vec::new(),
         process: Some(process),
         seccomp,
         state: container.record.state(Status::Running),
@@ -209,7 +207,9 @@ fn launch(
         lock: None,
         euid: host.euid,
     };
-    engine::launch(launch, Until::Executed).map_err(launch_failed)
+    // A process beside the first is nobody's to remember: its caller gets its pid.
+    let mut commit = |pid: i32| args.pid_file.as_deref().map_or(Ok(()), |path| write_pid_file(path, pid));
+    engine::launch(launch, Until::Executed, &mut commit).map_err(launch_failed)
 }
 
 #[cfg(test)]

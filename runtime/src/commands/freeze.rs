@@ -18,10 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub fn pause(args: &IdArgs, context: &Context) -> Outcome {
     let container = Container::open(context, &args.id)?;
     match container.status {
-        Status::Created | Status::Running => cgroup(&container)?
-            .freeze(Instant::now() + PATIENCE)
-            .map(|()| 0)
-            .map_err(cgroup_failed),
+        Status::Created | Status::Running => {
+            cgroup(&container)?.freeze(Instant::now() + PATIENCE).map(|()| 0).map_err(cgroup_failed)
+        }
         Status::Paused => Err(refusal("paused", "container not running: it is paused already")),
         _ => Err(not_running(&container)),
     }
@@ -34,7 +33,10 @@ pub fn pause(args: &IdArgs, context: &Context) -> Outcome {
 pub fn resume(args: &IdArgs, context: &Context) -> Outcome {
     let container = Container::open(context, &args.id)?;
     if container.status != Status::Paused {
-        return Err(refusal("not-paused", format!("container not paused: {:?} is {}", args.id, container.status)));
+        return Err(refusal(
+            "not-paused",
+            format!("container not paused: {:?} is {}", args.id, container.status),
+        ));
     }
     cgroup(&container)?.thaw().map(|()| 0).map_err(cgroup_failed)
 }

@@ -41,13 +41,16 @@ fn kill_all(container: &Container, signal: i32) -> Outcome {
 
 /// A signal by name, with or without SIG and in any case, or by number (0 only checks).
 fn parse_signal(text: &str) -> Result<i32, Box<Report>> {
-    let unknown = || refusal("bad-signal", format!("unknown signal {text:?}: give a name such as TERM or a number"));
+    let unknown =
+        || refusal("bad-signal", format!("unknown signal {text:?}: give a name such as TERM or a number"));
     if let Ok(number) = text.parse::<i32>() {
         return if (0..=64).contains(&number) { Ok(number) } else { Err(unknown()) };
     }
     let upper = text.to_ascii_uppercase();
     let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
-    real_time(&name).or_else(|| Some(name.parse::<mydocker_sys::signal::Signal>().ok()? as i32)).ok_or_else(unknown)
+    real_time(&name)
+        .or_else(|| Some(name.parse::<mydocker_sys::signal::Signal>().ok()? as i32))
+        .ok_or_else(unknown)
 }
 
 /// `SIGRTMIN+n` and `SIGRTMAX-n`, with the C library's limits.
@@ -72,9 +75,16 @@ mod tests {
 
     #[test]
     fn signals_are_known_by_name_in_any_case_and_by_number() {
-        for (text, number) in
-            [("TERM", 15), ("SIGTERM", 15), ("sigkill", 9), ("9", 9), ("0", 0), ("RTMIN+3", 37), ("sigrtmax-1", 63), ("64", 64)]
-        {
+        for (text, number) in [
+            ("TERM", 15),
+            ("SIGTERM", 15),
+            ("sigkill", 9),
+            ("9", 9),
+            ("0", 0),
+            ("RTMIN+3", 37),
+            ("sigrtmax-1", 63),
+            ("64", 64),
+        ] {
             assert_eq!(parse_signal(text).unwrap(), number, "{text}");
         }
         for text in ["", "SIG", "NOSUCH", "65", "-1", "RTMIN+40", "RTMAX--1", "9x"] {

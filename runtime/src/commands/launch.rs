@@ -2,15 +2,16 @@
 
 use super::bundle::{self, Bundle};
 use super::container;
-use super::delete::remove_cgroup;
+use super::delete::{remove_cgroup, run_poststop};
 use super::report::{and_undo, cgroup_failed, failed, launch_failed, state_failed};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, LaunchArgs, Report, rfc3339_nano};
-use crate::engine::{self, Compiled, Gate, Inputs, Launch, Launched, Until};
+use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Until};
 use crate::host::HostFacts;
 use crate::plan::{self, CreateOptions};
 use crate::spec::NamespaceKind;
 use crate::state::{ContainerId, Entry, ProcessRecord, Progress, Record, Status};
+use std::path::Path;
 use std::time::SystemTime;
 
 /// How a container is brought up.
@@ -42,16 +43,28 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     for warning in compiled.seccomp.iter().flat_map(|seccomp| &seccomp.warnings) {
         context.log.warning(&warning.to_string());
     }
+    if context.log.is_debug() {
+        compiled.plan.steps.iter().for_each(|step| context.log.debug(&format!("planned: {step}")));
+    }
     let entry = container::store(context).reserve(&wish.id).map_err(state_failed)?;
     match set_up(wish, &bundle, &compiled, &entry, &mut record, &host) {
         Ok(launched) => Ok(Up { entry, record, launched, bundle }),
-        Err(report) => Err(and_undo(report, undo(entry, &record))),
+        Err(report) => {
+            let hook_failed = report.code == "hook";
+            let report = and_undo(report, undo(entry, &record));
+            if hook_failed {
+                // runtime.md, Lifecycle 3 to 5: the life goes on with the destruction, and so with these hooks.
+                let poststop = &bundle.spec.spec().hooks.poststop;
+                run_poststop(poststop, &record.state(Status::Stopped), &context.log);
+            }
+            Err(report)
+        }
     }
 }
 
 /// Takes back everything: the process is gone already.
 pub(super) fn undo(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
-    let cgroup = remove_cgroup(record);
+    let cgroup = remove_cgroup(record, true);
     let removed = entry.remove().map_err(state_failed);
     cgroup.and(removed)
 }
@@ -81,24 +94,40 @@ fn compile(
     record: &Record,
     host: &HostFacts,
 ) -> Result<Compiled, Box<Report>> {
+    let sockets = activation_sockets();
     let options = CreateOptions {
         id: wish.id.as_str(),
         cgroup: &bundle.cgroup,
         await_start: wish.await_start,
         no_pivot: wish.launch.no_pivot,
         no_new_keyring: wish.launch.no_new_keyring,
-        preserve_fds: wish.launch.preserve_fds,
+        preserve_fds: wish.launch.preserve_fds.saturating_add(sockets),
         euid: host.euid,
     };
     let plan = plan::create(&bundle.spec, &options);
     plan::lint(&plan).map_err(failed("bad-plan"))?;
     let inputs = Inputs {
         plan,
+        environment: activation_environment(sockets),
         process: bundle.spec.process.as_ref(),
         seccomp: bundle.seccomp(),
         state: record.state(Status::Creating),
     };
     engine::compile(inputs).map_err(failed("bad-config"))
+}
+
+/// How many sockets a service manager has passed (`sd_listen_fds(3)`): they go on to the container, as with runc.
+fn activation_sockets() -> u32 {
+    std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+/// What the container's program is told of them; it is process 1 of its pid namespace.
+fn activation_environment(sockets: u32) -> Vec<String> {
+    if sockets == 0 {
+        return Vec::new();
+    }
+    let names = std::env::var("LISTEN_FDNAMES").ok().map(|names| format!("LISTEN_FDNAMES={names}"));
+    [format!("LISTEN_FDS={sockets}"), "LISTEN_PID=1".into()].into_iter().chain(names).collect()
 }
 
 /// Every effect on the host: each is in the record before it happens.
@@ -112,6 +141,8 @@ fn set_up(
 ) -> Result<Launched, Box<Report>> {
     entry.save(record).map_err(state_failed)?;
     entry.save_config(&bundle.config).map_err(state_failed)?;
+    // What was refused, perhaps because it is somebody else's, is not ours to remove.
+    record.cgroup = None;
     let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
     record.cgroup = Some(cgroup.record().clone());
     let gate = match wish.await_start {
@@ -129,31 +160,37 @@ fn set_up(
         euid: host.euid,
     };
     let until = if wish.await_start { Until::Created } else { Until::Executed };
-    let launched = engine::launch(launch, until).map_err(launch_failed)?;
-    record.init = Some(ProcessRecord::of(launched.pid).map_err(failed("host"))?);
-    record.progress = if wish.await_start { Progress::Created } else { Progress::Started };
-    entry.save(record).map_err(state_failed)?;
+    let mut commit = |pid: i32| {
+        record.init = Some(ProcessRecord::of(pid)?);
+        record.progress = if wish.await_start { Progress::Created } else { Progress::Started };
+        entry.save(record)?;
+        wish.launch.pid_file.as_deref().map_or(Ok(()), |path| write_pid_file(path, pid))
+    };
+    let launched = engine::launch(launch, until, &mut commit).map_err(|error| {
+        // Whoever reads it must not take another process for the container.
+        wish.launch.pid_file.as_deref().into_iter().for_each(remove_pid_file);
+        launch_failed(error)
+    })?;
     if let (Some(socket), Some(pidfd)) = (&wish.launch.pidfd_socket, launched.pidfd()) {
         engine::send_pidfd(socket, pidfd).map_err(failed("pidfd-socket"))?;
-    }
-    if let Some(path) = &wish.launch.pid_file {
-        write_pid_file(path, launched.pid)?;
     }
     Ok(launched)
 }
 
 /// Writes a pid file in one step: whoever waits for it never reads half a number.
-pub(super) fn write_pid_file(path: &std::path::Path, pid: i32) -> Result<(), Box<Report>> {
-    let write = || -> std::io::Result<()> {
-        let mut name = std::ffi::OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        let temporary = path.with_file_name(name);
-        std::fs::write(&temporary, pid.to_string())?;
-        std::fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        let mut report = Report::new("pid-file", &error);
-        report.message = format!("write the pid file {}: {}", path.display(), report.message);
-        report.into()
+pub(super) fn write_pid_file(path: &Path, pid: i32) -> Result<(), CommitError> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    let temporary = path.with_file_name(name);
+    let written = std::fs::write(&temporary, pid.to_string()).and_then(|()| std::fs::rename(&temporary, path));
+    written.map_err(|source| {
+        // On a full disk there is an empty file.
+        drop(std::fs::remove_file(&temporary));
+        CommitError::PidFile { path: path.to_path_buf(), source }
     })
+}
+
+/// Takes away a pid file, if it was written.
+fn remove_pid_file(path: &Path) {
+    drop(std::fs::remove_file(path));
 }

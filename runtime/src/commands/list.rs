@@ -5,11 +5,10 @@ use super::report::{cgroup_failed, failed, refusal, state_failed};
 use super::{Outcome, print};
 use crate::cgroup::Cgroup;
 use crate::cli::{
-    self, ContainerState, Context, IdArgs, ListArgs, PsArgs, RootSource, TableFormat, filter_ps, list_ids,
-    list_json, list_table, ps_json, run_ps, state_json,
+    self, ContainerState, Context, IdArgs, ListArgs, PsArgs, TableFormat, filter_ps, list_ids, list_json,
+    list_table, ps_json, run_ps, state_json,
 };
 use crate::state::Status;
-use mydocker_sys::fs;
 
 /// `state`: the container's state as JSON (runtime.md, Query State).
 ///
@@ -24,14 +23,12 @@ pub fn state(args: &IdArgs, context: &Context) -> Outcome {
 /// `list`: all containers.
 ///
 /// # Errors
-/// If the state root cannot be read, or does not exist although `--root` names it.
+/// If the state root cannot be read; one that does not exist is empty.
 pub fn list(args: &ListArgs, context: &Context) -> Outcome {
-    if context.root_source == RootSource::Flag {
-        fs::open(&context.root, fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY).map_err(failed("bad-root"))?;
-    }
     let containers = all(context)?;
     let texts: Vec<_> = containers.iter().map(|c| Texts::of(c, owner_name(c.record.owner))).collect();
-    let views: Vec<_> = texts.iter().zip(&containers).map(|(texts, container)| texts.view(container)).collect();
+    let views: Vec<_> =
+        texts.iter().zip(&containers).map(|(texts, container)| texts.view(container)).collect();
     print(&match (args.quiet, args.format) {
         (true, _) => list_ids(&views),
         (false, TableFormat::Table) => list_table(&views),
@@ -63,7 +60,11 @@ struct Texts {
 impl Texts {
     fn of(container: &Container, owner: String) -> Self {
         let record = &container.record;
-        Self { bundle: record.bundle.display().to_string(), rootfs: record.rootfs.display().to_string(), owner }
+        Self {
+            bundle: record.bundle.display().to_string(),
+            rootfs: record.rootfs.display().to_string(),
+            owner,
+        }
     }
 
     fn view<'a>(&'a self, container: &'a Container) -> ContainerState<'a> {

@@ -2,12 +2,14 @@
 
 use super::Outcome;
 use super::container::Container;
-use super::report::{failed, refusal, state_failed, step_failed};
+use super::delete::{end_processes, forget, run_poststop};
+use super::report::{and_undo, failed, refusal, state_failed, step_failed};
 use crate::cli::{Context, IdArgs, Report};
 use crate::engine::{hooks, parse_failure};
+use crate::spec::Hook;
 use crate::state::{Progress, Status};
 use mydocker_sys::poll::{Interest, poll};
-use mydocker_sys::{AsFd, OwnedFd, fs, process};
+use mydocker_sys::{AsFd, OwnedFd, fs};
 use std::time::{Duration, Instant};
 
 /// How long a created container may take from the word to its program.
@@ -22,7 +24,8 @@ pub fn start(args: &IdArgs, context: &Context) -> Outcome {
     require_created(&container)?;
     let config = container.config()?;
     if config.process.is_none() {
-        let message = "/process: the configuration has no process, so there is nothing to start (runtime.md, Start)";
+        let message =
+            "/process: the configuration has no process, so there is nothing to start (runtime.md, Start)";
         return Err(refusal("no-process", message));
     }
     // Noted before it happens: a runtime that is killed here leaves a container that counts as started.
@@ -30,12 +33,18 @@ pub fn start(args: &IdArgs, context: &Context) -> Outcome {
     container.entry.save(&container.record).map_err(state_failed)?;
     let started = let_go(&container);
     container.entry.remove_gate().map_err(state_failed)?;
-    started?;
     let state = container.record.state(Status::Running);
-    if let Err(error) = hooks::run("poststart", &config.hooks.poststart, &state) {
-        return Err(stop_after(&container, Report::new("hook", &error).into()));
+    let done = started.and_then(|()| {
+        hooks::run("poststart", &config.hooks.poststart, &state)
+            .map_err(|error| Report::new("hook", &error).into())
+    });
+    match done {
+        Ok(()) => Ok(0),
+        Err(report) if report.code == "hook" => {
+            Err(destroy(container, report, &config.hooks.poststop, context))
+        }
+        Err(report) => Err(report),
     }
-    Ok(0)
 }
 
 fn require_created(container: &Container) -> Result<(), Box<Report>> {
@@ -86,11 +95,11 @@ fn listen(error: &OwnedFd, init: &OwnedFd) -> mydocker_sys::Result<Vec<u8>> {
     }
 }
 
-/// A failing poststart hook stops the container (runtime.md, Lifecycle 9).
-fn stop_after(container: &Container, report: Box<Report>) -> Box<Report> {
-    if let Ok(Some(init)) = container.init() {
-        // It may have ended by itself meanwhile.
-        drop(process::pidfd_kill(&init, libc::SIGKILL));
-    }
-    report
+/// A failing startContainer or poststart hook ends the container, and its life goes on with its destruction
+/// (runtime.md, Lifecycle 7 and 9).
+fn destroy(container: Container, report: Box<Report>, poststop: &[Hook], context: &Context) -> Box<Report> {
+    let state = container.record.state(Status::Stopped);
+    let destroyed = end_processes(&container).and_then(|()| forget(container.entry, &container.record));
+    run_poststop(poststop, &state, &context.log);
+    and_undo(report, destroyed)
 }

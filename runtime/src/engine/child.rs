@@ -69,6 +69,8 @@ pub(super) struct Child<'a> {
     pub(super) program: Option<std::ffi::CString>,
     /// `HOME`, where the configuration leaves it out.
     home: Option<std::ffi::CString>,
+    /// The file mode creation mask that the runtime was called with.
+    caller_umask: u32,
     /// Whether `start` has let the process go: failures are told to it then.
     started: bool,
     joined: usize,
@@ -80,8 +82,9 @@ pub(super) struct Child<'a> {
 /// listens.
 pub fn run(compiled: &Compiled, slots: Slots) -> ! {
     // Modes below are meant as they are written; the container's mask is set with its ids.
-    fs::umask(0);
+    let caller_umask = fs::umask(0);
     let mut child = Child {
+        caller_umask,
         compiled,
         slots,
         root: None,
@@ -153,6 +156,7 @@ impl<'a> Child<'a> {
             Step::Unshare { kinds } => Ok(namespace::unshare(clone_flags(kinds))?),
             Step::SetTimeOffsets { offsets } => identity::set_time_offsets(offsets),
             Step::BecomeNamespaceRoot => identity::become_namespace_root(),
+            Step::RaiseLoopback => Ok(namespace::raise_loopback()?),
             Step::NewSession => new_session(),
             Step::NewKeyring { name } => identity::new_keyring(name),
             Step::SetHostname { name } => Ok(namespace::set_hostname(name)?),
@@ -182,9 +186,12 @@ impl<'a> Child<'a> {
             Step::Ready => self.ask(&Report::Ready),
             Step::DropBounding { keep } => identity::drop_bounding(*keep),
             Step::OwnStandardStreams { uid } => identity::own_standard_streams(*uid),
-            Step::SetIds { uid, gid, groups, keep_groups, umask } => {
-                identity::set_ids(*uid, *gid, (!keep_groups).then_some(groups), *umask)
-            }
+            Step::SetIds { uid, gid, groups, keep_groups, umask } => identity::set_ids(
+                *uid,
+                *gid,
+                (!keep_groups).then_some(groups),
+                umask.unwrap_or(self.caller_umask),
+            ),
             Step::SetWorkingDirectory { path } => identity::set_working_directory(path),
             Step::FindProgram => self.find_program(),
             Step::SetLabel { file, label } => self.procfs()?.set_label(file, label),

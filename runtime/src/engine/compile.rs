@@ -30,6 +30,8 @@ pub struct Inputs<'a> {
     pub plan: Plan,
     /// The user's program; none where the container can only be created.
     pub process: Option<&'a Process>,
+    /// Entries added to the program's environment.
+    pub environment: Vec<String>,
     /// The system call filter as it is written.
     pub seccomp: Option<&'a Seccomp>,
     /// The container's state as hooks are told, but for the pid.
@@ -61,12 +63,13 @@ pub enum CompileError {
 /// [`CompileError`].
 pub fn compile(inputs: Inputs<'_>) -> Result<Compiled, CompileError> {
     let seccomp = inputs.seccomp.map(filter).transpose()?;
-    let (args, env) = match inputs.process {
+    let (args, mut env) = match inputs.process {
         Some(process) => {
             (strings("the argument", &process.args)?, strings("the environment entry", &process.env)?)
         }
         None => (Vec::new(), Vec::new()),
     };
+    env.extend(strings("the environment entry", &inputs.environment)?);
     let kinds = &inputs.plan.parent.new_namespaces;
     Ok(Compiled {
         clone_flags: kinds.iter().fold(0, |flags, kind| flags | kind.clone_flag() as u64),

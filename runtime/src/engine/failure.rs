@@ -113,7 +113,12 @@ impl Failure {
     /// The same with texts of at most a thousand characters.
     pub(super) fn shortened(&self) -> Self {
         let cut = |text: &String| text.chars().take(1000).collect::<String>();
-        Self { step: cut(&self.step), message: cut(&self.message), hint: self.hint.as_ref().map(cut), ..self.clone() }
+        Self {
+            step: cut(&self.step),
+            message: cut(&self.message),
+            hint: self.hint.as_ref().map(cut),
+            ..self.clone()
+        }
     }
 }
 

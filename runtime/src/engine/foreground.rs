@@ -30,7 +30,14 @@ impl Foreground {
         }
         let mut all = SigSet::all();
         // These tell of mistakes of this process itself and must end it.
-        for own in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGABRT, Signal::SIGTRAP] {
+        for own in [
+            Signal::SIGSEGV,
+            Signal::SIGBUS,
+            Signal::SIGFPE,
+            Signal::SIGILL,
+            Signal::SIGABRT,
+            Signal::SIGTRAP,
+        ] {
             all.remove(own);
         }
         mydocker_sys::signal::block(&all)?;
@@ -73,16 +80,10 @@ impl Foreground {
             }
             self.modes = Some(tty::set_raw(fs::STDIN)?);
         }
-        // The caller's terminal does its own translation of line ends.
-        tty::clear_onlcr(&terminal)?;
         Ok(Relay::new(terminal))
     }
 
-    fn wait(
-        &self,
-        pidfd: &OwnedFd,
-        relay: Option<&Relay>,
-    ) -> mydocker_sys::Result<(Ready, Events, Events)> {
+    fn wait(&self, pidfd: &OwnedFd, relay: Option<&Relay>) -> mydocker_sys::Result<(Ready, Events, Events)> {
         let mut interests = vec![Interest::read(pidfd.as_fd()), Interest::read(self.signals.as_fd())];
         let terminal = relay.and_then(Relay::terminal_interest);
         let input = relay.and_then(Relay::input_interest);
@@ -168,7 +169,12 @@ impl Relay {
     }
 
     fn terminal_interest(&self) -> Option<Interest<'_>> {
-        let interest = Interest { fd: self.terminal.as_fd(), read: true, write: !self.pending.is_empty(), priority: false };
+        let interest = Interest {
+            fd: self.terminal.as_fd(),
+            read: true,
+            write: !self.pending.is_empty(),
+            priority: false,
+        };
         self.terminal_open.then_some(interest)
     }
 

@@ -3,7 +3,7 @@
 use super::compile::Compiled;
 use super::failure::{Code, Failure};
 use crate::spec::Hook;
-use crate::state::State;
+use crate::state::{State, Status};
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::{AsFd, OwnedFd, fs, process};
 use std::os::unix::process::CommandExt;
@@ -75,6 +75,9 @@ pub fn run_all(kind: &'static str, hooks: &[Hook], state: &State) -> Vec<Error> 
 pub(super) fn run_inside(compiled: &Compiled, kind: &'static str, hooks: &[Hook]) -> Result<(), Failure> {
     let mut state = compiled.state.clone();
     state.pid = Some(process::getpid().as_raw());
+    if kind == "startContainer" {
+        state.status = Status::Created;
+    }
     // As runc has it: hooks of start without an environment get the program's.
     let inherited = (kind == "startContainer").then_some(&compiled.program.env);
     hooks.iter().enumerate().try_for_each(|(index, hook)| {
@@ -106,10 +109,18 @@ fn run_one(
     inherited: Option<&Vec<std::ffi::CString>>,
 ) -> Result<(), Error> {
     let path = || hook.path.clone();
-    let mut started =
-        command(hook, inherited).spawn().map_err(|source| Error::Start { kind, index, path: path(), source })?;
-    let ended =
-        supervise(&mut started, hook, state).map_err(|source| Error::Wait { kind, index, path: path(), source })?;
+    let mut started = command(hook, inherited).spawn().map_err(|source| Error::Start {
+        kind,
+        index,
+        path: path(),
+        source,
+    })?;
+    let ended = supervise(&mut started, hook, state).map_err(|source| Error::Wait {
+        kind,
+        index,
+        path: path(),
+        source,
+    })?;
     match ended.how {
         None => Ok(()),
         Some(how) => Err(Error::Failed { kind, index, path: path(), how, output: ended.output }),
@@ -186,7 +197,12 @@ fn watch(
     loop {
         let mut interests = vec![Interest::read(pidfd.as_fd())];
         interests.extend(errors.map(|fd| Interest::read(fd.as_fd())));
-        interests.extend(feed.as_ref().map(|(fd, _)| Interest { fd: fd.as_fd(), read: false, write: true, priority: false }));
+        interests.extend(feed.as_ref().map(|(fd, _)| Interest {
+            fd: fd.as_fd(),
+            read: false,
+            write: true,
+            priority: false,
+        }));
         let events = poll(&interests, deadline, "a hook to end")?;
         if let Some(fd) = errors
             && (events[1].readable || events[1].hangup)

@@ -160,7 +160,9 @@ impl Channel {
             Some(&READY) => Some(Report::Ready),
             Some(&LISTENER) => number().map(Report::Listener),
             Some(&CREATED) => Some(Report::Created),
-            Some(&FAILED) => serde_json::from_slice(&bytes[1..]).ok().map(|failure| Report::Failed(Box::new(failure))),
+            Some(&FAILED) => {
+                serde_json::from_slice(&bytes[1..]).ok().map(|failure| Report::Failed(Box::new(failure)))
+            }
             Some(_) => None,
         };
         report.ok_or_else(|| {

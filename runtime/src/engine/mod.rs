@@ -25,4 +25,4 @@ pub use console::{ConsoleError, send_pidfd};
 pub use failure::{Code, Failure};
 pub use foreground::{Foreground, ForegroundError};
 pub use message::{Channel, parse_failure};
-pub use parent::{Error, Launch, Launched, Until, launch};
+pub use parent::{Commit, CommitError, Error, Launch, Launched, Until, launch};

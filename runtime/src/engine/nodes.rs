@@ -75,7 +75,8 @@ fn file_type(kind: DeviceKind) -> SFlag {
 fn verify(directory: BorrowedFd<'_>, name: &Path, device: &DeviceNode) -> Outcome {
     let stat = fs::lstatat(directory, name)?;
     let same_type = stat.st_mode & libc::S_IFMT == file_type(device.kind).bits();
-    let same_number = device.kind == DeviceKind::Fifo || stat.st_rdev == fs::makedev(device.major, device.minor);
+    let same_number =
+        device.kind == DeviceKind::Fifo || stat.st_rdev == fs::makedev(device.major, device.minor);
     if same_type && same_number {
         return Ok(());
     }

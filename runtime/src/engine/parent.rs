@@ -98,6 +98,9 @@ pub enum Error {
     /// A descriptor could not be handed over.
     #[error(transparent)]
     Console(#[from] ConsoleError),
+    /// The process could not be noted down.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
     /// The kernel refused something on the runtime's side.
     #[error("{what}")]
     Call {
@@ -115,11 +118,33 @@ fn call(what: impl Into<String>) -> impl FnOnce(mydocker_sys::Error) -> Error {
     move |source| Error::Call { what: what.into(), source }
 }
 
+/// Notes down the first process, by its pid, before it is let go: from then on it can live without the runtime.
+pub type Commit<'a> = &'a mut dyn FnMut(i32) -> Result<(), CommitError>;
+
+/// Why the first process could not be noted down.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// It could not be looked at.
+    #[error("the first process cannot be looked at")]
+    Process(#[from] mydocker_sys::Error),
+    /// The record could not be written.
+    #[error(transparent)]
+    State(#[from] crate::state::Error),
+    /// The pid file could not be written.
+    #[error("write the pid file {}", path.display())]
+    PidFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
 /// Makes the first process and talks with it until it is as far as asked. On failure it is killed and reaped.
 ///
 /// # Errors
 /// [`Error`].
-pub fn launch(launch: Launch<'_>, until: Until) -> Result<Launched, Error> {
+pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<Launched, Error> {
     let namespaces = open_namespaces(launch.compiled)?;
     let (channel, child_channel) = Channel::pair().map_err(call("make the socket to the first process"))?;
     let clone_into = launch.cgroups.as_ref().and_then(JoinFds::clone_into);
@@ -140,7 +165,7 @@ pub fn launch(launch: Launch<'_>, until: Until) -> Result<Launched, Error> {
             // Only the first process holds the other end from here on: its end is the end of the conversation.
             drop(child_channel);
             let launched = Launched { pid: pid.as_raw(), terminal: None, pidfd: Some(pidfd) };
-            let result = Conversation { launch: &launch, channel, launched }.run(until);
+            let result = Conversation { launch: &launch, channel, launched, commit }.run(until);
             // A dozen descriptors that were for the first process: they are close-on-exec, say nothing and keep no
             // cgroup from being removed, so that the end of the runtime may close them.
             std::mem::forget(launch.cgroups);
@@ -149,10 +174,7 @@ pub fn launch(launch: Launch<'_>, until: Until) -> Result<Launched, Error> {
     }
 }
 
-fn clone(
-    flags: u64,
-    cgroup: Option<BorrowedFd<'_>>,
-) -> mydocker_sys::Result<(process::Forked, bool)> {
+fn clone(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> mydocker_sys::Result<(process::Forked, bool)> {
     match process::clone3(process::CloneArgs { flags, cgroup }) {
         // The kernel is older than CLONE_INTO_CGROUP (5.7), or the cgroup takes no process from outside: it says
         // more clearly why when the process joins by itself.
@@ -177,6 +199,7 @@ struct Conversation<'a> {
     launch: &'a Launch<'a>,
     channel: Channel,
     launched: Launched,
+    commit: Commit<'a>,
 }
 
 impl Conversation<'_> {
@@ -258,12 +281,13 @@ impl Conversation<'_> {
         self.go()
     }
 
-    fn set_limits(&self) -> Result<(), Error> {
+    fn set_limits(&mut self) -> Result<(), Error> {
         let plan = &self.launch.compiled.plan.parent;
         if let Some(score) = plan.oom_score_adj {
             set_oom_score_adj(self.launched.pid, score)?;
         }
         plan.rlimits.iter().try_for_each(|rlimit| set_rlimit(self.pid(), rlimit))?;
+        (self.commit)(self.launched.pid)?;
         self.go()
     }
 

@@ -30,7 +30,10 @@ impl Procfs {
     fn existing() -> Outcome<Self> {
         let fd = fs::open(Path::new("/proc"), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW)?;
         if fs::fs_magic(&fd)? != fs::PROC_SUPER_MAGIC {
-            return Err(Fault::Other(Code::Setup, "/proc is not a procfs, so nothing is written below it".into()));
+            return Err(Fault::Other(
+                Code::Setup,
+                "/proc is not a procfs, so nothing is written below it".into(),
+            ));
         }
         Ok(Self(fd))
     }

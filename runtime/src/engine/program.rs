@@ -78,7 +78,9 @@ fn home_of(passwd: &str, uid: u32) -> Option<String> {
 
 fn search(name: &[u8], path: &[u8]) -> Outcome<CString> {
     let mut denied = false;
-    for directory in path.split(|byte| *byte == b':').filter(|directory| !name.is_empty() && !directory.is_empty()) {
+    for directory in
+        path.split(|byte| *byte == b':').filter(|directory| !name.is_empty() && !directory.is_empty())
+    {
         let candidate = PathBuf::from(OsStr::from_bytes(directory)).join(OsStr::from_bytes(name));
         match runnable(&candidate) {
             Ok(()) => return Ok(fs::cstring(&candidate)?),
@@ -123,7 +125,9 @@ pub(super) fn explain(path: &CStr, error: &mydocker_sys::Error) -> Fault {
         Errno::ENOENT => missing_helper(file).unwrap_or_else(|| cannot_run(path.to_bytes(), Errno::ENOENT)),
         Errno::ENOEXEC => Fault::Other(
             Code::ExecutableNotRunnable,
-            format!("exec {shown}: exec format error: it is neither a script with a #! line nor a binary for this machine"),
+            format!(
+                "exec {shown}: exec format error: it is neither a script with a #! line nor a binary for this machine"
+            ),
         ),
         errno => Fault::Other(Code::ExecutableNotRunnable, format!("exec {shown}: {}", lowercase(errno))),
     }
@@ -224,7 +228,8 @@ mod tests {
 
     #[test]
     fn home_is_found_by_number_and_never_by_a_name_that_looks_like_one() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\n1000:x:0:0::/evil:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\n";
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\n1000:x:0:0::/evil:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\n";
         assert_eq!(home_of(passwd, 1000), Some("/home/me".into()));
         assert_eq!(home_of(passwd, 0), Some("/root".into()));
         assert_eq!(home_of(passwd, 7), None);

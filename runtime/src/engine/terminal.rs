@@ -41,7 +41,8 @@ fn open_multiplexer(root: BorrowedFd<'_>) -> Outcome<OwnedFd> {
     if is_multiplexer && fs::fs_magic(&fd)? == DEVPTS_SUPER_MAGIC {
         return Ok(fd);
     }
-    let message = "the container's /dev/pts/ptmx is no terminal multiplexer: a terminal needs a devpts at /dev/pts";
+    let message =
+        "the container's /dev/pts/ptmx is no terminal multiplexer: a terminal needs a devpts at /dev/pts";
     Err(Fault::Other(Code::Setup, message.into()))
 }
 

@@ -106,6 +106,9 @@ impl Planner<'_> {
         if namespaces.is_new(NamespaceKind::Cgroup) {
             self.steps.push(Step::Unshare { kinds: vec![NamespaceKind::Cgroup] });
         }
+        if namespaces.is_new(NamespaceKind::Network) {
+            self.steps.push(Step::RaiseLoopback);
+        }
         self.steps.push(Step::NewSession);
         if !self.options.no_new_keyring {
             self.steps.push(Step::NewKeyring { name: format!("_ses.{}", self.options.id) });
@@ -267,7 +270,7 @@ pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, may_set_groups:
         gid: process.gid,
         groups: process.additional_gids.clone(),
         keep_groups: !may_set_groups,
-        umask: process.umask.unwrap_or(0o022),
+        umask: process.umask,
     });
     steps.push(Step::SetWorkingDirectory { path: process.cwd.clone() });
     steps.push(Step::FindProgram);
@@ -278,7 +281,9 @@ pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, may_set_groups:
 pub(super) fn confine(steps: &mut Vec<Step>, process: &Process, seccomp: bool) {
     let label = |file: &str, label: &String| Step::SetLabel { file: file.into(), label: label.clone() };
     steps.extend(process.selinux_label.as_ref().map(|name| label("exec", name)));
-    steps.extend(process.apparmor_profile.as_ref().map(|name| label("apparmor/exec", &format!("exec {name}"))));
+    steps.extend(
+        process.apparmor_profile.as_ref().map(|name| label("apparmor/exec", &format!("exec {name}"))),
+    );
     if process.no_new_privileges {
         steps.push(Step::SetNoNewPrivileges);
     }

@@ -58,7 +58,9 @@ fn filter_and_capabilities(steps: &[Step]) -> Option<(usize, &'static str)> {
     let drop = position(steps, |step| matches!(step, Step::SetCapabilities { .. }))?;
     let no_new_privileges = position(steps, |step| *step == Step::SetNoNewPrivileges);
     match no_new_privileges {
-        None if filter > drop => Some((filter, "without no-new-privileges the filter loads before the capabilities go")),
+        None if filter > drop => {
+            Some((filter, "without no-new-privileges the filter loads before the capabilities go"))
+        }
         Some(at) if filter < at || filter < drop => {
             Some((filter, "with no-new-privileges the filter loads as late as possible"))
         }

@@ -11,7 +11,8 @@ use std::path::Path;
 
 /// File systems that have no device behind them: read-only is a matter of the mount alone, for their superblock may
 /// be shared with the host.
-const WITHOUT_DEVICE: [&str; 8] = ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay"];
+const WITHOUT_DEVICE: [&str; 8] =
+    ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay"];
 
 /// All mounts of a container.
 #[derive(Debug, Default)]
@@ -45,7 +46,8 @@ pub(super) fn dev_is_readonly(spec: &ValidSpec) -> bool {
 /// system call each, on a tree that nobody else can see.
 fn fill_dev(planned: &mut Planned) {
     let Some(at) = planned.steps.iter().rposition(is_dev) else { return };
-    let is_tmpfs = matches!(&planned.steps[at].what, MountKind::Filesystem { fs_type, .. } if fs_type == "tmpfs");
+    let is_tmpfs =
+        matches!(&planned.steps[at].what, MountKind::Filesystem { fs_type, .. } if fs_type == "tmpfs");
     if !is_tmpfs {
         return;
     }
@@ -103,9 +105,12 @@ fn mount_step(
         // must not come back.
         propagation.push(libc::MS_SLAVE | libc::MS_REC);
     }
-    propagation.extend(options.propagation.iter().map(|change| {
-        u64::from(change.kind.bits()) | if change.recursive { libc::MS_REC } else { 0 }
-    }));
+    propagation.extend(
+        options
+            .propagation
+            .iter()
+            .map(|change| u64::from(change.kind.bits()) | if change.recursive { libc::MS_REC } else { 0 }),
+    );
     MountStep { target_rule: target_rule(&mount.fs_type, &target), what, target, attributes, propagation }
 }
 
@@ -134,7 +139,9 @@ fn kind(
         return MountKind::Remount;
     }
     match mount.fs_type.as_str() {
-        "cgroup" if cgroup.mode != Mode::V2 => MountKind::CgroupV1 { hierarchies: hierarchies(cgroup), namespaced },
+        "cgroup" if cgroup.mode != Mode::V2 => {
+            MountKind::CgroupV1 { hierarchies: hierarchies(cgroup), namespaced }
+        }
         "cgroup" | "cgroup2" => {
             let directory = cgroup.unified().map(crate::cgroup::Directory::absolute);
             MountKind::CgroupV2 { cgroup: directory.unwrap_or_default(), namespaced }

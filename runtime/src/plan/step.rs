@@ -72,6 +72,8 @@ pub enum Step {
     },
     /// Take user and group id 0 of the user namespace, so that what is made belongs to its root.
     BecomeNamespaceRoot,
+    /// The loopback device of a new network namespace is up.
+    RaiseLoopback,
     /// A session of its own, without a controlling terminal.
     NewSession,
     /// A session keyring of its own, so that the caller's keys stay outside.
@@ -220,8 +222,8 @@ pub enum Step {
         groups: Vec<u32>,
         /// Whether setgroups is denied in this user namespace, so that there is nothing to set.
         keep_groups: bool,
-        /// The file mode creation mask.
-        umask: u32,
+        /// The file mode creation mask; none: the caller's (config.md, User).
+        umask: Option<u32>,
     },
     /// The working directory, checked to be inside (CVE-2024-21626).
     SetWorkingDirectory {
@@ -280,6 +282,7 @@ impl Step {
             | Self::Unshare { .. }
             | Self::SetTimeOffsets { .. }
             | Self::BecomeNamespaceRoot
+            | Self::RaiseLoopback
             | Self::NewSession
             | Self::NewKeyring { .. }
             | Self::SetHostname { .. }
@@ -313,9 +316,10 @@ impl Step {
             | Self::SetIds { .. }
             | Self::SetWorkingDirectory { .. }
             | Self::FindProgram => Phase::Identity,
-            Self::SetLabel { .. } | Self::SetNoNewPrivileges | Self::SetCapabilities { .. } | Self::LoadSeccomp => {
-                Phase::Confine
-            }
+            Self::SetLabel { .. }
+            | Self::SetNoNewPrivileges
+            | Self::SetCapabilities { .. }
+            | Self::LoadSeccomp => Phase::Confine,
             Self::AwaitStart => Phase::AwaitStart,
             Self::Exec { .. } => Phase::Exec,
         }
@@ -334,6 +338,7 @@ impl fmt::Display for Step {
             Self::Unshare { kinds } => write!(f, "make new namespaces: {}", names(kinds)),
             Self::SetTimeOffsets { .. } => write!(f, "set the clocks of the time namespace"),
             Self::BecomeNamespaceRoot => write!(f, "become root of the user namespace"),
+            Self::RaiseLoopback => write!(f, "bring the loopback device up"),
             Self::NewSession => write!(f, "begin a new session"),
             Self::NewKeyring { name } => write!(f, "join a new session keyring {name:?}"),
             Self::SetHostname { name } => write!(f, "set the host name to {name:?}"),
@@ -366,10 +371,14 @@ impl fmt::Display for Step {
             }
             Self::MaskPath { path } => write!(f, "mask {}", path.display()),
             Self::OpenProcfs => write!(f, "open a private procfs"),
-            Self::SetSysctl { path, value } => write!(f, "set the kernel parameter {} to {value:?}", path.display()),
+            Self::SetSysctl { path, value } => {
+                write!(f, "set the kernel parameter {} to {value:?}", path.display())
+            }
             Self::SetPersonality { persona } => write!(f, "set the personality {persona:#x}"),
             Self::SetScheduler { attributes } => write!(f, "set the scheduling policy {}", attributes.policy),
-            Self::SetIoPriority { class, level } => write!(f, "set the I/O priority class {class}, level {level}"),
+            Self::SetIoPriority { class, level } => {
+                write!(f, "set the I/O priority class {class}, level {level}")
+            }
             Self::SetMemoryPolicy { mode, .. } => write!(f, "set the memory policy {mode:#x}"),
             Self::Ready => write!(f, "tell the runtime that the container stands"),
             Self::DropBounding { keep } => {
@@ -380,7 +389,9 @@ impl fmt::Display for Step {
                 write!(f, "become user {uid}, group {gid}")?;
                 if groups.is_empty() { Ok(()) } else { write!(f, ", groups {groups:?}") }
             }
-            Self::SetWorkingDirectory { path } => write!(f, "change to the working directory {}", path.display()),
+            Self::SetWorkingDirectory { path } => {
+                write!(f, "change to the working directory {}", path.display())
+            }
             Self::FindProgram => write!(f, "find the program"),
             Self::SetLabel { label, .. } => write!(f, "set the security label {label:?}"),
             Self::SetNoNewPrivileges => write!(f, "set no-new-privileges"),

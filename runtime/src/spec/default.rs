@@ -42,7 +42,9 @@ fn process() -> Process {
         capabilities: Some(Capabilities {
             bounding: capabilities.clone(),
             effective: capabilities.clone(),
-            permitted: capabilities,
+            permitted: capabilities.clone(),
+            // Without being inheritable none of these takes effect; it is what runc writes.
+            ambient: capabilities,
             ..Capabilities::default()
         }),
         rlimits: vec![Rlimit { kind: "RLIMIT_NOFILE".to_owned(), hard: 1024, soft: 1024 }],

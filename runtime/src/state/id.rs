@@ -22,7 +22,9 @@ pub enum IdError {
     #[error("invalid container id {0:?}: it would name a directory outside the state root")]
     Dots(String),
     /// It has a character that is not allowed.
-    #[error("invalid container id {id:?}: the character {character:?} is not allowed; use a-z A-Z 0-9 _ + - .")]
+    #[error(
+        "invalid container id {id:?}: the character {character:?} is not allowed; use a-z A-Z 0-9 _ + - ."
+    )]
     Character {
         /// The id; long ones are cut.
         id: String,

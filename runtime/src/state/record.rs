@@ -179,7 +179,11 @@ mod tests {
             (Progress::Started, Dead, Dead, true, Status::Stopped),
         ];
         for (progress, runtime, init, frozen, expected) in table {
-            assert_eq!(Status::of(progress, runtime, init, frozen), expected, "{progress:?} {runtime:?} {init:?}");
+            assert_eq!(
+                Status::of(progress, runtime, init, frozen),
+                expected,
+                "{progress:?} {runtime:?} {init:?}"
+            );
         }
     }
 }
