@@ -154,7 +154,7 @@ pub const OPTIONS: &[(&str, Effect)] = &[
 
 /// Options of the table that are understood but have no effect yet: validation refuses them, `features` leaves them
 /// out.
-pub const NOT_SUPPORTED: &[&str] = &["idmap", "ridmap", "tmpcopyup"];
+pub const NOT_SUPPORTED: &[&str] = &["idmap", "ridmap"];
 
 /// Attributes to set and to clear, as `mount_setattr(2)` takes them; a cleared attribute was asked for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -552,7 +552,18 @@ pub fn set_nonblocking(fd: impl AsFd, on: bool) -> Result<()> {
 /// # Errors
 /// What the kernel says, with the path behind the descriptor.
 pub fn subdirectories(dir: impl AsFd) -> Result<Vec<OsString>> {
-    let dir = dir.as_fd();
+    names(dir.as_fd(), |entry| entry.file_type() == Some(DirEntryType::Directory))
+}
+
+/// All names in a directory, `.` and `..` left out, as the kernel lists them.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn names_in(dir: impl AsFd) -> Result<Vec<OsString>> {
+    names(dir.as_fd(), |_| true)
+}
+
+fn names(dir: BorrowedFd<'_>, wanted: impl Fn(&nix::dir::Entry) -> bool) -> Result<Vec<OsString>> {
     let text = || describe(dir);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut list = Dir::openat(dir, ".", flags, Mode::empty()).context("openat", text)?;
@@ -560,7 +571,7 @@ pub fn subdirectories(dir: impl AsFd) -> Result<Vec<OsString>> {
     for entry in list.iter() {
         let entry = entry.context("getdents64", text)?;
         let name = entry.file_name().to_bytes();
-        if entry.file_type() == Some(DirEntryType::Directory) && name != b"." && name != b".." {
+        if name != b"." && name != b".." && wanted(&entry) {
             names.push(OsStr::from_bytes(name).to_owned());
         }
     }
@@ -635,6 +646,71 @@ pub fn fsetxattr(fd: impl AsFd, name: &CStr, value: &[u8]) -> Result<()> {
     let ret =
         unsafe { libc::fsetxattr(fd.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
     check(ret.into(), "fsetxattr", || format!("{}, {name:?}", describe(fd))).map(drop)
+}
+
+/// The names of the extended attributes of a file (`flistxattr(2)`).
+///
+/// # Errors
+/// What the kernel says; `EOPNOTSUPP` for a file system without them.
+pub fn flistxattr(fd: impl AsFd) -> Result<Vec<CString>> {
+    let fd = fd.as_fd();
+    let list = sized(|buffer| {
+        // SAFETY: the buffer's pointer and length describe one live slice; a length of zero asks for the size alone.
+        unsafe { libc::flistxattr(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) }
+    });
+    let list = list.context("flistxattr", || describe(fd))?;
+    let names = list.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.filter_map(|name| CString::new(name).ok()).collect())
+}
+
+/// The value of an extended attribute (`fgetxattr(2)`).
+///
+/// # Errors
+/// What the kernel says; `ENODATA` for an attribute that the file does not have.
+pub fn fgetxattr(fd: impl AsFd, name: &CStr) -> Result<Vec<u8>> {
+    let fd = fd.as_fd();
+    let value = sized(|buffer| {
+        // SAFETY: name is NUL-terminated, and the buffer is as in flistxattr.
+        unsafe { libc::fgetxattr(fd.as_raw_fd(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) }
+    });
+    value.context("fgetxattr", || format!("{}, {name:?}", describe(fd)))
+}
+
+/// Calls once for the size and once for the bytes; the kernel keeps both below 64 KiB (`XATTR_SIZE_MAX`).
+fn sized(mut call: impl FnMut(&mut [u8]) -> isize) -> nix::Result<Vec<u8>> {
+    let size = nix::errno::Errno::result(call(&mut []))?;
+    let mut bytes = vec![0; size as usize];
+    if size > 0 {
+        let length = nix::errno::Errno::result(call(&mut bytes))?;
+        bytes.truncate(length as usize);
+    }
+    Ok(bytes)
+}
+
+/// Sets the times of last access and modification to those in `stat` (`futimens(3)`).
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn set_times(fd: impl AsFd, stat: &FileStat) -> Result<()> {
+    let fd = fd.as_fd();
+    let (accessed, modified) = times(stat);
+    nix::sys::stat::futimens(fd, &accessed, &modified).context("utimensat", || describe(fd))
+}
+
+/// [`set_times`] of `path` below `dir`; a last symbolic link is not followed (`utimensat(2)`).
+///
+/// # Errors
+/// What the kernel says, with the directory and the path.
+pub fn set_times_at(dir: impl AsFd, path: &Path, stat: &FileStat) -> Result<()> {
+    let dir = dir.as_fd();
+    let (accessed, modified) = times(stat);
+    let follow = nix::sys::stat::UtimensatFlags::NoFollowSymlink;
+    nix::sys::stat::utimensat(dir, path, &accessed, &modified, follow).context("utimensat", || at(dir, path))
+}
+
+fn times(stat: &FileStat) -> (nix::sys::time::TimeSpec, nix::sys::time::TimeSpec) {
+    use nix::sys::time::TimeSpec;
+    (TimeSpec::new(stat.st_atime, stat.st_atime_nsec), TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec))
 }
 
 /// What a file lies on.

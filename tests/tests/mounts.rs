@@ -347,6 +347,25 @@ fn privileged_a_slave_mount_receives_what_the_host_mounts_later() {
     runtime.host(["umount", "--recursive"]).arg(&dir).run().succeeds();
 }
 
+/// The old root goes with all that is mounted below it, which a mount that is still shared would pass on to the host.
+#[test]
+fn privileged_the_end_of_the_old_root_takes_no_shared_mount_off_the_host() {
+    for propagation in ["shared", "rshared", "slave", "rslave", "private", "rprivate"] {
+        let runtime = Runtime::new();
+        let nested = Nested::new(&runtime);
+        runtime.host(["mount", "--make-shared"]).arg(nested.dir.join("sub")).run().succeeds();
+        let below = nested.dir.join("sub/below");
+        fs::create_dir(&below).expect("a new tmpfs is writable");
+        runtime.host(["mount", "-t", "tmpfs", "none"]).arg(&below).run().succeeds();
+        fs::write(below.join("kept"), "").expect("a new tmpfs is writable");
+        let bundle = runtime.bundle().with(|config| {
+            config["linux"]["rootfsPropagation"] = json!(propagation);
+        });
+        runtime.run(&bundle).succeeds();
+        assert!(below.join("kept").exists(), "{propagation}");
+    }
+}
+
 #[test]
 fn privileged_a_file_is_bound_over_a_file() {
     let runtime = Runtime::new();
@@ -454,6 +473,77 @@ fn privileged_tmpcopyup_fills_a_tmpfs_with_what_it_covers() {
     std::os::unix::fs::chown(bundle.path("data/file"), Some(0), Some(3)).expect("root may");
     assert_eq!(runtime.run(&bundle).succeeds().stdout, "copied\ninner\n640:0\nfile\n");
     assert_eq!(fs::read_to_string(bundle.path("data/file")).expect("it is there"), "copied\n");
+}
+
+#[test]
+fn privileged_a_tmpfs_with_a_mode_or_a_new_target_keeps_its_own_mode() {
+    let runtime = Runtime::new();
+    let script = "stat -c %a /mnt /made /dev/sub";
+    let bundle = runtime.bundle().script(script).mount("/mnt", "tmpfs", "tmpfs", &["mode=750"]);
+    let bundle = bundle.mount("/made", "tmpfs", "tmpfs", &[]).mount("/dev/sub", "tmpfs", "tmpfs", &[]);
+    fs::create_dir(bundle.path("mnt")).expect("the bundle is writable");
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "750\n1777\n1777\n");
+}
+
+#[test]
+fn privileged_tmpcopyup_keeps_everything_that_a_file_is() {
+    let runtime = Runtime::new();
+    let script = "cd /data; stat -c '%n %F %a %u:%g %Y' * sub/*; stat -c %a .; readlink outside; \
+        touch new 2>/dev/null || echo read-only";
+    let bundle =
+        runtime.bundle().script(script).mount("/data", "tmpfs", "tmpfs", &["tmpcopyup", "ro", "nosuid"]);
+    let data = bundle.path("data");
+    let set_up = "mkdir sub && echo x >sub/file && mkfifo fifo && mknod null c 1 3 && ln -s /etc outside && \
+        chown 3:4 sub/file fifo null && chown -h 5:6 outside && chmod 4751 sub/file && chmod 2770 sub && \
+        chmod 604 fifo && chmod 640 null && chmod 3711 . && touch -h -d @1000 sub/file fifo null outside sub";
+    fs::create_dir(&data).expect("the bundle is writable");
+    runtime.host(["sh", "-c", set_up]).current_dir(&data).run().succeeds();
+    let kept = "fifo fifo 604 3:4 1000\nnull character special file 640 3:4 1000\n\
+        outside symbolic link 777 5:6 1000\nsub directory 2770 0:0 1000\nsub/file regular file 4751 3:4 1000\n";
+    let said = runtime.run(&bundle).succeeds().stdout;
+    assert_eq!(said, format!("{kept}3711\n/etc\nread-only\n"));
+}
+
+#[test]
+fn privileged_tmpcopyup_keeps_extended_attributes() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"]);
+    fs::create_dir_all(bundle.path("data/sub")).expect("the bundle is writable");
+    fs::write(bundle.path("data/file"), "x").expect("the bundle is writable");
+    // A file capability (linux/capability.h, version 2): cap_net_raw, permitted and effective.
+    let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let set = [("data/file", c"security.capability", &capability[..]), ("data/sub", c"trusted.kept", b"yes")];
+    for (path, name, value) in set {
+        let file = fs::File::open(bundle.path(path)).expect("it was just made");
+        mydocker_sys::fs::fsetxattr(&file, name, value).expect("root may");
+    }
+    runtime.create(&bundle).succeeds();
+    let root = PathBuf::from(format!("/proc/{}/root", runtime.pid(bundle.id())));
+    for (path, name, value) in set {
+        let file = fs::File::open(root.join(path)).expect("it was copied");
+        assert_eq!(mydocker_sys::fs::fgetxattr(&file, name).expect("it was copied"), value);
+    }
+    runtime.delete_force(bundle.id()).succeeds();
+}
+
+#[test]
+fn privileged_tmpcopyup_of_more_than_fits_is_refused() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().mount("/data", "tmpfs", "tmpfs", &["tmpcopyup", "size=64k"]);
+    fs::create_dir(bundle.path("data")).expect("the bundle is writable");
+    fs::write(bundle.path("data/big"), vec![1; 200_000]).expect("the bundle is writable");
+    runtime.create(&bundle).fails().says("/data").says("ENOSPC");
+    assert!(!runtime.knows(bundle.id()));
+}
+
+#[test]
+fn privileged_tmpcopyup_of_a_bottomless_tree_is_refused() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"]);
+    let deep: PathBuf = std::iter::repeat_n("d", 300).collect();
+    fs::create_dir_all(bundle.path("data").join(deep)).expect("the bundle is writable");
+    runtime.create(&bundle).fails().says("directories deep");
+    assert!(!runtime.knows(bundle.id()));
 }
 
 #[test]

@@ -171,7 +171,7 @@ impl<'a> Child<'a> {
             Step::OpenTerminal { size, console } => terminal::open(self, *size, *console),
             Step::AwaitRuntimeHooks => self.ask(&Report::NeedsHooks),
             Step::RunHooks { kind, hooks } => self.run_hooks(kind, hooks),
-            Step::Pivot => self.pivot(),
+            Step::Pivot { still_shared } => self.pivot(*still_shared),
             Step::MoveRoot => self.move_root(),
             Step::Chroot => self.chroot(),
             Step::EnsureWorkingDirectory { path } => self.ensure_working_directory(path),
@@ -291,15 +291,29 @@ impl<'a> Child<'a> {
         }
     }
 
-    fn pivot(&mut self) -> Outcome {
+    /// Taking the old root off must not take anything off the host. The working directory is the new root, whose
+    /// mounts keep the propagation that they were given, so that the old one is named by a descriptor.
+    fn pivot(&mut self, still_shared: bool) -> Outcome {
+        let flags = fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY;
+        let old_root = if still_shared { Some(fs::open(Path::new("/"), flags)?) } else { None };
         process::fchdir(self.root()?)?;
         mount::pivot_to_working_directory()?;
+<<<<<<< HEAD
         if !self.apart_from_host {
             // Taking the old root off must not take anything off the host.
             mount::mount(None, c".", None, mount::MsFlags::MS_SLAVE | mount::MsFlags::MS_REC, None)?;
         }
         // The working directory was the new root before and is so after (pivot_root(2), NOTES).
         Ok(mount::umount(Path::new("."), mount::MntFlags::MNT_DETACH)?)
+=======
+        if let Some(old_root) = old_root {
+            let slave =
+                mount::Attributes { propagation: libc::MS_SLAVE, recursive: true, ..Default::default() };
+            mount::set_attributes(&old_root, slave)?;
+        }
+        mount::umount(Path::new("."), mount::MntFlags::MNT_DETACH)?;
+        Ok(process::chdir(Path::new("/"))?)
+>>>>>>> fixmounts
     }
 
     fn move_root(&mut self) -> Outcome {

@@ -135,7 +135,7 @@ fn hint(step: &Step, error: &mydocker_sys::Error) -> Option<&'static str> {
         (Step::Mount(_), Errno::ELOOP) => {
             Some("a symbolic link stands where a directory must be, or links go in a circle")
         }
-        (Step::Pivot, Errno::EINVAL) => Some("on an initramfs root use --no-pivot"),
+        (Step::Pivot { .. }, Errno::EINVAL) => Some("on an initramfs root use --no-pivot"),
         (Step::SetIds { .. }, Errno::EINVAL) => Some("the id has no mapping in the user namespace"),
         (Step::SetLabel { file, .. }, errno) => label_hint(file, errno),
         (Step::SetCapabilities { .. } | Step::DropBounding { .. }, Errno::EPERM) => {

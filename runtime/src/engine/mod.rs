@@ -3,6 +3,7 @@
 mod child;
 mod compile;
 mod console;
+mod copy_up;
 mod failure;
 mod foreground;
 pub mod hooks;

@@ -3,23 +3,32 @@
 use super::child::{Child, Fault, Outcome};
 use super::failure::Code;
 use super::rootfs::{self, Kind};
-use super::{nodes, plain};
+use super::{copy_up, nodes, plain};
 use crate::plan::{Attributes, Hierarchy, MountKind, MountStep, Node, Opener, TargetRule};
 use mydocker_sys::fs;
 use mydocker_sys::mount::{self, FsContext, MountAttrFlags};
 use mydocker_sys::{AsFd, BorrowedFd, OwnedFd, process};
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Carries out one mount.
 pub(super) fn mount(child: &mut Child<'_>, step: &MountStep) -> Outcome {
     match &step.what {
-        MountKind::Filesystem { fs_type, source, options, contents, .. } => {
-            if contents.is_empty() && plain::suits(step, fs_type) {
-                return plain::mount(child, step, fs_type, source, options);
+        MountKind::Filesystem { fs_type, source, options, contents, copy_up, mode_of_target } => {
+            let (target, options) = prepare(child, step, options, *mode_of_target)?;
+            if contents.is_empty() && !copy_up && plain::suits(step, fs_type) {
+                return plain::mount(child, step, target, fs_type, source, &options);
             }
-            let tree = filesystem(child, fs_type, source, options, &step.attributes)?;
+            let tree = if *copy_up {
+                copy_of(child, step, &target, fs_type, source, &options)?
+            } else {
+                filesystem(child, fs_type, source, &options, &step.attributes)?
+            };
             nodes::fill(tree.as_fd(), contents)?;
-            place(child, step, tree, || Ok(Kind::Directory))
+            attach(&tree, &target, step)?;
+            child.keep(tree);
+            child.keep(target);
+            Ok(())
         }
         MountKind::Bind { source, recursive, opener } => {
             let tree = bind_source(child, source, *recursive, *opener)?;
@@ -39,6 +48,52 @@ pub(super) fn mount(child: &mut Child<'_>, step: &MountStep) -> Outcome {
             Ok(())
         }
     }
+}
+
+/// Opens the target of a new file system, and adds its mode to the options where the file system takes that over. A
+/// target that had to be made says nothing: the file system keeps the mode that it has by itself.
+fn prepare<'a>(
+    child: &mut Child<'_>,
+    step: &MountStep,
+    options: &'a [String],
+    mode_of_target: bool,
+) -> Outcome<(OwnedFd, Cow<'a, [String]>)> {
+    let mut made = false;
+    let target = target(child, step, || {
+        made = true;
+        Ok(Kind::Directory)
+    })?;
+    if !mode_of_target || made {
+        return Ok((target, Cow::Borrowed(options)));
+    }
+    let mode = fs::fstat(&target)?.st_mode & 0o7777;
+    let mut options = options.to_vec();
+    options.push(format!("mode={mode:o}"));
+    Ok((target, Cow::Owned(options)))
+}
+
+/// A new file system with a copy of what its target holds. It can be written until it is full.
+fn copy_of(
+    child: &mut Child<'_>,
+    step: &MountStep,
+    target: &OwnedFd,
+    fs_type: &str,
+    source: &str,
+    options: &[String],
+) -> Outcome<OwnedFd> {
+    let writable = |bits: u64| bits & !libc::MOUNT_ATTR_RDONLY;
+    let attributes = Attributes {
+        set: writable(step.attributes.set),
+        set_recursive: writable(step.attributes.set_recursive),
+        ..Attributes::default()
+    };
+    let tree = filesystem(child, fs_type, source, options, &attributes)?;
+    copy_up::copy(target.as_fd(), tree.as_fd())?;
+    if attributes.set != step.attributes.set || attributes.set_recursive != step.attributes.set_recursive {
+        let readonly = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
+        mount::set_attributes(&tree, readonly)?;
+    }
+    Ok(tree)
 }
 
 /// A new file system, detached.

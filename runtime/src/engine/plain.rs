@@ -5,11 +5,10 @@
 //! the mount goes onto `.`, so that no path is looked up again (CVE-2021-30465).
 
 use super::child::{Child, Outcome};
-use super::mounts::{self, target};
-use super::rootfs::Kind;
+use super::mounts;
 use crate::plan::MountStep;
 use mydocker_sys::mount::{self, MsFlags};
-use mydocker_sys::process;
+use mydocker_sys::{OwnedFd, process};
 use std::ffi::CString;
 
 /// File systems without a device or another path as their source, which would be looked up from the working directory.
@@ -38,15 +37,15 @@ pub(super) fn suits(step: &MountStep, fs_type: &str) -> bool {
         && step.attributes.set & !known == 0
 }
 
-/// Mounts a file system. What the old call refuses is tried by the new ones: they take more, and say what is wrong.
+/// Mounts a file system at its target. What the old call refuses is tried by the new ones: they take more, and say what is wrong.
 pub(super) fn mount(
     child: &mut Child<'_>,
     step: &MountStep,
+    target: OwnedFd,
     fs_type: &str,
     source: &str,
     options: &[String],
 ) -> Outcome {
-    let target = target(child, step, || Ok(Kind::Directory))?;
     if mount_at(&target, step, fs_type, source, options).is_none() {
         let tree = mounts::filesystem(child, fs_type, source, options, &step.attributes)?;
         mounts::attach(&tree, &target, step)?;
@@ -58,7 +57,7 @@ pub(super) fn mount(
 
 /// `None` where the call cannot be made or fails, also for a target that is no directory.
 fn mount_at(
-    target: &mydocker_sys::OwnedFd,
+    target: &OwnedFd,
     step: &MountStep,
     fs_type: &str,
     source: &str,

@@ -198,7 +198,9 @@ impl Planner<'_> {
     fn pivot(&mut self) {
         self.steps.push(match (self.has_mount_namespace(), self.options.no_pivot) {
             (false, _) => Step::Chroot,
-            (true, false) => Step::Pivot,
+            (true, false) => {
+                Step::Pivot { still_shared: leaves_shared(host_propagation(self.spec.root.propagation)) }
+            }
             (true, true) => Step::MoveRoot,
         });
         let cwd = self.spec.process.as_ref().map(|process| process.cwd.clone());
@@ -273,6 +275,11 @@ fn joined(spec: &ValidSpec, kind: NamespaceKind, path: &Path) -> JoinedNamespace
 /// host still arrive in the container unless something else is asked for.
 fn host_propagation(configured: Option<u64>) -> u64 {
     configured.unwrap_or(libc::MS_SLAVE | libc::MS_REC)
+}
+
+/// Whether mounts of the host may still be shared with it after their propagation was set so.
+fn leaves_shared(flags: u64) -> bool {
+    flags & libc::MS_REC == 0 || flags & libc::MS_SHARED != 0
 }
 
 fn has_label(process: &Process) -> bool {

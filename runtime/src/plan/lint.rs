@@ -96,7 +96,7 @@ fn nothing_privileged_after_the_drop(steps: &[Step]) -> Option<(usize, &'static 
 
 fn masks_after_pivot(steps: &[Step]) -> Option<(usize, &'static str)> {
     let mask = position(steps, |step| matches!(step, Step::MaskPath { .. } | Step::ReadonlyPath { .. }))?;
-    let pivot = position(steps, |step| matches!(step, Step::Pivot | Step::MoveRoot | Step::Chroot));
+    let pivot = position(steps, |step| matches!(step, Step::Pivot { .. } | Step::MoveRoot | Step::Chroot));
     pivot.is_none_or(|pivot| pivot > mask).then_some((mask, "paths are masked after the pivot"))
 }
 

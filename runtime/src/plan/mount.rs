@@ -48,9 +48,12 @@ pub enum MountKind {
         /// What it is filled with before it is attached (a fresh `/dev`).
         #[serde(skip_serializing_if = "Vec::is_empty")]
         contents: Vec<Node>,
-        /// A directory in the container whose contents are copied into it (`tmpcopyup`).
+        /// Whether what its target held is copied into it (`tmpcopyup`).
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         copy_up: bool,
+        /// Whether it gets the mode of its target, where that is there already (a tmpfs without a mode of its own).
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        mode_of_target: bool,
     },
     /// A part of the host's tree.
     Bind {
@@ -200,9 +203,12 @@ impl fmt::Display for MountStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = self.target.display();
         match &self.what {
-            MountKind::Filesystem { fs_type, options, contents, .. } => {
+            MountKind::Filesystem { fs_type, options, contents, copy_up, .. } => {
                 write!(f, "mount {fs_type} at {target}")?;
                 write_options(f, &self.attributes, options)?;
+                if *copy_up {
+                    write!(f, " with a copy of what is there")?;
+                }
                 if contents.is_empty() { Ok(()) } else { write!(f, " with {}", node_list(contents)) }
             }
             MountKind::Bind { source, recursive, opener } => {

@@ -61,9 +61,23 @@ fn fill_dev(planned: &mut Planned) {
     });
     nodes.extend(targets);
     planned.nodes = outside;
+    for step in &mut planned.steps[at + 1..] {
+        let made =
+            nodes.iter().any(|node| matches!(node, Node::Directory { .. }) && covers(step, node.path()));
+        if let MountKind::Filesystem { mode_of_target, .. } = &mut step.what
+            && made
+        {
+            // The directory is no part of the image, so that its mode says nothing.
+            *mode_of_target = false;
+        }
+    }
     if let MountKind::Filesystem { contents, .. } = &mut planned.steps[at].what {
         *contents = nodes;
     }
+}
+
+fn covers(step: &MountStep, name: &Path) -> bool {
+    step.target.strip_prefix("/dev").is_ok_and(|below| below == name)
 }
 
 fn mount_step(
@@ -132,13 +146,17 @@ fn kind(
             let directory = cgroup.unified().map(crate::cgroup::Directory::absolute);
             MountKind::CgroupV2 { cgroup: directory.unwrap_or_default(), namespaced }
         }
-        fs_type => MountKind::Filesystem {
-            fs_type: fs_type.to_owned(),
-            source: mount.source.to_string_lossy().into_owned(),
-            options: filesystem_options(spec, fs_type, options),
-            contents: Vec::new(),
-            copy_up: options.tmpcopyup,
-        },
+        fs_type => {
+            let options_given = filesystem_options(spec, fs_type, options);
+            MountKind::Filesystem {
+                fs_type: fs_type.to_owned(),
+                source: mount.source.to_string_lossy().into_owned(),
+                contents: Vec::new(),
+                copy_up: options.tmpcopyup,
+                mode_of_target: fs_type == "tmpfs" && !options_given.iter().any(|o| o.starts_with("mode=")),
+                options: options_given,
+            }
+        }
     }
 }
 

@@ -130,7 +130,11 @@ pub enum Step {
         hooks: Vec<Hook>,
     },
     /// `pivot_root` to the container's root and let go of the old one.
-    Pivot,
+    Pivot {
+        /// Whether mounts of the old root may still be shared with the host, so that they have to be cut off before they
+        /// are let go of.
+        still_shared: bool,
+    },
     /// Move the root over `/` and chroot, where the root cannot be pivoted to (an initramfs).
     MoveRoot,
     /// `chroot` to the container's root, where there is no mount namespace to pivot in.
@@ -292,7 +296,9 @@ impl Step {
             // The hooks of start run as the user's program would: after everything that confines it.
             Self::RunHooks { kind: "startContainer", .. } => Phase::AwaitStart,
             Self::RunHooks { .. } => Phase::CreateHooks,
-            Self::Pivot | Self::MoveRoot | Self::Chroot | Self::EnsureWorkingDirectory { .. } => Phase::Pivot,
+            Self::Pivot { .. } | Self::MoveRoot | Self::Chroot | Self::EnsureWorkingDirectory { .. } => {
+                Phase::Pivot
+            }
             Self::SetRootPropagation { .. }
             | Self::SetRootReadonly
             | Self::SetReadonly { .. }
@@ -352,7 +358,7 @@ impl fmt::Display for Step {
             }
             Self::AwaitRuntimeHooks => write!(f, "wait for the prestart and createRuntime hooks"),
             Self::RunHooks { kind, hooks } => write!(f, "run {} {kind} hook(s)", hooks.len()),
-            Self::Pivot => write!(f, "pivot to the container's root"),
+            Self::Pivot { .. } => write!(f, "pivot to the container's root"),
             Self::MoveRoot => write!(f, "move the container's root over / and chroot"),
             Self::Chroot => write!(f, "change the root"),
             Self::EnsureWorkingDirectory { path } => write!(f, "make sure that {} exists", path.display()),

@@ -82,6 +82,14 @@ fn check_mount(report: &mut Report, at: At<'_>, mount: &spec::Mount, bundle: &Pa
     } else if !options.remount {
         check_type(report, at.key("type"), &mount.fs_type);
     }
+    if options.tmpcopyup && (bind || options.remount || mount.fs_type != "tmpfs") {
+        let index = mount.options.iter().position(|option| option == "tmpcopyup").unwrap_or_default();
+        report.refuse(
+            at.key("options").index(index),
+            "only a new tmpfs can be filled with what it covers",
+            "leave tmpcopyup out",
+        );
+    }
     Mount {
         destination: destination(report, at.key("destination"), &mount.destination),
         fs_type: if bind { "bind".to_owned() } else { mount.fs_type.clone() },

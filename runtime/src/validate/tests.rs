@@ -801,7 +801,6 @@ fn what_is_not_supported_yet_is_refused_by_name() {
             "/linux/netDevices",
             "linux.netDevices is not supported",
         ),
-        (&mount(("options", json!(["ro", "tmpcopyup"]))), "/mounts/0/options/1", "mount option tmpcopyup"),
         (&mount(("options", json!(["bind", "idmap"]))), "/mounts/0/options/1", "mount option idmap"),
         (&mount(("options", json!(["rbind", "ridmap"]))), "/mounts/0/options/1", "mount option ridmap"),
         (
@@ -811,6 +810,19 @@ fn what_is_not_supported_yet_is_refused_by_name() {
         ),
         (&mount(("gidMappings", map)), "/mounts/0/gidMappings", "mounts[].gidMappings is not supported"),
     ]);
+}
+
+#[test]
+fn tmpcopyup_is_for_a_new_tmpfs_alone() {
+    let mount = |fs_type: &str, options: &[&str]| {
+        [("/mounts", json!([{"destination": "/t", "source": "/x", "type": fs_type, "options": options}]))]
+    };
+    refused(&[
+        (&mount("tmpfs", &["rbind", "tmpcopyup"]), "/mounts/0/options/1", "only a new tmpfs"),
+        (&mount("tmpfs", &["remount", "tmpcopyup"]), "/mounts/0/options/1", "only a new tmpfs"),
+        (&mount("ext4", &["tmpcopyup"]), "/mounts/0/options/0", "only a new tmpfs"),
+    ]);
+    assert!(accepted(&mount("tmpfs", &["ro", "tmpcopyup"])).mounts[0].options.tmpcopyup);
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) fn check_mount(report: &mut Report, at: At<'_>, mount: &spec::Mount, 
             refuse(report, at.key(key), &format!("mounts[].{key}"));
         }
     }
-    if options.id_map.is_none() && !options.tmpcopyup {
+    if options.id_map.is_none() {
         return;
     }
     for (index, option) in mount.options.iter().enumerate() {
