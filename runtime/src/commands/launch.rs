@@ -183,7 +183,8 @@ pub(super) fn write_pid_file(path: &Path, pid: i32) -> Result<(), CommitError> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     let temporary = path.with_file_name(name);
-    let written = std::fs::write(&temporary, pid.to_string()).and_then(|()| std::fs::rename(&temporary, path));
+    let written =
+        std::fs::write(&temporary, pid.to_string()).and_then(|()| std::fs::rename(&temporary, path));
     written.map_err(|source| {
         // On a full disk there is an empty file.
         drop(std::fs::remove_file(&temporary));

@@ -74,8 +74,6 @@ pub(super) struct Child<'a> {
     /// Whether `start` has let the process go: failures are told to it then.
     started: bool,
     joined: usize,
-    /// Whether nothing that is unmounted here can be unmounted on the host: every mount is a slave or private.
-    apart_from_host: bool,
     /// Descriptors that execve closes: closing each here would be a system call more.
     kept: Vec<OwnedFd>,
 }
@@ -96,7 +94,6 @@ pub fn run(compiled: &Compiled, slots: Slots) -> ! {
         home: None,
         started: false,
         joined: 0,
-        apart_from_host: false,
         kept: Vec::new(),
     };
     if compiled.plan.prelude.is_empty() || child.run_prelude() {
@@ -164,7 +161,7 @@ impl<'a> Child<'a> {
             Step::NewKeyring { name } => identity::new_keyring(name),
             Step::SetHostname { name } => Ok(namespace::set_hostname(name)?),
             Step::SetDomainname { name } => Ok(namespace::set_domainname(name)?),
-            Step::SetHostPropagation { flags } => self.set_host_propagation(*flags),
+            Step::SetHostPropagation { flags } => set_propagation_of_root(*flags),
             Step::AttachRoot { path, bind, isolate } => self.attach_root(path, *bind, *isolate),
             Step::Mount(step) => mounts::mount(self, step),
             Step::MakeNodes { nodes } => nodes::make_below_root(self, nodes),
@@ -253,12 +250,6 @@ impl<'a> Child<'a> {
         Ok(namespace::setns(container, clone_flags(kinds))?)
     }
 
-    fn set_host_propagation(&mut self, flags: u64) -> Outcome {
-        set_propagation_of_root(flags)?;
-        self.apart_from_host = flags & libc::MS_REC != 0 && flags & libc::MS_SHARED == 0;
-        Ok(())
-    }
-
     fn attach_root(&mut self, path: &Path, bind: bool, isolate: bool) -> Outcome {
         let directory = fs::open(path, fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY)?;
         if !bind {
@@ -298,22 +289,13 @@ impl<'a> Child<'a> {
         let old_root = if still_shared { Some(fs::open(Path::new("/"), flags)?) } else { None };
         process::fchdir(self.root()?)?;
         mount::pivot_to_working_directory()?;
-<<<<<<< HEAD
-        if !self.apart_from_host {
-            // Taking the old root off must not take anything off the host.
-            mount::mount(None, c".", None, mount::MsFlags::MS_SLAVE | mount::MsFlags::MS_REC, None)?;
-        }
-        // The working directory was the new root before and is so after (pivot_root(2), NOTES).
-        Ok(mount::umount(Path::new("."), mount::MntFlags::MNT_DETACH)?)
-=======
         if let Some(old_root) = old_root {
             let slave =
                 mount::Attributes { propagation: libc::MS_SLAVE, recursive: true, ..Default::default() };
             mount::set_attributes(&old_root, slave)?;
         }
-        mount::umount(Path::new("."), mount::MntFlags::MNT_DETACH)?;
-        Ok(process::chdir(Path::new("/"))?)
->>>>>>> fixmounts
+        // The working directory was the new root before and is so after (pivot_root(2), NOTES).
+        Ok(mount::umount(Path::new("."), mount::MntFlags::MNT_DETACH)?)
     }
 
     fn move_root(&mut self) -> Outcome {

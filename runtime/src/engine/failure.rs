@@ -161,7 +161,9 @@ fn label_hint(file: &std::path::Path, errno: mydocker_sys::Errno) -> Option<&'st
         Errno::EINVAL | Errno::EOPNOTSUPP => {
             Some("apparmor is off: enable it, or leave /process/apparmorProfile out")
         }
-        Errno::EACCES | Errno::EPERM => Some("the policy in force does not let the runtime change to this label"),
+        Errno::EACCES | Errno::EPERM => {
+            Some("the policy in force does not let the runtime change to this label")
+        }
         _ => None,
     }
 }

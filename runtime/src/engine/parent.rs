@@ -148,14 +148,9 @@ pub enum CommitError {
 ///
 /// # Errors
 /// [`Error`].
-<<<<<<< HEAD
 pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<Launched, Error> {
-    let namespaces = open_namespaces(launch.compiled)?;
-=======
-pub fn launch(launch: Launch<'_>, until: Until) -> Result<Launched, Error> {
     let joined = launch.compiled.plan.parent.joined_namespaces.iter();
     let namespaces = joined.map(joined::open).collect::<Result<Vec<_>, _>>()?;
->>>>>>> fixinput
     let (channel, child_channel) = Channel::pair().map_err(call("make the socket to the first process"))?;
     let clone_into = launch.cgroups.as_ref().and_then(JoinFds::clone_into);
     let prelude = !launch.compiled.plan.prelude.is_empty();

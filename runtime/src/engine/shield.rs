@@ -4,9 +4,9 @@ use super::child::{Child, Fault, Outcome};
 use super::failure::Code;
 use super::rootfs;
 use crate::plan::TargetRule;
+use mydocker_sys::OwnedFd;
 use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::mount::{self, FsContext, MountAttrFlags};
-use mydocker_sys::OwnedFd;
 use std::path::Path;
 
 /// The first mask of each kind, of which the others are copies: one empty directory and one null device for all of them.

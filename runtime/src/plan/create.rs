@@ -150,7 +150,8 @@ impl Planner<'_> {
     /// offsets there, it can only hide after that.
     fn hides_before_joining(&self) -> bool {
         let namespaces = &self.spec.namespaces;
-        let written_by_owner = namespaces.is_new(NamespaceKind::User) || namespaces.is_new(NamespaceKind::Time);
+        let written_by_owner =
+            namespaces.is_new(NamespaceKind::User) || namespaces.is_new(NamespaceKind::Time);
         let joins = !self.parent.joined_namespaces.is_empty();
         joins && (self.options.euid == 0 || !written_by_owner)
     }
@@ -268,7 +269,12 @@ fn joined(spec: &ValidSpec, kind: NamespaceKind, path: &Path) -> JoinedNamespace
         None if uts && spec.domainname.is_some() => Some("/domainname".to_owned()),
         None => None,
     };
-    JoinedNamespace { kind, path: path.to_path_buf(), pointer: format!("/linux/namespaces/{index}/path"), changed_by }
+    JoinedNamespace {
+        kind,
+        path: path.to_path_buf(),
+        pointer: format!("/linux/namespaces/{index}/path"),
+        changed_by,
+    }
 }
 
 /// How the host's mounts are cut off from the new mount namespace before anything is mounted: as runc, mounts of the

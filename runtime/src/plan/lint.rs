@@ -53,8 +53,8 @@ fn joins_in_the_open(plan: &Plan) -> Option<(usize, &Step)> {
     let (index, join) = steps().enumerate().find(|(_, step)| joins(step))?;
     let mut until_hidden = steps().take_while(|step| **step != Step::HideFromTracers);
     let hidden = steps().position(|step| *step == Step::HideFromTracers);
-    let excused =
-        hidden.is_some() && until_hidden.any(|step| matches!(step, Step::AwaitIdMaps | Step::SetTimeOffsets { .. }));
+    let excused = hidden.is_some()
+        && until_hidden.any(|step| matches!(step, Step::AwaitIdMaps | Step::SetTimeOffsets { .. }));
     (hidden.is_none_or(|hidden| hidden > index) && !excused).then_some((index, join))
 }
 
