@@ -72,7 +72,11 @@ pub fn run_all(kind: &'static str, hooks: &[Hook], state: &State) -> Vec<Error> 
 }
 
 /// Runs hooks in the container's first process.
-pub(super) fn run_inside(compiled: &Compiled, kind: &'static str, hooks: &[Hook]) -> Result<(), Box<Failure>> {
+pub(super) fn run_inside(
+    compiled: &Compiled,
+    kind: &'static str,
+    hooks: &[Hook],
+) -> Result<(), Box<Failure>> {
     let mut state = compiled.state.clone();
     state.pid = Some(process::getpid().as_raw());
     if kind == "startContainer" {
