@@ -259,6 +259,8 @@ pub const SYSFS_MAGIC: i64 = 0x6265_6572;
 pub const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
 /// [`fs_magic`] of a cgroup v1 hierarchy.
 pub const CGROUP_SUPER_MAGIC: i64 = 0x0027_e0eb;
+/// [`fs_magic`] of the files of namespaces.
+pub const NSFS_MAGIC: i64 = 0x6e73_6673;
 /// [`fs_magic`] of tmpfs.
 pub const TMPFS_MAGIC: i64 = 0x0102_1994;
 

@@ -1,7 +1,7 @@
 //! Namespaces: entering, leaving and naming them.
 
 use crate::error::{Context, Result, describe};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 pub use nix::sched::CloneFlags;
 
@@ -12,6 +12,20 @@ pub use nix::sched::CloneFlags;
 pub fn setns(fd: impl AsFd, kind: CloneFlags) -> Result<()> {
     let fd = fd.as_fd();
     nix::sched::setns(fd, kind).context("setns", || format!("{}, {kind:?}", describe(fd)))
+}
+
+/// The kind of the namespace that a descriptor stands for (`ioctl_nsfs(2)`, `NS_GET_NSTYPE`, Linux 4.11): one of the
+/// `CLONE_NEW*` flags. Ask it of descriptors on nsfs only: elsewhere the number may mean anything.
+///
+/// # Errors
+/// `ENOTTY` for what is none, with the path behind the descriptor.
+pub fn kind(fd: impl AsFd) -> Result<CloneFlags> {
+    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+    let fd = fd.as_fd();
+    // SAFETY: the call takes no argument beyond the open descriptor.
+    let flag = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) };
+    crate::error::check(flag.into(), "ioctl", || format!("{}, NS_GET_NSTYPE", describe(fd)))?;
+    Ok(CloneFlags::from_bits_retain(flag))
 }
 
 /// `unshare(2)`.

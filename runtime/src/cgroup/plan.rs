@@ -179,7 +179,7 @@ pub enum PlanError {
         pointer: String,
     },
     /// A device rule is refused.
-    #[error("{pointer}: {source}")]
+    #[error("{pointer}: the rule cannot be applied")]
     Device {
         /// The place.
         pointer: String,

@@ -36,7 +36,6 @@ pub(super) struct Up {
 pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Report>> {
     let host = HostFacts::probe().map_err(failed("host"))?;
     let bundle = bundle::load(wish.launch.bundle.as_deref(), wish.id.as_str(), &host, &context.log)?;
-    bundle::require_root_directory(&bundle.spec)?;
     bundle::check_terminal(&bundle.spec, wish)?;
     let mut record = new_record(wish, &bundle, &host)?;
     let compiled = compile(wish, &bundle, &record, &host)?;
@@ -50,6 +49,8 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     match set_up(wish, &bundle, &compiled, &entry, &mut record, &host) {
         Ok(launched) => Ok(Up { entry, record, launched, bundle }),
         Err(report) => {
+            // A root file system that is no directory is the most frequent cause, and costs nothing until it is one.
+            let report = bundle::require_root_directory(&bundle.spec).err().unwrap_or(report);
             let hook_failed = report.code == "hook";
             let report = and_undo(report, undo(entry, &record));
             if hook_failed {
@@ -182,7 +183,8 @@ pub(super) fn write_pid_file(path: &Path, pid: i32) -> Result<(), CommitError> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     let temporary = path.with_file_name(name);
-    let written = std::fs::write(&temporary, pid.to_string()).and_then(|()| std::fs::rename(&temporary, path));
+    let written =
+        std::fs::write(&temporary, pid.to_string()).and_then(|()| std::fs::rename(&temporary, path));
     written.map_err(|source| {
         // On a full disk there is an empty file.
         drop(std::fs::remove_file(&temporary));

@@ -294,8 +294,8 @@ impl<'a> Child<'a> {
                 mount::Attributes { propagation: libc::MS_SLAVE, recursive: true, ..Default::default() };
             mount::set_attributes(&old_root, slave)?;
         }
-        mount::umount(Path::new("."), mount::MntFlags::MNT_DETACH)?;
-        Ok(process::chdir(Path::new("/"))?)
+        // The working directory was the new root before and is so after (pivot_root(2), NOTES).
+        Ok(mount::umount(Path::new("."), mount::MntFlags::MNT_DETACH)?)
     }
 
     fn move_root(&mut self) -> Outcome {

@@ -137,8 +137,32 @@ fn hint(step: &Step, error: &mydocker_sys::Error) -> Option<&'static str> {
         }
         (Step::Pivot { .. }, Errno::EINVAL) => Some("on an initramfs root use --no-pivot"),
         (Step::SetIds { .. }, Errno::EINVAL) => Some("the id has no mapping in the user namespace"),
+        (Step::SetLabel { file, .. }, errno) => label_hint(file, errno),
         (Step::SetCapabilities { .. } | Step::DropBounding { .. }, Errno::EPERM) => {
             Some("the runtime itself does not have these capabilities")
+        }
+        _ => None,
+    }
+}
+
+/// A label that cannot be set stops the container: to go on without it would take away a protection that was asked for.
+fn label_hint(file: &std::path::Path, errno: mydocker_sys::Errno) -> Option<&'static str> {
+    use mydocker_sys::Errno;
+    let apparmor = file.starts_with("apparmor");
+    match errno {
+        // A profile that is not loaded is ENOENT too, and a procfs without AppArmor has no file for it.
+        Errno::ENOENT if apparmor => Some(
+            "the profile is not loaded, or the kernel runs without apparmor: load it with apparmor_parser, or leave \
+             /process/apparmorProfile out",
+        ),
+        Errno::EINVAL | Errno::ENOENT | Errno::EOPNOTSUPP if !apparmor => Some(
+            "selinux is off, or its policy does not know the label: enable selinux, or leave /process/selinuxLabel out",
+        ),
+        Errno::EINVAL | Errno::EOPNOTSUPP => {
+            Some("apparmor is off: enable it, or leave /process/apparmorProfile out")
+        }
+        Errno::EACCES | Errno::EPERM => {
+            Some("the policy in force does not let the runtime change to this label")
         }
         _ => None,
     }

@@ -8,8 +8,9 @@ use super::failure::Failure;
 use mydocker_sys::{AsFd, OwnedFd, Result, fs, socket};
 use std::os::fd::AsRawFd;
 
-/// The longest message: a failure with its texts.
-const MAX_MESSAGE: usize = 64 * 1024;
+/// The longest message: a failure with its texts, which are cut to three times 1,000 characters when it is longer (six
+/// bytes each at the most in JSON). The buffer's pages are touched when it is made, so that it is no larger.
+const MAX_MESSAGE: usize = 20 * 1024;
 
 /// From the child.
 #[derive(Debug)]

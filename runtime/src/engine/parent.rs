@@ -6,12 +6,13 @@ use super::console::{self, ConsoleError};
 use super::failure::Failure;
 use super::hooks;
 use super::id_map::IdMaps;
+use super::joined::{self, JoinedError};
 use super::message::{Answer, Channel, Report};
 use super::mounts::clone_kind;
 use crate::cgroup::JoinFds;
 use crate::spec::{IdMapping, Seccomp};
 use crate::validate::Rlimit;
-use mydocker_sys::fs::{self, OFlag};
+use mydocker_sys::fs;
 use mydocker_sys::process::{self, Exit, Pid};
 use mydocker_sys::{BorrowedFd, Errno, OwnedFd, mount};
 use std::path::{Path, PathBuf};
@@ -93,6 +94,9 @@ pub enum Error {
     /// A step failed.
     #[error(transparent)]
     Step(#[from] Failure),
+    /// A namespace cannot be joined.
+    #[error(transparent)]
+    Joined(#[from] JoinedError),
     /// A hook failed.
     #[error(transparent)]
     Hook(#[from] hooks::Error),
@@ -146,7 +150,8 @@ pub enum CommitError {
 /// # Errors
 /// [`Error`].
 pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<Launched, Error> {
-    let namespaces = open_namespaces(launch.compiled)?;
+    let joined = launch.compiled.plan.parent.joined_namespaces.iter();
+    let namespaces = joined.map(joined::open).collect::<Result<Vec<_>, _>>()?;
     let (channel, child_channel) = Channel::pair().map_err(call("make the socket to the first process"))?;
     let clone_into = launch.cgroups.as_ref().and_then(JoinFds::clone_into);
     let prelude = !launch.compiled.plan.prelude.is_empty();
@@ -186,15 +191,6 @@ fn clone(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> mydocker_sys::Result<(pr
         }
         other => Ok((other?, cgroup.is_some())),
     }
-}
-
-fn open_namespaces(compiled: &Compiled) -> Result<Vec<OwnedFd>, Error> {
-    let joined = compiled.plan.parent.joined_namespaces.iter();
-    joined
-        .map(|(kind, path)| {
-            fs::open(path, OFlag::O_RDONLY).map_err(call(format!("open the {kind} namespace to join")))
-        })
-        .collect()
 }
 
 /// The talk with one first process.

@@ -4,12 +4,12 @@ use super::child::{Child, Fault, Outcome};
 use super::failure::Code;
 use super::rootfs;
 use crate::plan::TargetRule;
+use mydocker_sys::OwnedFd;
 use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::mount::{self, FsContext, MountAttrFlags};
-use mydocker_sys::{AsFd, OwnedFd};
 use std::path::Path;
 
-/// What masks are copies of: one empty directory and one null device for all of them.
+/// The first mask of each kind, of which the others are copies: one empty directory and one null device for all of them.
 #[derive(Debug, Default)]
 pub(super) struct Shields {
     directory: Option<OwnedFd>,
@@ -29,14 +29,25 @@ pub(super) fn make_readonly(child: &mut Child<'_>, path: &Path) -> Outcome {
     Ok(())
 }
 
-/// Covers a path with an empty directory or with the null device; a missing path is passed over.
+/// Covers a path with an empty directory or with the null device; a missing path is passed over. The first mask of a
+/// kind is the mount itself, the others are copies of it.
 pub(super) fn mask(child: &mut Child<'_>, path: &Path) -> Outcome {
     let Some(target) = open_existing(child, path)? else { return Ok(()) };
     let is_directory = fs::fstat(&target)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-    let cover = if is_directory { child.shields.directory()? } else { child.shields.file(&child.root)? };
-    let tree = mount::open_tree(cover, mount::Clone::One)?;
-    mount::attach(&tree, &target)?;
-    child.keep(tree);
+    let first = if is_directory { &child.shields.directory } else { &child.shields.file };
+    if let Some(first) = first {
+        let tree = mount::open_tree(first, mount::Clone::One)?;
+        mount::attach(&tree, &target)?;
+        child.keep(tree);
+    } else if is_directory {
+        let tree = empty_directory(child)?;
+        mount::attach(&tree, &target)?;
+        child.shields.directory = Some(tree);
+    } else {
+        let tree = null_device(child)?;
+        mount::attach(&tree, &target)?;
+        child.shields.file = Some(tree);
+    }
     child.keep(target);
     Ok(())
 }
@@ -45,42 +56,31 @@ fn open_existing(child: &mut Child<'_>, path: &Path) -> Outcome<Option<OwnedFd>>
     rootfs::open_if_present(child.root()?, path, TargetRule::Inside)
 }
 
-impl Shields {
-    fn directory(&mut self) -> Outcome<&OwnedFd> {
-        if self.directory.is_none() {
-            let context = FsContext::open("tmpfs")?;
-            context.set("size", "0")?;
-            context.set("mode", "755")?;
-            let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
-                | MountAttrFlags::MOUNT_ATTR_NOSUID
-                | MountAttrFlags::MOUNT_ATTR_NODEV
-                | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-            self.directory = Some(context.mount(attributes)?);
-        }
-        present(self.directory.as_ref())
-    }
-
-    /// The container's own null device, read-only, and only if it is one: an image can put anything at that path,
-    /// and a mask made of it would show that instead (CVE-2025-31133).
-    fn file(&mut self, root: &Option<OwnedFd>) -> Outcome<&OwnedFd> {
-        if self.file.is_none() {
-            let root = present(root.as_ref())?;
-            let null = fs::open_in_root_no_links(root.as_fd(), Path::new("/dev/null"), OFlag::O_PATH)?;
-            let stat = fs::fstat(&null)?;
-            let is_null = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == fs::makedev(1, 3);
-            if !is_null {
-                let message =
-                    "the container's /dev/null is not the null device, so no file can be masked with it";
-                return Err(Fault::Other(Code::Setup, message.into()));
-            }
-            let change = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
-            let tree = mount::open_tree_with(&null, Path::new(""), mount::Clone::One, change)?;
-            self.file = Some(tree);
-        }
-        present(self.file.as_ref())
-    }
+fn empty_directory(child: &mut Child<'_>) -> Outcome<OwnedFd> {
+    let context = FsContext::open("tmpfs")?;
+    context.set("size", "0")?;
+    context.set("mode", "755")?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let tree = context.mount(attributes)?;
+    child.keep(context.into_fd());
+    Ok(tree)
 }
 
-fn present(fd: Option<&OwnedFd>) -> Outcome<&OwnedFd> {
-    fd.ok_or_else(|| Fault::Other(Code::Setup, "the root is not open".into()))
+/// The container's own null device, read-only, and only if it is one: an image can put anything at that path, and a
+/// mask made of it would show that instead (CVE-2025-31133).
+fn null_device(child: &mut Child<'_>) -> Outcome<OwnedFd> {
+    let null = fs::open_in_root_no_links(child.root()?, Path::new("/dev/null"), OFlag::O_PATH)?;
+    let stat = fs::fstat(&null)?;
+    let is_null = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == fs::makedev(1, 3);
+    if !is_null {
+        let message = "the container's /dev/null is not the null device, so no file can be masked with it";
+        return Err(Fault::Other(Code::Setup, message.into()));
+    }
+    let change = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
+    let tree = mount::open_tree_with(&null, Path::new(""), mount::Clone::One, change)?;
+    child.keep(null);
+    Ok(tree)
 }

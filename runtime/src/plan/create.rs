@@ -1,9 +1,9 @@
 //! The plan of a new container.
 
-use super::{MountStep, ParentPlan, Plan, Step, devices, mounts};
+use super::{JoinedNamespace, MountStep, ParentPlan, Plan, Step, devices, mounts};
 use crate::cgroup::CgroupRecord;
-use crate::spec::{Hook, NamespaceKind};
-use crate::validate::{Placement, Process, ValidSpec};
+use crate::spec::{Hook, NamespaceKind, escape};
+use crate::validate::{Placement, Process, ValidSpec, held_by};
 use mydocker_sys::process::CapabilitySets;
 use std::path::{Path, PathBuf};
 
@@ -94,6 +94,11 @@ impl Planner<'_> {
         }
         let first = if self.prelude.is_empty() { &mut self.steps } else { &mut self.prelude };
         first.insert(0, Step::JoinCgroups);
+        let hidden = self.hides_before_joining();
+        if hidden {
+            let first = if self.prelude.is_empty() { &mut self.steps } else { &mut self.prelude };
+            first.insert(0, Step::HideFromTracers);
+        }
         if namespaces.is_new(NamespaceKind::User) {
             self.parent.uid_mappings.clone_from(&self.spec.uid_mappings);
             self.parent.gid_mappings.clone_from(&self.spec.gid_mappings);
@@ -102,7 +107,10 @@ impl Planner<'_> {
         if self.in_user_namespace() {
             self.steps.push(Step::BecomeNamespaceRoot);
         }
-        self.steps.push(Step::HideFromTracers);
+        // A change of ids takes back what was set before (`prctl(2)`, PR_SET_DUMPABLE).
+        if !hidden || self.in_user_namespace() {
+            self.steps.push(Step::HideFromTracers);
+        }
         if namespaces.is_new(NamespaceKind::Cgroup) {
             self.steps.push(Step::Unshare { kinds: vec![NamespaceKind::Cgroup] });
         }
@@ -132,9 +140,20 @@ impl Planner<'_> {
         // The files are opened in the order of the steps: the prelude's first.
         for step in self.prelude.iter().chain(&self.steps) {
             if let Step::JoinNamespace { kind, path } = step {
-                self.parent.joined_namespaces.push((*kind, path.clone()));
+                self.parent.joined_namespaces.push(joined(self.spec, *kind, path));
             }
         }
+    }
+
+    /// Whoever lives in a joined namespace may look at what arrives there, so the process hides before it joins. In
+    /// procfs the files of a process that hides are root's: where an ordinary user has to write id maps or clock
+    /// offsets there, it can only hide after that.
+    fn hides_before_joining(&self) -> bool {
+        let namespaces = &self.spec.namespaces;
+        let written_by_owner =
+            namespaces.is_new(NamespaceKind::User) || namespaces.is_new(NamespaceKind::Time);
+        let joins = !self.parent.joined_namespaces.is_empty();
+        joins && (self.options.euid == 0 || !written_by_owner)
     }
 
     fn mounts(&mut self) {
@@ -234,6 +253,27 @@ impl Planner<'_> {
         if let Some(process) = &self.spec.process {
             self.steps.push(Step::Exec { args: process.args.clone() });
         }
+    }
+}
+
+/// A namespace to join, with what the configuration changes in it.
+fn joined(spec: &ValidSpec, kind: NamespaceKind, path: &Path) -> JoinedNamespace {
+    let linux = spec.spec().linux.as_ref();
+    let listed = linux.into_iter().flat_map(|linux| &linux.namespaces);
+    let index = listed.take_while(|namespace| namespace.kind != kind).count();
+    let sysctl = linux.and_then(|linux| linux.sysctl.keys().find(|name| held_by(name) == Some(kind)));
+    let uts = kind == NamespaceKind::Uts;
+    let changed_by = match sysctl {
+        Some(name) => Some(format!("/linux/sysctl/{}", escape(name))),
+        None if uts && spec.hostname.is_some() => Some("/hostname".to_owned()),
+        None if uts && spec.domainname.is_some() => Some("/domainname".to_owned()),
+        None => None,
+    };
+    JoinedNamespace {
+        kind,
+        path: path.to_path_buf(),
+        pointer: format!("/linux/namespaces/{index}/path"),
+        changed_by,
     }
 }
 

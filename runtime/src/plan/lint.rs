@@ -6,7 +6,7 @@ use super::{Phase, Plan, Step};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("step {index} ({step}) breaks a rule of order: {rule}")]
 pub struct Violation {
-    /// The step's place among the first process's steps, from 0.
+    /// The step's place, from 0: among the first process's steps, or for a join among the prelude's and those.
     pub index: usize,
     /// The step, as `explain` tells it.
     pub step: String,
@@ -28,6 +28,10 @@ pub fn lint(plan: &Plan) -> Result<(), Violation> {
         procfs_before_its_users,
         exec_is_last,
     ];
+    if let Some((index, step)) = joins_in_the_open(plan) {
+        let rule = "a process hides from tracers before it joins a namespace of others";
+        return Err(Violation { index, step: step.to_string(), rule });
+    }
     rules.iter().try_for_each(|rule| match rule(&plan.steps) {
         Some((index, rule)) => Err(Violation { index, step: plan.steps[index].to_string(), rule }),
         None => Ok(()),
@@ -39,6 +43,19 @@ type Rule = fn(&[Step]) -> Option<(usize, &'static str)>;
 
 fn position(steps: &[Step], matches: impl Fn(&Step) -> bool) -> Option<usize> {
     steps.iter().position(matches)
+}
+
+/// The first join that is not hidden (CVE-2016-9962). What an ordinary user writes into the files of its process in
+/// procfs has to come before hiding, which gives these files to root.
+fn joins_in_the_open(plan: &Plan) -> Option<(usize, &Step)> {
+    let steps = || plan.prelude.iter().chain(&plan.steps);
+    let joins = |step: &Step| matches!(step, Step::JoinNamespace { .. } | Step::JoinContainer { .. });
+    let (index, join) = steps().enumerate().find(|(_, step)| joins(step))?;
+    let mut until_hidden = steps().take_while(|step| **step != Step::HideFromTracers);
+    let hidden = steps().position(|step| *step == Step::HideFromTracers);
+    let excused = hidden.is_some()
+        && until_hidden.any(|step| matches!(step, Step::AwaitIdMaps | Step::SetTimeOffsets { .. }));
+    (hidden.is_none_or(|hidden| hidden > index) && !excused).then_some((index, join))
 }
 
 fn phases_in_order(steps: &[Step]) -> Option<(usize, &'static str)> {

@@ -43,7 +43,7 @@ pub struct ParentPlan {
     /// The namespaces that clone makes.
     pub new_namespaces: Vec<NamespaceKind>,
     /// The namespace files to open, in the order of the steps that join them.
-    pub joined_namespaces: Vec<(NamespaceKind, PathBuf)>,
+    pub joined_namespaces: Vec<JoinedNamespace>,
     /// The user ids of a new user namespace.
     pub uid_mappings: Vec<IdMapping>,
     /// The group ids of a new user namespace.
@@ -62,6 +62,21 @@ pub struct ParentPlan {
     pub time_offsets: Option<TimeOffsets>,
     /// The first descriptor that is closed in the program.
     pub first_closed_fd: u32,
+}
+
+/// A namespace that the runtime opens for the first process to join.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JoinedNamespace {
+    /// What it must be.
+    pub kind: NamespaceKind,
+    /// Its file.
+    pub path: PathBuf,
+    /// The place of the path in `config.json`.
+    pub pointer: String,
+    /// The place of a setting that changes the namespace itself: such a one must not be the runtime's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
 }
 
 /// A mount source that the runtime opens.

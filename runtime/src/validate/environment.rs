@@ -1,11 +1,12 @@
 //! Environments of processes.
 
 use super::report::{At, Report};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 /// Refuses what is not `NAME=value`; of a name that is given twice the last stays, in its place, as in runc.
 pub(super) fn check(report: &mut Report, at: At<'_>, env: &[String]) -> Vec<String> {
-    let mut seen = HashSet::with_capacity(env.len());
+    // A hashed set would ask the kernel for random numbers first.
+    let mut seen = BTreeSet::new();
     let mut kept = Vec::with_capacity(env.len());
     for (index, variable) in env.iter().enumerate().rev() {
         let Some(name) = check_variable(report, at.index(index), variable) else { continue };

@@ -34,6 +34,7 @@ pub use process::{CapabilityMasks, CpuAffinity, IoPriority, Process, Rlimit, val
 pub use report::{Error, Mistake, Warning};
 pub use root::Root;
 pub use sysctl::Sysctl;
+pub(crate) use sysctl::held_by;
 
 use crate::spec::{IdMapping, Linux, NamespaceKind, Spec};
 use report::{At, Report};

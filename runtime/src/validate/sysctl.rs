@@ -1,7 +1,7 @@
 //! Kernel parameters (config-linux.md, Sysctl): only those that a namespace of the container's own holds.
 //!
-//! That a joined network namespace is not the runtime's own after all cannot be seen in the text: whoever writes the
-//! parameters compares the two before.
+//! That a joined namespace is the runtime's own after all cannot be seen in the text: whoever opens its file compares
+//! the two.
 
 use super::namespaces::{self, Namespaces};
 use super::report::{At, Report};
@@ -56,6 +56,14 @@ fn parameter(
         Holder::Host => report.refuse(at, "no namespace holds it: it would change the host", "leave it out"),
     }
     Some(Sysctl { path: path.into(), value: value.to_owned() })
+}
+
+/// The kind of the namespaces that hold a parameter, by its name in either notation.
+pub(crate) fn held_by(name: &str) -> Option<NamespaceKind> {
+    match holder(&slashed(name)) {
+        Holder::Namespace(kind) => Some(kind),
+        Holder::Hostname | Holder::Host => None,
+    }
 }
 
 /// Who has a value of its own of a parameter.
