@@ -24,7 +24,12 @@ impl IdMaps {
     ///
     /// # Errors
     /// What the kernel says, and for a file system without mapped mounts that.
-    pub(super) fn open(&mut self, source: &Source, id_map: &IdMappedSource, pid: i32) -> Result<OwnedFd, Error> {
+    pub(super) fn open(
+        &mut self,
+        source: &Source,
+        id_map: &IdMappedSource,
+        pid: i32,
+    ) -> Result<OwnedFd, Error> {
         let namespace = self.namespace(&id_map.by, pid)?;
         let tree = mount::open_tree_at(fs::AT_FDCWD, &source.path, clone_kind(source.recursive))
             .map_err(call("open the source of a mount"))?;
