@@ -92,8 +92,8 @@ pub(super) fn end(pidfd: &OwnedFd) -> Option<Exit> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A step failed.
-    #[error(transparent)]
-    Step(#[from] Failure),
+    #[error("{0}")]
+    Step(Box<Failure>),
     /// A namespace cannot be joined.
     #[error(transparent)]
     Joined(#[from] JoinedError),
@@ -157,7 +157,7 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
     let prelude = !launch.compiled.plan.prelude.is_empty();
     let flags = if prelude { 0 } else { launch.compiled.clone_flags };
     let (forked, cloned_into_cgroup) =
-        clone(flags, clone_into).map_err(|error| Error::Step(Failure::of_clone(&error)))?;
+        clone(flags, clone_into).map_err(|error| Error::Step(Box::new(Failure::of_clone(&error))))?;
     match forked {
         process::Forked::Child => {
             drop(channel);
@@ -216,7 +216,7 @@ impl Conversation<'_> {
                 Report::Listener(number) => self.hand_over_listener(number)?,
                 Report::Created if until == Until::Created => return Ok(self.launched),
                 Report::Created => {}
-                Report::Failed(failure) => return Err(Error::Step(*failure)),
+                Report::Failed(failure) => return Err(Error::Step(failure)),
                 Report::Closed if until == Until::Executed => return Ok(self.launched),
                 Report::Closed => return Err(self.ended()),
             }
