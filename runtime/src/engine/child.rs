@@ -45,7 +45,7 @@ pub(super) enum Fault {
     /// Something else is wrong.
     Other(Code, String),
     /// It is told in full already.
-    Told(Failure),
+    Told(Box<Failure>),
 }
 
 impl From<mydocker_sys::Error> for Fault {
@@ -107,7 +107,7 @@ impl Fault {
         match self {
             Self::Call(error) => Failure::of_call(step, &error),
             Self::Other(code, message) => Failure::of_step(step, code, message),
-            Self::Told(failure) => failure,
+            Self::Told(failure) => *failure,
         }
     }
 }
