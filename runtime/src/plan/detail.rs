@@ -97,7 +97,9 @@ fn kind_details(what: &MountKind) -> Vec<String> {
         MountKind::CgroupV1 { hierarchies, namespaced } => {
             hierarchies.iter().map(|hierarchy| cgroup_v1(hierarchy, *namespaced)).collect()
         }
-        MountKind::CgroupV2 { cgroup, namespaced } => vec![format!("cgroup {}", view(cgroup, *namespaced))],
+        MountKind::CgroupV2 { cgroup, namespaced } => {
+            vec![format!("cgroup v2: {}", view(cgroup, *namespaced))]
+        }
         MountKind::Bind { .. } | MountKind::Remount => Vec::new(),
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// One mount, with everything decided but where its target leads: that is resolved when it is used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct MountStep {
     /// What is mounted.
     pub what: MountKind,
@@ -34,7 +35,7 @@ pub enum TargetRule {
 
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum MountKind {
     /// A file system of its own.
     Filesystem {
@@ -109,6 +110,7 @@ pub enum Opener {
 
 /// Attributes of a mount, as `mount_setattr(2)` takes them (`MOUNT_ATTR_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Attributes {
     /// To set on the mount.
     pub set: u64,

@@ -38,7 +38,7 @@ pub enum Phase {
 
 /// One thing that the first process does. Everything is decided: carrying a step out leaves no choice.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "step", rename_all = "kebab-case")]
+#[serde(tag = "step", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Step {
     /// Others of the same user may not attach to the process nor open its descriptors (CVE-2016-9962).
     HideFromTracers,
@@ -420,9 +420,11 @@ impl fmt::Display for Step {
                 write!(f, "set the kernel parameter {} to {value:?}", path.display())
             }
             Self::SetPersonality { persona } => write!(f, "set the personality {persona:#x}"),
-            Self::SetScheduler { attributes } => write!(f, "set the scheduling policy {}", attributes.policy),
+            Self::SetScheduler { attributes } => {
+                write!(f, "set the scheduling policy {}", policy_name(attributes.policy))
+            }
             Self::SetIoPriority { class, level } => {
-                write!(f, "set the I/O priority class {class}, level {level}")
+                write!(f, "set the I/O priority {}, level {level}", io_class_name(*class))
             }
             Self::SetMemoryPolicy { mode, .. } => write!(f, "set the memory policy {mode:#x}"),
             Self::Ready => write!(f, "tell the runtime that the container stands"),
@@ -452,6 +454,27 @@ impl fmt::Display for Step {
 
 fn names(kinds: &[NamespaceKind]) -> String {
     kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn policy_name(policy: u32) -> &'static str {
+    match policy {
+        0 => "SCHED_OTHER",
+        1 => "SCHED_FIFO",
+        2 => "SCHED_RR",
+        3 => "SCHED_BATCH",
+        5 => "SCHED_IDLE",
+        6 => "SCHED_DEADLINE",
+        _ => "unknown",
+    }
+}
+
+fn io_class_name(class: u16) -> &'static str {
+    match class {
+        1 => "IOPRIO_CLASS_RT",
+        2 => "IOPRIO_CLASS_BE",
+        3 => "IOPRIO_CLASS_IDLE",
+        _ => "unknown",
+    }
 }
 
 /// Propagation flags by the names of `config.json`.

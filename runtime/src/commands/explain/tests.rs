@@ -94,8 +94,13 @@ fn scheduling_clocks_and_later_hooks_are_in_the_text_and_in_the_document() {
     let limits = Lowered::default();
     let explanation = Explanation::new(&spec, &cgroup, &limits);
     let text = explanation.to_string();
-    for line in ["prelude (a", "boottime: 10 s and 7 ns", "nice 5", "/bin/true [\"true\"], killed after 3 s"]
-    {
+    for line in [
+        "prelude (a",
+        "boottime: 10 s and 7 ns",
+        "policy SCHED_BATCH",
+        "nice 5",
+        "/bin/true [\"true\"], killed after 3 s",
+    ] {
         assert!(text.contains(line), "{line:?} is not in\n{text}");
     }
     let document = serde_json::to_value(&explanation).unwrap();

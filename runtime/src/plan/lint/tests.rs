@@ -164,7 +164,7 @@ impl Random {
     }
 
     fn chance(&mut self, of: u64) -> bool {
-        self.next() % of == 0
+        self.next().is_multiple_of(of)
     }
 }
 
