@@ -1,6 +1,7 @@
 //! From a valid configuration to ordered steps: pure data, made without looking at anything.
 
 mod create;
+mod detail;
 mod devices;
 mod exec;
 mod lint;
@@ -9,6 +10,7 @@ mod mounts;
 mod step;
 
 pub use create::{CreateOptions, create};
+pub use detail::{details, hook_line};
 pub use exec::{ExecOptions, exec};
 pub use lint::{Violation, lint};
 pub use mount::{
@@ -58,7 +60,7 @@ pub struct ParentPlan {
     /// How the kernel ranks the first process when memory is short.
     pub oom_score_adj: Option<i32>,
     /// Offsets of a new time namespace's clocks.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_offsets: Option<TimeOffsets>,
     /// The first descriptor that is closed in the program.
     pub first_closed_fd: u32,
