@@ -2,6 +2,9 @@
 
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 use super::bundle;
 use super::report::failed;
 use super::{Outcome, print};
