@@ -333,14 +333,10 @@ fn end_process(pid: Pid) -> Result<()> {
 /// # Errors
 /// What the kernel says.
 pub fn reap_orphans() -> Result<()> {
-    loop {
-        match process::reap_any() {
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(()),
-            Err(error) if error.errno() == Errno::ECHILD => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
+    while let Some(pid) = process::ended_child()? {
+        process::reap(pid)?;
     }
+    Ok(())
 }
 
 fn remove_below(dir: &Path) -> Result<()> {

@@ -1,5 +1,5 @@
 //! Makes a cgroup as a container's, puts a process in, and removes it: `strace -f -c` of it is the cost of cgroups in
-//! a run (docs/adr/0020-cgroups.md).
+//! a run (docs/adr/0003-cgroups.md).
 
 use mydocker_runtime::cgroup::{Cgroup, CgroupPath, CgroupRecord, Layout, ResourcePlan};
 use mydocker_runtime::spec::Resources;

@@ -152,10 +152,6 @@ pub const OPTIONS: &[(&str, Effect)] = &[
     ("unbindable", propagate(MountPropagationFlags::UNBINDABLE, false)),
 ];
 
-/// Options of the table that are understood but have no effect yet: validation refuses them, `features` leaves them
-/// out.
-pub const NOT_SUPPORTED: &[&str] = &["idmap", "ridmap"];
-
 /// Attributes to set and to clear, as `mount_setattr(2)` takes them; a cleared attribute was asked for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Attributes {

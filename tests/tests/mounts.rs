@@ -647,6 +647,71 @@ fn privileged_an_idmapped_bind_mount_shows_shifted_owners() {
     assert_eq!(fs::metadata(dir.join("file")).expect("it is there").uid(), 1000);
 }
 
+/// Files of the host's root and of id 5 belong to the container's root and to its id 5, inside and outside.
+#[test]
+fn privileged_idmap_without_mappings_is_that_of_the_containers_user_namespace() {
+    let runtime = Runtime::new();
+    let dir = host_dir(&runtime);
+    std::os::unix::fs::chown(dir.join("file"), Some(5), Some(7)).expect("root may");
+    let script = "stat -c %u:%g /mnt /mnt/file /plain; touch /mnt/new";
+    let bundle = runtime.bundle().script(script).user_namespace(100_000, 1000);
+    let bundle =
+        bundle.mount("/mnt", "none", &dir, &["bind", "idmap"]).mount("/plain", "none", &dir, &["bind"]);
+    // The container's root is nobody to the bundle.
+    for target in ["mnt", "plain"] {
+        fs::create_dir(bundle.path(target)).expect("the bundle is writable");
+    }
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "0:0\n5:7\n65534:65534\n");
+    assert_eq!(fs::metadata(dir.join("new")).expect("the container made it").uid(), 0);
+}
+
+#[test]
+fn privileged_mappings_of_a_mount_need_no_option_and_several_mounts_may_share_them() {
+    let runtime = Runtime::new();
+    let dir = host_dir(&runtime);
+    let map =
+        json!([{"containerID": 0, "hostID": 40, "size": 1}, {"containerID": 9, "hostID": 50, "size": 1}]);
+    std::os::unix::fs::chown(dir.join("file"), Some(9), Some(8)).expect("root may");
+    let script = "stat -c %u:%g /one /one/file /two/file";
+    let bundle = runtime.bundle().script(script).with(|config| {
+        for destination in ["/one", "/two"] {
+            let mount = json!({"destination": destination, "source": dir, "options": ["rbind", "ro"],
+                "uidMappings": map, "gidMappings": map});
+            push(&mut config["mounts"], mount);
+        }
+    });
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "40:40\n50:65534\n50:65534\n");
+}
+
+#[test]
+fn privileged_ridmap_reaches_the_mounts_below_and_idmap_does_not() {
+    let runtime = Runtime::new();
+    let nested = Nested::new(&runtime);
+    let map = json!([{"containerID": 0, "hostID": 40, "size": 1}]);
+    for (option, said) in [("idmap", "40\n0\n"), ("ridmap", "40\n40\n")] {
+        let bundle =
+            runtime.bundle().args(["stat", "-c", "%u", "/mnt/file", "/mnt/sub/inner"]).with(|config| {
+                let mount = json!({"destination": "/mnt", "source": nested.dir, "options": ["rbind", option],
+                "uidMappings": map, "gidMappings": map});
+                push(&mut config["mounts"], mount);
+            });
+        assert_eq!(runtime.run(&bundle).succeeds().stdout, said, "{option}");
+    }
+}
+
+#[test]
+fn privileged_a_file_system_that_cannot_map_ids_is_named() {
+    let runtime = Runtime::new();
+    let map = json!([{"containerID": 0, "hostID": 40, "size": 1}]);
+    let bundle = runtime.bundle().with(|config| {
+        let mount = json!({"destination": "/mnt", "source": "/proc/sys", "options": ["bind", "idmap"],
+            "uidMappings": map, "gidMappings": map});
+        push(&mut config["mounts"], mount);
+    });
+    runtime.create(&bundle).fails().says("/proc/sys").says("file system cannot");
+    assert!(!runtime.knows(bundle.id()));
+}
+
 #[test]
 fn privileged_idmap_without_any_mapping_is_refused() {
     let runtime = Runtime::new();

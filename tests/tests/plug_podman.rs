@@ -140,14 +140,15 @@ fn privileged_podman_confines_a_container_as_it_is_told() {
         "--hostname=inside",
         "--memory=64m",
         "--pids-limit=50",
-        "--tmpfs=/scratch:mode=1777,notmpcopyup",
-        "--read-only-tmpfs=false",
+        "--tmpfs=/scratch:mode=1777",
+        "--tmpfs=/usr/share/base-files",
         "--security-opt=no-new-privileges",
         "--workdir=/usr",
     ];
     let script = "echo id $(id -u):$(id -g); echo host $(cat /proc/sys/kernel/hostname); pwd; \
         grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status; \
-        echo x >/scratch/file && echo scratch; (echo x >/usr/file) 2>&1; cat /shared/note";
+        echo x >/scratch/file && echo scratch; echo x >/tmp/file && echo tmp; \
+        cmp /usr/share/base-files/profile /etc/profile && echo copied; (echo x >/usr/file) 2>&1; cat /shared/note";
     fs::write(shared.join("note"), "from outside\n").expect("the scratch directory is writable");
     let command = podman.run(&[&options[..], &["--volume", &volume]].concat(), &["sh", "-c", script]);
     let outcome = command.run().succeeds();
@@ -160,6 +161,8 @@ fn privileged_podman_confines_a_container_as_it_is_told() {
         "NoNewPrivs:\t1",
         "Seccomp:\t2",
         "scratch",
+        "tmp",
+        "copied",
         "from outside",
     ] {
         assert!(outcome.stdout.lines().any(|said| said == line), "no {line:?}: {told}");

@@ -91,7 +91,7 @@ pub struct Cgroup {
 /// opened, so that the process may have lost its privileges, its mounts and its namespaces by then.
 #[derive(Debug)]
 pub struct JoinFds {
-    /// `cgroup.procs` of each v1 hierarchy, for writing.
+    /// `tasks` of each v1 hierarchy, for writing.
     v1: Vec<OwnedFd>,
     /// The directory in the v2 hierarchy.
     unified: Option<OwnedFd>,

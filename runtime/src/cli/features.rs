@@ -4,7 +4,7 @@
 //! Lists come from the tables and types by which the runtime itself understands the words; a new row there is told
 //! here without anybody's doing.
 
-use crate::mount_options::{NOT_SUPPORTED, OPTIONS};
+use crate::mount_options::OPTIONS;
 use crate::seccomp::{Arch, KNOWN_ACTIONS, KNOWN_FLAGS, KNOWN_OPERATORS};
 use crate::spec::{Hooks, NamespaceKind, OCI_VERSION};
 use serde::Serialize;
@@ -147,7 +147,7 @@ pub fn features() -> Features {
 }
 
 fn mount_options() -> Vec<&'static str> {
-    OPTIONS.iter().map(|(name, _)| *name).filter(|name| !NOT_SUPPORTED.contains(name)).collect()
+    OPTIONS.iter().map(|(name, _)| *name).collect()
 }
 
 /// What `features` prints: four spaces for each level.
@@ -172,7 +172,7 @@ fn linux() -> LinuxFeatures {
         selinux: Enabled { enabled: false },
         intel_rdt: IntelRdtFeatures { enabled: false, schemata: false, monitoring: false },
         memory_policy: MemoryPolicyFeatures { modes: Vec::new(), flags: Vec::new() },
-        mount_extensions: MountExtensions { idmap: Enabled { enabled: !NOT_SUPPORTED.contains(&"idmap") } },
+        mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
         net_devices: Enabled { enabled: false },
     }
 }
@@ -278,10 +278,9 @@ mod tests {
     }
 
     #[test]
-    fn mount_options_that_are_refused_are_not_promised() {
+    fn every_mount_option_that_is_understood_is_promised() {
         let options = features().mount_options;
-        assert!(options.contains(&"rro") && options.len() == OPTIONS.len() - NOT_SUPPORTED.len());
-        assert!(NOT_SUPPORTED.iter().all(|name| !options.contains(name)));
+        assert!(options.contains(&"rro") && options.len() == OPTIONS.len());
     }
 
     #[test]

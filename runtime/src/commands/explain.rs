@@ -1,71 +1,193 @@
 //! `explain`: the plan of a bundle, before anything is touched.
 
+mod text;
+
+#[cfg(test)]
+mod tests;
+
 use super::bundle;
 use super::report::failed;
 use super::{Outcome, print};
+use crate::cgroup::layout::Controller;
+use crate::cgroup::lower::{Devices, Lowered, OnMissing, Place, Write};
+use crate::cgroup::{CgroupRecord, Mode};
 use crate::cli::{Context, ExplainArgs, PlanFormat};
 use crate::host::HostFacts;
-use crate::plan::{self, CreateOptions, Plan, Step};
-use std::path::Path;
+use crate::plan::{self, CreateOptions, Plan};
+use crate::spec::{Hook, Seccomp};
+use crate::validate::ValidSpec;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// The id in a plan that is only shown.
 const ID: &str = "container";
 
-/// `explain`: prints the ordered steps by which the container of a bundle would be made. Needs no privilege.
+/// `explain`: prints the ordered steps by which `create` and `start` would make the container of a bundle. Reads the
+/// bundle and procfs, changes nothing, and needs no privilege: whoever asks, the plan is that of the host's root.
 ///
 /// # Errors
 /// If the bundle is wrong.
 pub fn explain(args: &ExplainArgs, context: &Context) -> Outcome {
-    let host = HostFacts::probe().map_err(failed("host"))?;
+    let probed = HostFacts::probe().map_err(failed("host"))?;
+    let host = HostFacts { euid: 0, permitted: u64::MAX, ..probed };
     let directory = args.bundle.as_deref().or(args.dir.as_deref().map(Path::new));
     let bundle = bundle::load(directory, ID, &host, &context.log)?;
-    let options = CreateOptions {
-        id: ID,
-        cgroup: &bundle.cgroup,
-        await_start: true,
-        no_pivot: false,
-        no_new_keyring: false,
-        preserve_fds: 0,
-        // The plan of the host's root is shown to whoever asks.
-        euid: 0,
-    };
-    let plan = plan::create(&bundle.spec, &options);
-    plan::lint(&plan).map_err(failed("bad-plan"))?;
+    let explanation = Explanation::new(&bundle.spec, &bundle.cgroup, &bundle.limits);
+    plan::lint(&explanation.plan).map_err(failed("bad-plan"))?;
     print(&match args.format {
-        PlanFormat::Text => plan_text(&plan),
+        PlanFormat::Text => explanation.to_string(),
         PlanFormat::Json => {
-            let mut text = serde_json::to_string_pretty(&plan).map_err(failed("bad-plan"))?;
+            let mut text = serde_json::to_string_pretty(&explanation).map_err(failed("bad-plan"))?;
             text.push('\n');
             text
         }
     })
 }
 
-/// The steps in lines, under their phases.
-fn plan_text(plan: &Plan) -> String {
-    let mut text = String::new();
-    let new = &plan.parent.new_namespaces;
-    let names: Vec<_> = new.iter().map(|kind| kind.name()).collect();
-    if !plan.prelude.is_empty() {
-        text.push_str("prelude (a process that only prepares)\n");
-        plan.prelude.iter().for_each(|step| text.push_str(&format!("  {step}\n")));
-    }
-    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    text.push_str(&format!("clone (new namespaces: {names})\n"));
-    let mut phase = None;
-    for step in &plan.steps {
-        if phase != Some(step.phase()) {
-            phase = Some(step.phase());
-            text.push_str(&format!("{}\n", phase_name(step)));
-        }
-        text.push_str(&format!("  {step}\n"));
-    }
-    text
+/// Everything that is decided about a container before anything is touched.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Explanation<'a> {
+    cgroup: CgroupView<'a>,
+    #[serde(flatten)]
+    plan: Plan,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seccomp: Option<&'a Seccomp>,
+    /// The hooks that run when the program has started or the container is gone: kind and hooks.
+    later_hooks: Vec<(&'static str, &'a [Hook])>,
 }
 
-fn phase_name(step: &Step) -> String {
-    serde_json::to_value(step.phase())
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
+impl<'a> Explanation<'a> {
+    fn new(spec: &'a ValidSpec, cgroup: &'a CgroupRecord, limits: &'a Lowered) -> Self {
+        let options = CreateOptions {
+            id: ID,
+            cgroup,
+            await_start: true,
+            no_pivot: false,
+            no_new_keyring: false,
+            preserve_fds: 0,
+            euid: 0,
+        };
+        let later = spec.spec().hooks.kinds().into_iter().skip(4);
+        Self {
+            cgroup: CgroupView::new(cgroup, limits),
+            plan: plan::create(spec, &options),
+            seccomp: spec.spec().linux.as_ref().and_then(|linux| linux.seccomp.as_ref()),
+            later_hooks: later.filter(|(_, hooks)| !hooks.is_empty()).collect(),
+        }
+    }
+}
+
+/// The container's cgroups on this host, and what their files are told.
+#[derive(Debug, Serialize)]
+struct CgroupView<'a> {
+    mode: Mode,
+    directories: Vec<DirectoryView>,
+    writes: Vec<WriteView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    devices: Option<DevicesView<'a>>,
+}
+
+/// The container's directory in one hierarchy.
+#[derive(Debug, Serialize)]
+struct DirectoryView {
+    /// The second field of `/proc/self/cgroup`; empty for cgroup v2.
+    hierarchy: String,
+    path: PathBuf,
+}
+
+/// One write to a control file.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WriteView<'a> {
+    /// The controller whose v1 hierarchy has the file; none: the file is cgroup v2's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    controller: Option<&'static str>,
+    file: &'a str,
+    value: &'a str,
+    /// The place of the wish in `config.json`.
+    pointer: &'a str,
+    #[serde(skip_serializing_if = "OnMissingView::is_fail")]
+    on_missing: OnMissingView<'a>,
+    /// Whether it is tried again after the later ones.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    retry: bool,
+}
+
+/// What a missing control file means.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum OnMissingView<'a> {
+    Fail,
+    Ignore,
+    Instead { file: &'a str, value: &'a str },
+}
+
+impl OnMissingView<'_> {
+    fn is_fail(&self) -> bool {
+        matches!(self, Self::Fail)
+    }
+}
+
+/// The device filter in the form that the host takes.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum DevicesView<'a> {
+    /// Writes to `devices.allow` and `devices.deny`, in order.
+    Rules(Vec<RuleView<'a>>),
+    /// The instructions of an eBPF program, each as the kernel's 64 bits; none: everything is allowed.
+    Program(Option<&'a [u64]>),
+}
+
+#[derive(Debug, Serialize)]
+struct RuleView<'a> {
+    file: &'static str,
+    value: &'a str,
+}
+
+impl<'a> CgroupView<'a> {
+    fn new(record: &'a CgroupRecord, limits: &'a Lowered) -> Self {
+        let directories = record.directories.iter().map(|directory| DirectoryView {
+            hierarchy: directory.hierarchy.to_string(),
+            path: directory.absolute(),
+        });
+        Self {
+            mode: record.mode,
+            directories: directories.collect(),
+            writes: limits.writes.iter().map(WriteView::new).collect(),
+            devices: limits.devices.as_ref().map(DevicesView::new),
+        }
+    }
+}
+
+impl<'a> WriteView<'a> {
+    fn new(write: &'a Write) -> Self {
+        Self {
+            controller: match write.place {
+                Place::V1(controller) => Some(Controller::name(controller)),
+                Place::Unified => None,
+            },
+            file: &write.file,
+            value: &write.value,
+            pointer: &write.pointer,
+            on_missing: match &write.on_missing {
+                OnMissing::Fail => OnMissingView::Fail,
+                OnMissing::Ignore => OnMissingView::Ignore,
+                OnMissing::Instead(file, value) => OnMissingView::Instead { file, value },
+            },
+            retry: write.retry,
+        }
+    }
+}
+
+impl<'a> DevicesView<'a> {
+    fn new(devices: &'a Devices) -> Self {
+        let file = |allow| if allow { "devices.allow" } else { "devices.deny" };
+        match devices {
+            Devices::V1(rules) => Self::Rules(
+                rules.iter().map(|rule| RuleView { file: file(rule.allow), value: &rule.text }).collect(),
+            ),
+            Devices::Program(program) => Self::Program(program.as_deref()),
+        }
+    }
 }

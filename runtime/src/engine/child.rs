@@ -45,7 +45,7 @@ pub(super) enum Fault {
     /// Something else is wrong.
     Other(Code, String),
     /// It is told in full already.
-    Told(Failure),
+    Told(Box<Failure>),
 }
 
 impl From<mydocker_sys::Error> for Fault {
@@ -107,7 +107,7 @@ impl Fault {
         match self {
             Self::Call(error) => Failure::of_call(step, &error),
             Self::Other(code, message) => Failure::of_step(step, code, message),
-            Self::Told(failure) => failure,
+            Self::Told(failure) => *failure,
         }
     }
 }
@@ -348,7 +348,13 @@ impl<'a> Child<'a> {
         self.procfs.as_ref().ok_or_else(|| Fault::Other(Code::Setup, "procfs is not open".into()))
     }
 
+    /// Everything that the program needs, before a filter may forbid to do it.
     fn find_program(&mut self) -> Outcome {
+        // Nothing of ours and nothing that the caller forgot may be open in the program (CVE-2024-21626).
+        process::close_on_exec_from(self.compiled.plan.parent.first_closed_fd)?;
+        signal::set_mask(&signal::SigSet::empty())?;
+        // The runtime ignores SIGPIPE; the program must find it as the kernel gives it.
+        signal::reset_disposition(signal::Signal::SIGPIPE)?;
         self.program = Some(program::find(&self.compiled.program)?);
         self.home = program::missing_home(&self.compiled.program);
         Ok(())
@@ -373,11 +379,6 @@ impl<'a> Child<'a> {
     }
 
     fn exec(&mut self) -> Outcome {
-        // Nothing of ours and nothing that the caller forgot may be open in the program (CVE-2024-21626).
-        process::close_on_exec_from(self.compiled.plan.parent.first_closed_fd)?;
-        signal::set_mask(&signal::SigSet::empty())?;
-        // Rust ignores SIGPIPE; the program must find it as the kernel gives it.
-        signal::reset_disposition(signal::Signal::SIGPIPE)?;
         let path = match self.program.take() {
             Some(path) => path,
             None => program::find(&self.compiled.program)?,

@@ -105,8 +105,8 @@ fn copy_attributes(source: &OwnedFd, copy: &OwnedFd, stat: &FileStat) -> Outcome
     Ok(fs::set_times(copy, stat)?)
 }
 
-/// Copies the attributes that the tmpfs takes. It has none of some kinds, and in a user namespace others are the host's
-/// alone; `system.*` and `security.*` of a file system with a label for the whole mount belong to these.
+/// Copies the attributes that the tmpfs takes. It refuses kinds that it does not have, labels where the whole mount has
+/// one, and in a user namespace what only the host's root may set.
 fn copy_extended_attributes(source: &OwnedFd, copy: &OwnedFd) -> Outcome {
     let names = match fs::flistxattr(source) {
         Err(error) if error.errno() == Errno::EOPNOTSUPP => return Ok(()),

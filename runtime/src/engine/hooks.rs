@@ -72,7 +72,11 @@ pub fn run_all(kind: &'static str, hooks: &[Hook], state: &State) -> Vec<Error> 
 }
 
 /// Runs hooks in the container's first process.
-pub(super) fn run_inside(compiled: &Compiled, kind: &'static str, hooks: &[Hook]) -> Result<(), Failure> {
+pub(super) fn run_inside(
+    compiled: &Compiled,
+    kind: &'static str,
+    hooks: &[Hook],
+) -> Result<(), Box<Failure>> {
     let mut state = compiled.state.clone();
     state.pid = Some(process::getpid().as_raw());
     if kind == "startContainer" {
@@ -85,12 +89,12 @@ pub(super) fn run_inside(compiled: &Compiled, kind: &'static str, hooks: &[Hook]
     })
 }
 
-fn failure(kind: &str, error: &Error) -> Failure {
+fn failure(kind: &str, error: &Error) -> Box<Failure> {
     let mut message = error.to_string();
     if let Some(source) = std::error::Error::source(error) {
         message = format!("{message}: {source}");
     }
-    Failure {
+    Box::new(Failure {
         code: Code::Hook,
         phase: if kind == "startContainer" { "await-start" } else { "create-hooks" }.into(),
         step: format!("run {kind} hooks"),
@@ -98,7 +102,7 @@ fn failure(kind: &str, error: &Error) -> Failure {
         syscall: None,
         errno: None,
         hint: None,
-    }
+    })
 }
 
 fn run_one(

@@ -7,6 +7,7 @@ mod copy_up;
 mod failure;
 mod foreground;
 pub mod hooks;
+mod id_map;
 mod identity;
 mod joined;
 mod message;

@@ -5,6 +5,7 @@ use super::compile::Compiled;
 use super::console::{self, ConsoleError};
 use super::failure::Failure;
 use super::hooks;
+use super::id_map::IdMaps;
 use super::joined::{self, JoinedError};
 use super::message::{Answer, Channel, Report};
 use super::mounts::clone_kind;
@@ -82,7 +83,7 @@ impl Drop for Launched {
 }
 
 /// Kills and reaps a child. Both can only fail because it has ended and was reaped.
-fn end(pidfd: &OwnedFd) -> Option<Exit> {
+pub(super) fn end(pidfd: &OwnedFd) -> Option<Exit> {
     drop(process::pidfd_kill(pidfd, libc::SIGKILL));
     process::wait(pidfd).ok()
 }
@@ -91,8 +92,8 @@ fn end(pidfd: &OwnedFd) -> Option<Exit> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A step failed.
-    #[error(transparent)]
-    Step(#[from] Failure),
+    #[error("{0}")]
+    Step(Box<Failure>),
     /// A namespace cannot be joined.
     #[error(transparent)]
     Joined(#[from] JoinedError),
@@ -118,7 +119,7 @@ pub enum Error {
     Ended(String),
 }
 
-fn call(what: impl Into<String>) -> impl FnOnce(mydocker_sys::Error) -> Error {
+pub(super) fn call(what: impl Into<String>) -> impl FnOnce(mydocker_sys::Error) -> Error {
     move |source| Error::Call { what: what.into(), source }
 }
 
@@ -156,7 +157,7 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
     let prelude = !launch.compiled.plan.prelude.is_empty();
     let flags = if prelude { 0 } else { launch.compiled.clone_flags };
     let (forked, cloned_into_cgroup) =
-        clone(flags, clone_into).map_err(|error| Error::Step(Failure::of_clone(&error)))?;
+        clone(flags, clone_into).map_err(|error| Error::Step(Box::new(Failure::of_clone(&error))))?;
     match forked {
         process::Forked::Child => {
             drop(channel);
@@ -170,7 +171,9 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
             // Only the first process holds the other end from here on: its end is the end of the conversation.
             drop(child_channel);
             let launched = Launched { pid: pid.as_raw(), terminal: None, pidfd: Some(pidfd) };
-            let result = Conversation { launch: &launch, channel, launched, commit }.run(until);
+            let result =
+                Conversation { launch: &launch, channel, launched, commit, id_maps: IdMaps::default() }
+                    .run(until);
             // A dozen descriptors that were for the first process: they are close-on-exec, say nothing and keep no
             // cgroup from being removed, so that the end of the runtime may close them.
             std::mem::forget(launch.cgroups);
@@ -196,6 +199,7 @@ struct Conversation<'a> {
     channel: Channel,
     launched: Launched,
     commit: Commit<'a>,
+    id_maps: IdMaps,
 }
 
 impl Conversation<'_> {
@@ -212,7 +216,7 @@ impl Conversation<'_> {
                 Report::Listener(number) => self.hand_over_listener(number)?,
                 Report::Created if until == Until::Created => return Ok(self.launched),
                 Report::Created => {}
-                Report::Failed(failure) => return Err(Error::Step(*failure)),
+                Report::Failed(failure) => return Err(Error::Step(failure)),
                 Report::Closed if until == Until::Executed => return Ok(self.launched),
                 Report::Closed => return Err(self.ended()),
             }
@@ -249,14 +253,17 @@ impl Conversation<'_> {
         self.go()
     }
 
-    fn send_source(&self, index: u32) -> Result<(), Error> {
+    fn send_source(&mut self, index: u32) -> Result<(), Error> {
         let Some(source) = self.launch.compiled.plan.parent.sources.get(index as usize) else {
             return Err(Error::Ended(format!(
                 "it asked for the mount source {index}, which is not in the plan"
             )));
         };
-        let tree = mount::open_tree_at(fs::AT_FDCWD, &source.path, clone_kind(source.recursive))
-            .map_err(call("open the source of a mount"))?;
+        let tree = match &source.id_map {
+            None => mount::open_tree_at(fs::AT_FDCWD, &source.path, clone_kind(source.recursive))
+                .map_err(call("open the source of a mount"))?,
+            Some(id_map) => self.id_maps.open(source, id_map, self.launched.pid)?,
+        };
         self.channel.answer(&Answer::Source(tree)).map_err(call("answer the first process"))
     }
 
@@ -308,12 +315,12 @@ impl Conversation<'_> {
     }
 }
 
-fn write(path: &str, text: &str) -> Result<(), Error> {
+pub(super) fn write(path: &str, text: &str) -> Result<(), Error> {
     fs::write_at(fs::AT_FDCWD, Path::new(path), text.as_bytes()).map_err(call(format!("write {path}")))
 }
 
 /// The text that `/proc/PID/uid_map` takes.
-fn id_map(mappings: &[IdMapping]) -> String {
+pub(super) fn id_map(mappings: &[IdMapping]) -> String {
     mappings.iter().map(|map| format!("{} {} {}\n", map.container_id, map.host_id, map.size)).collect()
 }
 

@@ -1,5 +1,8 @@
 //! The order rules that every plan keeps, checked on the plan itself: each stands for a past hole or a deadlock.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Phase, Plan, Step};
 
 /// A rule that a plan breaks.

@@ -1,6 +1,7 @@
 //! From a valid configuration to ordered steps: pure data, made without looking at anything.
 
 mod create;
+mod detail;
 mod devices;
 mod exec;
 mod lint;
@@ -9,6 +10,7 @@ mod mounts;
 mod step;
 
 pub use create::{CreateOptions, create};
+pub use detail::{details, hook_line};
 pub use exec::{ExecOptions, exec};
 pub use lint::{Violation, lint};
 pub use mount::{
@@ -58,7 +60,7 @@ pub struct ParentPlan {
     /// How the kernel ranks the first process when memory is short.
     pub oom_score_adj: Option<i32>,
     /// Offsets of a new time namespace's clocks.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_offsets: Option<TimeOffsets>,
     /// The first descriptor that is closed in the program.
     pub first_closed_fd: u32,
@@ -86,6 +88,33 @@ pub struct Source {
     pub path: PathBuf,
     /// Whether mounts below it come along.
     pub recursive: bool,
+    /// How its owners are shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_map: Option<IdMappedSource>,
+}
+
+/// How the owners of a mount source are shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IdMappedSource {
+    /// Whether the mounts below it are mapped too.
+    pub recursive: bool,
+    /// By what.
+    pub by: IdMapOrigin,
+}
+
+/// Where the mapping of a mount comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdMapOrigin {
+    /// The user namespace of the container.
+    Container,
+    /// A user namespace that is made for it.
+    Mappings {
+        /// The user ids: those of the files and those that show.
+        uids: Vec<IdMapping>,
+        /// The group ids.
+        gids: Vec<IdMapping>,
+    },
 }
 
 fn rlimit_names<S: serde::Serializer>(rlimits: &[Rlimit], serializer: S) -> Result<S::Ok, S::Error> {

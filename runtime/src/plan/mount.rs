@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// One mount, with everything decided but where its target leads: that is resolved when it is used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct MountStep {
     /// What is mounted.
     pub what: MountKind,
@@ -34,7 +35,7 @@ pub enum TargetRule {
 
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum MountKind {
     /// A file system of its own.
     Filesystem {
@@ -109,6 +110,7 @@ pub enum Opener {
 
 /// Attributes of a mount, as `mount_setattr(2)` takes them (`MOUNT_ATTR_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Attributes {
     /// To set on the mount.
     pub set: u64,
@@ -193,10 +195,44 @@ impl Node {
     }
 }
 
-/// The names of nodes in one line.
-pub(super) fn node_list(nodes: &[Node]) -> String {
-    let names: Vec<_> = nodes.iter().map(|node| node.path().display().to_string()).collect();
-    format!("{} node(s): {}", nodes.len(), names.join(" "))
+/// How many nodes: their names would make a line, which is an error's too, very long.
+pub(super) fn node_count(nodes: &[Node]) -> String {
+    if nodes.len() == 1 { "1 node".to_owned() } else { format!("{} nodes", nodes.len()) }
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Character => "character device",
+            Self::Block => "block device",
+            Self::Fifo => "fifo",
+        })
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path().display();
+        match self {
+            Self::Device(device) => write!(f, "{path}: {device}"),
+            Self::Link { target, .. } => write!(f, "{path}: link to {}", target.display()),
+            Self::Directory { .. } => write!(f, "{path}: directory"),
+        }
+    }
+}
+
+/// A device without its path.
+impl fmt::Display for DeviceNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(source) = &self.bind {
+            return write!(f, "the host's {}", source.display());
+        }
+        write!(f, "{}", self.kind)?;
+        if self.kind != DeviceKind::Fifo {
+            write!(f, " {}:{}", self.major, self.minor)?;
+        }
+        write!(f, ", mode {:04o}, owner {}:{}", self.mode, self.uid, self.gid)
+    }
 }
 
 impl fmt::Display for MountStep {
@@ -209,7 +245,7 @@ impl fmt::Display for MountStep {
                 if *copy_up {
                     write!(f, " with a copy of what is there")?;
                 }
-                if contents.is_empty() { Ok(()) } else { write!(f, " with {}", node_list(contents)) }
+                if contents.is_empty() { Ok(()) } else { write!(f, " with {}", node_count(contents)) }
             }
             MountKind::Bind { source, recursive, opener } => {
                 write!(f, "bind {} at {target}", source.display())?;
@@ -219,10 +255,9 @@ impl fmt::Display for MountStep {
                 }
                 write_options(f, &self.attributes, &words)
             }
-            MountKind::CgroupV1 { hierarchies, .. } => {
-                let names: Vec<_> = hierarchies.iter().map(|hierarchy| hierarchy.name.clone()).collect();
+            MountKind::CgroupV1 { .. } => {
                 write!(f, "mount the cgroup hierarchies at {target}")?;
-                write_options(f, &self.attributes, &names)
+                write_options(f, &self.attributes, &[])
             }
             MountKind::CgroupV2 { .. } => {
                 write!(f, "mount cgroup2 at {target}")?;
@@ -237,7 +272,7 @@ impl fmt::Display for MountStep {
 }
 
 fn write_options(f: &mut fmt::Formatter<'_>, attributes: &Attributes, options: &[String]) -> fmt::Result {
-    let mut words: Vec<&str> = super::step::attribute_names(attributes);
+    let mut words: Vec<&str> = super::step::attribute_names(attributes.set);
     words.extend(options.iter().map(String::as_str));
     if words.is_empty() { Ok(()) } else { write!(f, " ({})", words.join(",")) }
 }

@@ -1,11 +1,14 @@
 //! From the mounts of a valid configuration to mount steps.
 
 use super::create::is_dev;
-use super::{Attributes, Hierarchy, MountKind, MountStep, Node, Opener, Source, TargetRule, devices};
+use super::{
+    Attributes, Hierarchy, IdMapOrigin, IdMappedSource, MountKind, MountStep, Node, Opener, Source,
+    TargetRule, devices,
+};
 use crate::cgroup::{CgroupRecord, HierarchyKind, Mode};
 use crate::mount_options::MountOptions;
 use crate::spec::NamespaceKind;
-use crate::validate::{COVERABLE, Mount, ValidSpec};
+use crate::validate::{COVERABLE, Mount, MountIdMap, ValidSpec};
 use mydocker_sys::mount::Clone;
 use std::path::Path;
 
@@ -26,7 +29,7 @@ pub(super) struct Planned {
 pub(super) fn plan(spec: &ValidSpec, cgroup: &CgroupRecord, user_namespace: bool) -> Planned {
     let mut planned = Planned::default();
     for mount in &spec.mounts {
-        let step = mount_step(spec, mount, cgroup, user_namespace.then_some(&mut planned.sources));
+        let step = mount_step(spec, mount, cgroup, &mut planned.sources, user_namespace);
         planned.steps.push(step);
     }
     planned.nodes = devices::nodes(spec, user_namespace);
@@ -84,11 +87,12 @@ fn mount_step(
     spec: &ValidSpec,
     mount: &Mount,
     cgroup: &CgroupRecord,
-    sources: Option<&mut Vec<Source>>,
+    sources: &mut Vec<Source>,
+    user_namespace: bool,
 ) -> MountStep {
     let options = &mount.options;
     let target = devices::normal(&mount.destination);
-    let what = kind(spec, mount, options, cgroup, sources);
+    let what = kind(spec, mount, cgroup, sources, user_namespace);
     let mut attributes = Attributes {
         set: options.attributes.set,
         clear: options.attributes.clear,
@@ -127,13 +131,14 @@ fn target_rule(fs_type: &str, target: &Path) -> TargetRule {
 fn kind(
     spec: &ValidSpec,
     mount: &Mount,
-    options: &MountOptions,
     cgroup: &CgroupRecord,
-    sources: Option<&mut Vec<Source>>,
+    sources: &mut Vec<Source>,
+    user_namespace: bool,
 ) -> MountKind {
     let namespaced = !spec.namespaces.is_host(NamespaceKind::Cgroup);
+    let options = &mount.options;
     if mount.is_bind() {
-        return bind(mount, options, sources);
+        return bind(mount, options, sources, user_namespace);
     }
     if options.remount {
         return MountKind::Remount;
@@ -160,16 +165,26 @@ fn kind(
     }
 }
 
-fn bind(mount: &Mount, options: &MountOptions, sources: Option<&mut Vec<Source>>) -> MountKind {
+/// Only the runtime may map ids on the host's file systems, and in a user namespace the first process may not reach the
+/// source.
+fn bind(mount: &Mount, options: &MountOptions, sources: &mut Vec<Source>, user_namespace: bool) -> MountKind {
     let recursive = options.bind == Some(Clone::Recursive);
-    let opener = match sources {
-        None => Opener::Child,
-        Some(sources) => {
-            sources.push(Source { path: mount.source.clone(), recursive });
-            Opener::Parent((sources.len() - 1) as u32)
-        }
+    let opener = if user_namespace || mount.id_map.is_some() {
+        let id_map = mount.id_map.as_ref().map(id_mapped);
+        sources.push(Source { path: mount.source.clone(), recursive, id_map });
+        Opener::Parent((sources.len() - 1) as u32)
+    } else {
+        Opener::Child
     };
     MountKind::Bind { source: mount.source.clone(), recursive, opener }
+}
+
+fn id_mapped(id_map: &MountIdMap) -> IdMappedSource {
+    let by = match &id_map.mappings {
+        None => IdMapOrigin::Container,
+        Some((uids, gids)) => IdMapOrigin::Mappings { uids: uids.clone(), gids: gids.clone() },
+    };
+    IdMappedSource { recursive: id_map.recursive, by }
 }
 
 fn filesystem_options(spec: &ValidSpec, fs_type: &str, options: &MountOptions) -> Vec<String> {

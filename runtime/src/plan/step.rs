@@ -1,6 +1,6 @@
 //! The steps of a container's first process, as data.
 
-use super::mount::{Attributes, MountStep, Node};
+use super::mount::{MountStep, Node};
 use crate::spec::{Hook, NamespaceKind};
 use crate::validate::TimeOffsets;
 use mydocker_sys::process::{CapabilitySets, SchedulerAttributes};
@@ -38,7 +38,7 @@ pub enum Phase {
 
 /// One thing that the first process does. Everything is decided: carrying a step out leaves no choice.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "step", rename_all = "kebab-case")]
+#[serde(tag = "step", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Step {
     /// Others of the same user may not attach to the process nor open its descriptors (CVE-2016-9962).
     HideFromTracers,
@@ -67,7 +67,6 @@ pub enum Step {
     /// The clocks of the new time namespace, before any process is in it.
     SetTimeOffsets {
         /// The offsets.
-        #[serde(skip)]
         offsets: TimeOffsets,
     },
     /// Take user and group id 0 of the user namespace, so that what is made belongs to its root.
@@ -183,7 +182,7 @@ pub enum Step {
     /// The scheduling policy.
     SetScheduler {
         /// As `sched_setattr(2)` takes it.
-        #[serde(skip)]
+        #[serde(serialize_with = "scheduler")]
         attributes: SchedulerAttributes,
     },
     /// The I/O priority.
@@ -269,6 +268,45 @@ fn capability_sets<S: serde::Serializer>(sets: &CapabilitySets, serializer: S) -
     fields.end()
 }
 
+fn scheduler<S: serde::Serializer>(
+    attributes: &SchedulerAttributes,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    use serde::ser::SerializeStruct;
+    // The size is the kernel's business: it is set when the call is made.
+    let mut fields = serializer.serialize_struct("attributes", 9)?;
+    fields.serialize_field("policy", &attributes.policy)?;
+    fields.serialize_field("flags", &attributes.flags)?;
+    fields.serialize_field("nice", &attributes.nice)?;
+    fields.serialize_field("priority", &attributes.priority)?;
+    fields.serialize_field("runtime", &attributes.runtime)?;
+    fields.serialize_field("deadline", &attributes.deadline)?;
+    fields.serialize_field("period", &attributes.period)?;
+    fields.serialize_field("utilMin", &attributes.util_min)?;
+    fields.serialize_field("utilMax", &attributes.util_max)?;
+    fields.end()
+}
+
+impl Phase {
+    /// The heading of the phase in `explain`.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::Mounts => "mounts",
+            Self::CreateHooks => "hooks of create",
+            Self::Pivot => "pivot",
+            Self::Mask => "read-only and masked paths",
+            Self::Limits => "kernel parameters and scheduling",
+            Self::Ready => "ready",
+            Self::Identity => "identity",
+            Self::Confine => "confinement",
+            Self::AwaitStart => "start",
+            Self::Exec => "program",
+        }
+    }
+}
+
 impl Step {
     /// The phase that the step belongs to.
     #[must_use]
@@ -346,9 +384,12 @@ impl fmt::Display for Step {
             Self::SetHostPropagation { flags } => {
                 write!(f, "set the propagation of the host's mounts to {}", propagation(*flags))
             }
-            Self::AttachRoot { path, .. } => write!(f, "attach the root file system {}", path.display()),
+            Self::AttachRoot { path, bind: true, .. } => {
+                write!(f, "attach the root file system {}", path.display())
+            }
+            Self::AttachRoot { path, .. } => write!(f, "open the root file system {}", path.display()),
             Self::Mount(mount) => write!(f, "{mount}"),
-            Self::MakeNodes { nodes } => write!(f, "make {}", super::mount::node_list(nodes)),
+            Self::MakeNodes { nodes } => write!(f, "make {}", super::mount::node_count(nodes)),
             Self::OpenTerminal { size, console } => {
                 write!(f, "open a terminal")?;
                 if let Some((rows, columns)) = size {
@@ -357,8 +398,12 @@ impl fmt::Display for Step {
                 if *console { write!(f, " and mount it at /dev/console") } else { Ok(()) }
             }
             Self::AwaitRuntimeHooks => write!(f, "wait for the prestart and createRuntime hooks"),
-            Self::RunHooks { kind, hooks } => write!(f, "run {} {kind} hook(s)", hooks.len()),
-            Self::Pivot { .. } => write!(f, "pivot to the container's root"),
+            Self::RunHooks { kind, hooks } if hooks.len() == 1 => write!(f, "run the {kind} hook"),
+            Self::RunHooks { kind, hooks } => write!(f, "run {} {kind} hooks", hooks.len()),
+            Self::Pivot { still_shared: false } => write!(f, "pivot to the container's root"),
+            Self::Pivot { still_shared: true } => {
+                write!(f, "pivot to the container's root and cut the old one off from the host")
+            }
             Self::MoveRoot => write!(f, "move the container's root over / and chroot"),
             Self::Chroot => write!(f, "change the root"),
             Self::EnsureWorkingDirectory { path } => write!(f, "make sure that {} exists", path.display()),
@@ -375,9 +420,11 @@ impl fmt::Display for Step {
                 write!(f, "set the kernel parameter {} to {value:?}", path.display())
             }
             Self::SetPersonality { persona } => write!(f, "set the personality {persona:#x}"),
-            Self::SetScheduler { attributes } => write!(f, "set the scheduling policy {}", attributes.policy),
+            Self::SetScheduler { attributes } => {
+                write!(f, "set the scheduling policy {}", policy_name(attributes.policy))
+            }
             Self::SetIoPriority { class, level } => {
-                write!(f, "set the I/O priority class {class}, level {level}")
+                write!(f, "set the I/O priority {}, level {level}", io_class_name(*class))
             }
             Self::SetMemoryPolicy { mode, .. } => write!(f, "set the memory policy {mode:#x}"),
             Self::Ready => write!(f, "tell the runtime that the container stands"),
@@ -409,6 +456,27 @@ fn names(kinds: &[NamespaceKind]) -> String {
     kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+fn policy_name(policy: u32) -> &'static str {
+    match policy {
+        0 => "SCHED_OTHER",
+        1 => "SCHED_FIFO",
+        2 => "SCHED_RR",
+        3 => "SCHED_BATCH",
+        5 => "SCHED_IDLE",
+        6 => "SCHED_DEADLINE",
+        _ => "unknown",
+    }
+}
+
+fn io_class_name(class: u16) -> &'static str {
+    match class {
+        1 => "IOPRIO_CLASS_RT",
+        2 => "IOPRIO_CLASS_BE",
+        3 => "IOPRIO_CLASS_IDLE",
+        _ => "unknown",
+    }
+}
+
 /// Propagation flags by the names of `config.json`.
 #[must_use]
 pub fn propagation(flags: u64) -> &'static str {
@@ -425,8 +493,8 @@ pub fn propagation(flags: u64) -> &'static str {
     }
 }
 
-/// The attributes of a mount by the names of `config.json`, for messages.
-pub(super) fn attribute_names(attributes: &Attributes) -> Vec<&'static str> {
+/// Attributes of a mount (`MOUNT_ATTR_*`) by the names of `config.json`, for messages.
+pub(super) fn attribute_names(set: u64) -> Vec<&'static str> {
     const NAMES: [(u64, &str); 8] = [
         (libc::MOUNT_ATTR_RDONLY, "ro"),
         (libc::MOUNT_ATTR_NOSUID, "nosuid"),
@@ -437,5 +505,5 @@ pub(super) fn attribute_names(attributes: &Attributes) -> Vec<&'static str> {
         (libc::MOUNT_ATTR_NOATIME, "noatime"),
         (libc::MOUNT_ATTR_STRICTATIME, "strictatime"),
     ];
-    NAMES.iter().filter(|(bit, _)| attributes.set & bit != 0).map(|(_, name)| *name).collect()
+    NAMES.iter().filter(|(bit, _)| set & bit != 0).map(|(_, name)| *name).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! The compiler is pure: the machine's own architecture is handed in, nothing is probed and no C library is needed.
 //! Verdicts are those of runc with libseccomp, which the package `mydocker-oracle-seccomp` compares call by call;
-//! docs/adr/0010-native-seccomp-compiler.md lists the deliberate differences and the measurements.
+//! docs/adr/0002-native-seccomp-compiler.md lists the deliberate differences and the measurements.
 //!
 //! # What a profile means
 //!

@@ -10,6 +10,7 @@ mod parse;
 mod process;
 mod resources;
 mod seccomp;
+mod strict;
 
 pub use default::{DefaultOptions, default_spec};
 pub use linux::*;

@@ -1,5 +1,6 @@
 //! From bytes to a [`Spec`], with errors that point at the place.
 
+use super::strict::Strict;
 use super::{Process, Resources, Spec};
 use serde::de::DeserializeOwned;
 
@@ -56,14 +57,20 @@ pub fn parse_resources(bytes: &[u8]) -> Result<Resources, ParseError> {
 
 fn parse_document<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ParseError> {
     // Keeping track of the path costs time and memory; only a failure is worth it.
-    serde_json::from_slice(bytes).or_else(|_| parse_with_path(bytes))
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let parsed = T::deserialize(Strict(&mut deserializer));
+    match parsed.and_then(|parsed| deserializer.end().map(|()| parsed)) {
+        Ok(parsed) => Ok(parsed),
+        Err(_) => parse_with_path(bytes),
+    }
 }
 
 fn parse_with_path<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ParseError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
-        let inner = error.into_inner();
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
+    let parsed = T::deserialize(Strict(tracked)).map_err(|inner| {
+        let pointer = pointer(&track.path());
         if inner.is_data() {
             ParseError::Shape { pointer, message: without_position(&inner) }
         } else {
@@ -135,6 +142,24 @@ mod tests {
     fn an_unknown_seccomp_action_is_named_by_its_pointer() {
         let text = r#"{"ociVersion":"1.0.2","linux":{"seccomp":{"defaultAction":"SCMP_ACT_MAYBE"}}}"#;
         assert!(error(text).starts_with("/linux/seccomp/defaultAction: unknown variant `SCMP_ACT_MAYBE`"));
+    }
+
+    #[test]
+    fn an_array_is_no_object_wherever_it_stands() {
+        for (text, pointer) in [
+            (r#"["1.0.2"]"#, "/: "),
+            (r#"{"ociVersion":"1.0.2","root":["rootfs"]}"#, "/root: "),
+            (r#"{"ociVersion":"1.0.2","hooks":[]}"#, "/hooks: "),
+            (r#"{"ociVersion":"1.0.2","mounts":[["/tmp"]]}"#, "/mounts/0: "),
+        ] {
+            assert_eq!(error(text), format!("{pointer}invalid type: sequence, expected an object"));
+        }
+    }
+
+    #[test]
+    fn a_number_for_a_word_is_named_by_its_pointer() {
+        let text = r#"{"ociVersion":"1.0.2","linux":{"namespaces":[{"type":7}]}}"#;
+        assert_eq!(error(text), "/linux/namespaces/0/type: invalid type: integer `7`, expected a string");
     }
 
     #[test]

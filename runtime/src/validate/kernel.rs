@@ -4,10 +4,11 @@ use super::lists::bit_list;
 use super::namespaces::{Namespaces, Placement};
 use super::report::{At, Report};
 use crate::spec::{self, NamespaceKind, TimeOffset};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Offsets of the clocks of a new time namespace (`time_namespaces(7)`); nanoseconds are below a thousand million.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct TimeOffsets {
     /// Of `CLOCK_MONOTONIC`.
     pub monotonic: Option<TimeOffset>,

@@ -47,7 +47,8 @@ fn check_needed(report: &mut Report, at: At<'_>, map: &[IdMapping]) {
     }
 }
 
-fn check_map(report: &mut Report, at: At<'_>, map: &[IdMapping]) {
+/// What the kernel would refuse of a map.
+pub(super) fn check_map(report: &mut Report, at: At<'_>, map: &[IdMapping]) {
     if map.len() > MOST {
         report.refuse(at, format!("{} mappings", map.len()), format!("the kernel takes at most {MOST}"));
         return;

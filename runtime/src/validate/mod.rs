@@ -28,7 +28,7 @@ mod tests;
 pub use devices::{Device, DeviceKind};
 pub use hooks::{Hook, Hooks};
 pub use kernel::{MemoryPolicy, TimeOffsets};
-pub use mounts::{COVERABLE, Mount};
+pub use mounts::{COVERABLE, Mount, MountIdMap};
 pub use namespaces::{Namespaces, Placement};
 pub use process::{CapabilityMasks, CpuAffinity, IoPriority, Process, Rlimit, validate_process};
 pub use report::{Error, Mistake, Warning};
@@ -133,7 +133,7 @@ fn check(report: &mut Report, spec: Spec, bundle: &Path, facts: &Facts) -> Valid
     ValidSpec {
         root: root::check(report, at, spec.root.as_ref(), bundle, &linux.rootfs_propagation),
         process,
-        mounts: mounts::check(report, at.key("mounts"), &spec.mounts, bundle, linux, facts),
+        mounts: mounts::check(report, at.key("mounts"), &spec.mounts, bundle, linux, &namespaces, facts),
         devices: devices::check(report, at_linux.key("devices"), &linux.devices),
         masked_paths: covered(report, "maskedPaths", &linux.masked_paths),
         readonly_paths: covered(report, "readonlyPaths", &linux.readonly_paths),

@@ -1,10 +1,10 @@
 //! Mounts (config.md, Mounts).
 
-use super::mappings::maps;
+use super::mappings::{check_map, maps};
 use super::report::{At, Report};
-use super::{Facts, unsupported};
-use crate::mount_options::MountOptions;
-use crate::spec::{self, Linux};
+use super::{Facts, Namespaces};
+use crate::mount_options::{IdMap, MountOptions};
+use crate::spec::{self, IdMapping, Linux, NamespaceKind};
 use std::path::{Component, Path, PathBuf};
 
 /// A mount that the kernel can be asked for.
@@ -21,6 +21,18 @@ pub struct Mount {
     pub source: PathBuf,
     /// The options.
     pub options: MountOptions,
+    /// How the owners of a bind mount's files are shown.
+    pub id_map: Option<MountIdMap>,
+}
+
+/// The mapping of a mount's owners (`MOUNT_ATTR_IDMAP`, Linux 5.12).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountIdMap {
+    /// Whether the mounts below get it too.
+    pub recursive: bool,
+    /// The mapping of users and of groups, from the ids of the files to those that show; `None` for that of the
+    /// container's user namespace.
+    pub mappings: Option<(Vec<IdMapping>, Vec<IdMapping>)>,
 }
 
 impl Mount {
@@ -52,13 +64,14 @@ pub(super) fn check(
     mounts: &[spec::Mount],
     bundle: &Path,
     linux: &Linux,
+    namespaces: &Namespaces,
     facts: &Facts,
 ) -> Vec<Mount> {
     let mut checked = Vec::with_capacity(mounts.len());
     for (index, written) in mounts.iter().enumerate() {
         let at = at.index(index);
-        let mount = check_mount(report, at, written, bundle);
-        unsupported::check_mount(report, at, written, &mount.options);
+        let mut mount = check_mount(report, at, written, bundle);
+        mount.id_map = id_map(report, at, written, &mount.options, namespaces, facts);
         check_proc(report, at.key("destination"), &mount);
         if facts.euid != 0 {
             check_rootless(report, at, written, linux);
@@ -95,7 +108,49 @@ fn check_mount(report: &mut Report, at: At<'_>, mount: &spec::Mount, bundle: &Pa
         fs_type: if bind { "bind".to_owned() } else { mount.fs_type.clone() },
         source: if bind { bundle.join(&mount.source) } else { PathBuf::from(&mount.source) },
         options,
+        id_map: None,
     }
+}
+
+/// Mappings without either option are taken as `idmap`, as config.md has it.
+fn id_map(
+    report: &mut Report,
+    at: At<'_>,
+    mount: &spec::Mount,
+    options: &MountOptions,
+    namespaces: &Namespaces,
+    facts: &Facts,
+) -> Option<MountIdMap> {
+    let (uids, gids) = (&mount.uid_mappings, &mount.gid_mappings);
+    let of_container = uids.is_empty() && gids.is_empty();
+    if options.id_map.is_none() && of_container {
+        return None;
+    }
+    if options.bind.is_none() {
+        report.refuse(
+            at,
+            "only a bind mount can map ids",
+            "add the option bind or rbind, or leave the mappings out",
+        );
+    }
+    if facts.euid != 0 {
+        report.refuse(at, "without root no mount can map ids", "leave the mappings and the option out");
+    }
+    if of_container && namespaces.is_host(NamespaceKind::User) {
+        report.refuse(
+            at,
+            "there are neither mappings nor a user namespace to take them from",
+            "add uidMappings and gidMappings",
+        );
+    }
+    for (key, map) in [("uidMappings", uids), ("gidMappings", gids)] {
+        if !of_container && map.is_empty() {
+            report.refuse(at.key(key), "the mount maps only users or only groups", "give both mappings");
+        }
+        check_map(report, at.key(key), map);
+    }
+    let mappings = (!of_container).then(|| (uids.clone(), gids.clone()));
+    Some(MountIdMap { recursive: options.id_map == Some(IdMap::Recursive), mappings })
 }
 
 /// A relative destination is old and MUST be read from `/`.
