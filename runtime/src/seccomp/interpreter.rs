@@ -16,7 +16,12 @@ pub struct Call {
 }
 
 impl Call {
-    fn word(&self, offset: u32) -> u32 {
+    /// The word at an offset.
+    ///
+    /// # Panics
+    /// Where the kernel allows no load.
+    #[must_use]
+    pub fn word(&self, offset: u32) -> u32 {
         match offset {
             0 => self.nr,
             4 => self.arch,

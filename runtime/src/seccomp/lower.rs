@@ -115,10 +115,15 @@ impl Group {
         let ordinary = calls.judged.partition_point(|(nr, _)| arch != Arch::Arm || *nr < ARM_PRIVATE);
         let private = calls.judged.split_off(ordinary);
         let newest_private = calls.newest.filter(|nr| arch == Arch::Arm && *nr >= ARM_PRIVATE);
-        let newest = if newest_private.is_some() { newest_ordinary(profile, arch) } else { calls.newest };
-        self.section(0, profile.default, &calls.judged, newest, newer);
-        if let (Some(newest), Some((first, _))) = (newest_private, private.first()) {
-            self.section(*first, profile.default, &private, Some(newest), newer);
+        if newest_private.is_none() {
+            return self.section(0, profile.default, &calls.judged, calls.newest, newer);
+        }
+        let (ordinary, named): (Vec<u32>, Vec<u32>) =
+            numbers(profile, arch).partition(|nr| *nr < ARM_PRIVATE);
+        self.section(0, profile.default, &calls.judged, ordinary.into_iter().max(), newer);
+        // Named calls that get the default action are not among the judged ones.
+        if let Some(first) = named.into_iter().min() {
+            self.section(first, profile.default, &private, newest_private, newer);
         }
     }
 
@@ -251,10 +256,9 @@ fn entries(profile: &Profile, arch: Arch) -> (Vec<Entry>, Option<u32>) {
     (entries, newest)
 }
 
-/// The largest number named below the private calls of ARM.
-fn newest_ordinary(profile: &Profile, arch: Arch) -> Option<u32> {
-    let names = profile.rules.iter().flat_map(|rule| &rule.names);
-    names.filter_map(|name| name.number(arch)).filter(|nr| *nr < ARM_PRIVATE).max()
+/// The numbers of the names of a profile, unsorted.
+fn numbers(profile: &Profile, arch: Arch) -> impl Iterator<Item = u32> {
+    profile.rules.iter().flat_map(|rule| &rule.names).filter_map(move |name| name.number(arch))
 }
 
 /// The cases of a rule on a call made directly, or by way of a multiplexer's `selector`.

@@ -214,6 +214,16 @@ fn private_calls_of_arm_do_not_hide_newer_ones() {
 }
 
 #[test]
+fn private_calls_of_arm_with_the_default_action_are_known() {
+    let json = r#"{"defaultAction":"SCMP_ACT_ERRNO",
+        "syscalls":[{"names":["getcwd"],"action":"SCMP_ACT_ALLOW"},
+                    {"names":["usr26"],"action":"SCMP_ACT_ERRNO"}]}"#;
+    let filter = compile(&parse(json), &Facts { native: Arch::Arm }).expect("a filter");
+    let says = |nr| on(Arch::Arm, &filter, nr, [0; 6]);
+    assert_eq!([183, 184, 0xf_0002, 0xf_0003, 0xf_0004].map(says), [ALLOW, ENOSYS, ENOSYS, EPERM, ENOSYS]);
+}
+
+#[test]
 fn s390_answers_enosys_for_its_placeholder() {
     let json =
         r#"{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["getcwd"],"action":"SCMP_ACT_ALLOW"}]}"#;

@@ -3,6 +3,7 @@
 //! without regard to the compiler; and a source of random profiles.
 #![forbid(unsafe_code)]
 
+pub mod cause;
 pub mod model;
 pub mod oracle;
 pub mod profiles;

@@ -1,5 +1,6 @@
 //! What a profile means, spelt out rule by rule, with the numbers from libseccomp's tables.
 
+use crate::cause::{Comparison, JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_OR_EQUAL};
 use crate::interpreter::Call;
 use crate::oracle::{Oracle, alternatives, ret};
 use mydocker_runtime::seccomp::Arch;
@@ -98,6 +99,25 @@ impl<'a> Model<'a> {
         entries.map(|((_, nr), _)| *nr).collect()
     }
 
+    /// What the rules on a call may compare.
+    #[must_use]
+    pub fn comparisons(&self, call: &Call) -> BTreeSet<Comparison> {
+        let Some(arch) = self.arch(call) else {
+            return BTreeSet::new();
+        };
+        let entries = self.entries.get(&(arch, call.nr)).map_or(&[][..], Vec::as_slice);
+        let conditions = |(rule, selector): &Entry| {
+            let select = selector.map(|value| SeccompArg {
+                index: 0,
+                value,
+                value_two: 0,
+                op: SeccompOperator::Equal,
+            });
+            self.profile.syscalls[*rule].args.iter().copied().chain(select).collect::<Vec<_>>()
+        };
+        entries.iter().flat_map(conditions).flat_map(|arg| comparisons(&arg, arch)).collect()
+    }
+
     /// The architectures of the profile.
     #[must_use]
     pub fn archs(&self) -> &[Arch] {
@@ -186,11 +206,43 @@ pub fn is_multiplexed(name: &str) -> bool {
     SELECTORS.iter().any(|(known, ..)| *known == name)
 }
 
+/// Whether this is a call that makes others.
+#[must_use]
+pub fn is_multiplexer(name: &str) -> bool {
+    ["socketcall", "ipc"].contains(&name)
+}
+
 fn selector(name: &str, arch: Arch, table: &BTreeMap<String, i64>) -> Option<(u32, u64)> {
     let base = if matches!(arch, Arch::Mips | Arch::Mipsel) { 4000 } else { 0 };
     let (_, nr, selector) = SELECTORS.iter().find(|(known, ..)| *known == name)?;
     let multiplexer = if *nr == 102 { "socketcall" } else { "ipc" };
     table.contains_key(multiplexer).then_some((nr + base, *selector))
+}
+
+/// The comparisons, word by word, that a condition comes to.
+fn comparisons(arg: &SeccompArg, arch: Arch) -> [Comparison; 3] {
+    use SeccompOperator::{Equal, GreaterOrEqual, GreaterThan, LessOrEqual, LessThan, MaskedEqual, NotEqual};
+    let (mask, value) = match arg.op {
+        MaskedEqual => (arg.value, arg.value & arg.value_two),
+        _ => (u64::MAX, arg.value),
+    };
+    let (above, below) = match arg.op {
+        Equal | NotEqual | MaskedEqual => (JUMP_EQUAL, JUMP_EQUAL),
+        GreaterThan | LessOrEqual => (JUMP_GREATER, JUMP_GREATER),
+        GreaterOrEqual | LessThan => (JUMP_GREATER, JUMP_GREATER_OR_EQUAL),
+    };
+    let (low, high) = if arch.is_big_endian() { (4, 0) } else { (0, 4) };
+    let offset = 16 + 8 * arg.index;
+    let of_high = |code| Comparison {
+        offset: offset + high,
+        mask: (mask >> 32) as u32,
+        code,
+        k: (value >> 32) as u32,
+        under: (0, 0),
+    };
+    let under = if arch.is_wide() { ((mask >> 32) as u32, (value >> 32) as u32) } else { (0, 0) };
+    let of_low = Comparison { offset: offset + low, mask: mask as u32, code: below, k: value as u32, under };
+    [of_high(above), of_high(JUMP_EQUAL), of_low]
 }
 
 fn word(value: u64, arch: Arch) -> u64 {

@@ -148,7 +148,7 @@ fn correct(arch: Arch, table: &mut BTreeMap<String, i64>) {
 }
 
 /// The calls for which the filters of libseccomp 2.5 are wrong accordingly, and one of ppc64 that it loses on the way
-/// from x86-64.
+/// from x86-64, as its pseudo number (-10191) is that of `switch_endian` too.
 pub const CORRECTED: [&str; 5] =
     ["cacheflush", "memfd_secret", "map_shadow_stack", "_llseek", "sys_debug_setcontext"];
 

@@ -74,8 +74,10 @@ const VALUES: [u64; 12] = [
 /// How conflicting a profile's rules may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conflicts {
-    /// Each call is in at most one rule, with at most one condition.
+    /// Each call is in at most one rule.
     None,
+    /// Calls are in several rules, which all have one action, so that their order does not matter.
+    OneAction,
     /// Anything.
     Any,
 }
@@ -86,9 +88,11 @@ pub fn profile(random: &mut Random, archs: &[Arch], names: &[String], conflicts:
     let default_action = random.pick(&DEFAULTS);
     let mut syscalls = Vec::new();
     let few: Vec<String> = (0..4).map(|_| random.pick(names)).collect();
+    let common = rule_action(random);
     for _ in 0..random.below(12) {
-        let (action, errno_ret) = rule_action(random);
-        let mut rule = SeccompRule { names: Vec::new(), action, errno_ret, args: args(random, conflicts) };
+        let (action, errno_ret) =
+            if conflicts == Conflicts::OneAction { common } else { rule_action(random) };
+        let mut rule = SeccompRule { names: Vec::new(), action, errno_ret, args: args(random) };
         let count = if rule.args.is_empty() { 1 + random.below(40) } else { 1 + random.below(3) };
         for _ in 0..count {
             if conflicts == Conflicts::None {
@@ -121,13 +125,9 @@ fn rule_action(random: &mut Random) -> (SeccompAction, Option<u32>) {
     (action, numbered.then(|| random.below(4096) as u32))
 }
 
-fn args(random: &mut Random, conflicts: Conflicts) -> Vec<SeccompArg> {
+fn args(random: &mut Random) -> Vec<SeccompArg> {
     let count = [0, 0, 1, 1, 2, 3][random.below(6)];
-    let mut args: Vec<SeccompArg> = (0..count).map(|_| arg(random)).collect();
-    if conflicts == Conflicts::None {
-        args.truncate(1);
-    }
-    args
+    (0..count).map(|_| arg(random)).collect()
 }
 
 fn arg(random: &mut Random) -> SeccompArg {
