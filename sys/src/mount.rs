@@ -119,22 +119,6 @@ pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<()> {
         .context("move_mount", || format!("detached, {}", describe(target)))
 }
 
-/// As [`attach`], onto `name` in the directory behind `dir`; a symbolic link there is not followed.
-///
-/// # Errors
-/// What the kernel says, with the directory and the name.
-pub fn attach_below(mount: impl AsFd, dir: impl AsFd, name: &Path) -> Result<()> {
-    let dir = dir.as_fd();
-    rustix::mount::move_mount(
-        mount.as_fd(),
-        "",
-        dir,
-        name,
-        rustix::mount::MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-    )
-    .context("move_mount", || format!("detached, {}, {name:?}", describe(dir)))
-}
-
 /// Binds `source`, an absolute path, onto `name` in the working directory (`mount(2)`, `MS_BIND`): what [`open_tree_at`]
 /// and [`attach`] do in two calls, for a directory that only the caller can change.
 ///

@@ -36,7 +36,7 @@ pub(super) fn mount(child: &mut Child<'_>, step: &MountStep) -> Outcome {
             let kind = kind_of(tree.as_fd());
             place(child, step, tree, || kind)
         }
-        MountKind::CgroupV1 { hierarchies, namespaced } => cgroup_v1(child, step, hierarchies, *namespaced),
+        MountKind::CgroupV1 { hierarchies } => cgroup_v1(child, step, hierarchies),
         MountKind::CgroupV2 { cgroup, namespaced } => {
             let tree = cgroup_v2(child, cgroup, *namespaced, &step.attributes)?;
             place(child, step, tree, || Ok(Kind::Directory))
@@ -198,12 +198,7 @@ pub(super) fn attach(tree: &OwnedFd, target: &OwnedFd, step: &MountStep) -> Outc
 /// A tmpfs with a directory for each cgroup v1 hierarchy, and the hierarchies mounted there. The tmpfs is attached
 /// first: a detached mount takes no mounts before Linux 6.15. Nobody else can see it, so names below it are safe; they
 /// are looked up from the working directory, and the attributes of all are set at once at the end.
-fn cgroup_v1(
-    child: &mut Child<'_>,
-    step: &MountStep,
-    hierarchies: &[Hierarchy],
-    namespaced: bool,
-) -> Outcome {
+fn cgroup_v1(child: &mut Child<'_>, step: &MountStep, hierarchies: &[Hierarchy]) -> Outcome {
     let base = Attributes { set: step.attributes.set & !libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
     let tmpfs = filesystem(child, "tmpfs", "tmpfs", &["mode=755".into()], &base)?;
     for hierarchy in hierarchies {
@@ -214,14 +209,8 @@ fn cgroup_v1(
     child.keep(target);
     process::fchdir(&tmpfs)?;
     for hierarchy in hierarchies {
-        let name = Path::new(&hierarchy.name);
-        if namespaced {
-            let tree = hierarchy_tree(child, hierarchy, &step.attributes)?;
-            mount::attach_below(&tree, &tmpfs, name)?;
-            child.keep(tree);
-        } else {
-            mount::bind_in_working_directory(&hierarchy.cgroup, name)?;
-        }
+        // In a cgroup namespace a fresh mount would show the same directory as its root, for five calls instead of one.
+        mount::bind_in_working_directory(&hierarchy.cgroup, Path::new(&hierarchy.name))?;
     }
     let Attributes { set, clear, set_recursive, clear_recursive } = step.attributes;
     let all = Attributes {
@@ -238,15 +227,6 @@ fn hierarchy_nodes(hierarchy: &Hierarchy) -> Vec<Node> {
     let link = |name: &String| Node::Link { path: name.into(), target: (&hierarchy.name).into() };
     let directory = Node::Directory { path: (&hierarchy.name).into() };
     std::iter::once(directory).chain(hierarchy.links.iter().map(link)).collect()
-}
-
-/// A fresh mount of a hierarchy, whose root is that of the cgroup namespace.
-fn hierarchy_tree(child: &mut Child<'_>, hierarchy: &Hierarchy, attributes: &Attributes) -> Outcome<OwnedFd> {
-    let options: Vec<String> = match hierarchy.option.strip_prefix("name=") {
-        Some(_) => vec!["none".into(), hierarchy.option.clone()],
-        None => hierarchy.option.split(',').map(str::to_owned).collect(),
-    };
-    filesystem(child, "cgroup", "cgroup", &options, attributes)
 }
 
 fn cgroup_v2(

@@ -94,9 +94,7 @@ fn kind_details(what: &MountKind) -> Vec<String> {
             let mode = mode_of_target.then(|| "mode: that of its target".to_owned());
             mode.into_iter().chain(node_lines(contents)).collect()
         }
-        MountKind::CgroupV1 { hierarchies, namespaced } => {
-            hierarchies.iter().map(|hierarchy| cgroup_v1(hierarchy, *namespaced)).collect()
-        }
+        MountKind::CgroupV1 { hierarchies } => hierarchies.iter().map(cgroup_v1).collect(),
         MountKind::CgroupV2 { cgroup, namespaced } => {
             vec![format!("cgroup v2: {}", view(cgroup, *namespaced))]
         }
@@ -104,8 +102,8 @@ fn kind_details(what: &MountKind) -> Vec<String> {
     }
 }
 
-fn cgroup_v1(hierarchy: &Hierarchy, namespaced: bool) -> String {
-    let mut line = format!("cgroup {}: {}", hierarchy.name, view(&hierarchy.cgroup, namespaced));
+fn cgroup_v1(hierarchy: &Hierarchy) -> String {
+    let mut line = format!("cgroup {}: {}", hierarchy.name, view(&hierarchy.cgroup, false));
     if !hierarchy.links.is_empty() {
         line.push_str(&format!(", linked as {}", hierarchy.links.join(" and ")));
     }

@@ -69,8 +69,6 @@ pub enum MountKind {
     CgroupV1 {
         /// The hierarchies.
         hierarchies: Vec<Hierarchy>,
-        /// Whether the container has a cgroup namespace, in which a fresh mount shows its own cgroup as the root.
-        namespaced: bool,
     },
     /// The one cgroup v2 hierarchy.
     CgroupV2 {
@@ -88,8 +86,6 @@ pub enum MountKind {
 pub struct Hierarchy {
     /// The directory's name below the tmpfs: `cpu,cpuacct`.
     pub name: String,
-    /// The mount option that names it: `cpu,cpuacct`, `name=systemd`.
-    pub option: String,
     /// The container's cgroup on the host.
     pub cgroup: PathBuf,
     /// Single names that lead to it (`cpu` -> `cpu,cpuacct`).

@@ -144,9 +144,7 @@ fn kind(
         return MountKind::Remount;
     }
     match mount.fs_type.as_str() {
-        "cgroup" if cgroup.mode != Mode::V2 => {
-            MountKind::CgroupV1 { hierarchies: hierarchies(cgroup), namespaced }
-        }
+        "cgroup" if cgroup.mode != Mode::V2 => MountKind::CgroupV1 { hierarchies: hierarchies(cgroup) },
         "cgroup" | "cgroup2" => {
             let directory = cgroup.unified().map(crate::cgroup::Directory::absolute);
             MountKind::CgroupV2 { cgroup: directory.unwrap_or_default(), namespaced }
@@ -211,7 +209,7 @@ fn hierarchies(cgroup: &CgroupRecord) -> Vec<Hierarchy> {
             Some(_) => option.split(',').map(str::to_owned).collect(),
             None => Vec::new(),
         };
-        Hierarchy { name, option, cgroup: directory.absolute(), links }
+        Hierarchy { name, cgroup: directory.absolute(), links }
     })
     .collect()
 }
