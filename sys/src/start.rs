@@ -35,6 +35,12 @@ pub fn prepare() -> crate::Result<()> {
     if ret == libc::SIG_ERR {
         return Err(crate::Error::last("rt_sigaction", || "SIGPIPE, SIG_IGN".into()));
     }
+    // A caller may ignore it, and then the kernel reaps children before anybody can wait for them.
+    // SAFETY: the default disposition installs no handler.
+    let ret = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    if ret == libc::SIG_ERR {
+        return Err(crate::Error::last("rt_sigaction", || "SIGCHLD, SIG_DFL".into()));
+    }
     Ok(())
 }
 

@@ -407,3 +407,20 @@ fn privileged_exec_enters_a_user_namespace() {
     let words: Vec<&str> = exec.stdout.split_whitespace().collect();
     assert_eq!(words, ["0", "0", "100000", "65536"]);
 }
+
+/// Guards against a process on the host's root: without a mount namespace the container's root is a directory.
+#[test]
+fn privileged_exec_in_a_container_without_a_mount_namespace_sees_the_containers_root() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().script("echo ready; exec sleep 1000").without_namespace("mount");
+    let bundle = bundle.with(|config| {
+        config["mounts"] = serde_json::json!([]);
+        config["linux"]["maskedPaths"] = serde_json::json!([]);
+        config["linux"]["readonlyPaths"] = serde_json::json!([]);
+        config["root"]["readonly"] = serde_json::json!(false);
+    });
+    std::fs::write(bundle.path("only-here"), "").expect("the root file system is writable");
+    runtime.run_detached(&bundle);
+    runtime.exec(bundle.id(), ["ls", "/only-here"]).succeeds();
+    runtime.kill_and_delete(bundle.id());
+}

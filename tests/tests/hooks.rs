@@ -373,3 +373,13 @@ fn privileged_a_large_state_reaches_the_hook_whole() {
         serde_json::from_slice(&fs::read(file).expect("the hook wrote it")).expect("whole JSON");
     assert_eq!(state["annotations"]["large"].as_str().map(str::len), Some(300_000));
 }
+
+/// Guards against a sum of times that overflows.
+#[test]
+fn privileged_a_hook_may_have_the_longest_time_limit_there_is() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().with(|config| {
+        config["hooks"] = json!({"createRuntime": [{"path": "/bin/true", "timeout": i64::MAX}]});
+    });
+    runtime.run(&bundle).succeeds();
+}

@@ -825,3 +825,44 @@ fn privileged_one_container_started_by_many_at_once_is_started_once() {
     wait::until("the start", || bundle.path("starts").exists().then_some(()));
     assert_eq!(fs::read_to_string(bundle.path("starts")).expect("written"), "x\n");
 }
+
+/// Guards against a cgroup path that has found a new owner: what lives there is not the old container's.
+#[test]
+fn privileged_deleting_a_stopped_container_leaves_another_in_the_same_cgroup_alone() {
+    let runtime = Runtime::new();
+    let ended = runtime.bundle().args(["true"]);
+    runtime.run_detached(&ended);
+    runtime.wait_for_status(ended.id(), "stopped");
+    let path = json!(ended.cgroup());
+    let other = waiting(&runtime).with(|config| config["linux"]["cgroupsPath"] = path);
+    runtime.run_detached(&other);
+    runtime.delete(ended.id()).succeeds();
+    assert_eq!(runtime.status(other.id()), "running");
+    runtime.kill_and_delete(other.id());
+}
+
+/// Guards against the kernel reaping children by itself, as it does for who ignores SIGCHLD.
+#[test]
+fn privileged_a_caller_that_ignores_the_end_of_children_still_gets_the_exit_status() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().script("exit 7");
+    // A shell cannot ignore SIGCHLD for a program that it executes; Python can.
+    let ignore = "import os,signal,sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])";
+    runtime.run_command(&bundle).through(["python3", "-c", ignore]).run().exits(7);
+}
+
+/// Guards against a job of a shell's background, for which it ignores these: its program may not, or could not be
+/// interrupted.
+#[test]
+fn privileged_signals_that_the_caller_ignores_reach_the_program() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().args(["grep", "SigIgn", "/proc/self/status"]);
+    let run = runtime.run_command(&bundle);
+    let outcome = run.through(["sh", "-c", "trap '' INT QUIT TERM HUP; exec \"$@\"", "sh"]).run();
+    let outcome = outcome.succeeds();
+    let mask = outcome.stdout.split_whitespace().last().and_then(|mask| u64::from_str_radix(mask, 16).ok());
+    let mask = mask.expect("a mask in hexadecimal");
+    for signal in [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM] {
+        assert_eq!(mask >> (signal.as_raw() - 1) & 1, 0, "{signal:?} is ignored: {mask:x}");
+    }
+}

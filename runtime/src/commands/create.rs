@@ -6,7 +6,7 @@ use super::delete::{forget, run_poststop};
 use super::launch::{Up, Wish, bring_up, undo};
 use super::report::{and_undo, failed, refusal, state_failed};
 use crate::cli::{Context, CreateArgs, Report, RunArgs, choose_bundle};
-use crate::engine::{Foreground, hooks};
+use crate::engine::{Foreground, end, hooks};
 use crate::spec::Hook;
 use crate::state::{self, Record, Status};
 use mydocker_sys::process;
@@ -73,6 +73,10 @@ fn forget_ended(record: &Record, poststop: &[Hook], context: &Context) -> Result
         Err(state::Error::NotFound { .. }) => return Ok(()),
         other => other.map_err(state_failed)?,
     };
+    // Another container may have been made under this id meanwhile.
+    if entry.load().is_ok_and(|now| now.init != record.init) {
+        return Ok(());
+    }
     forget(entry, record)?;
     run_poststop(poststop, &record.state(Status::Stopped), &context.log);
     Ok(())
@@ -86,7 +90,14 @@ fn attend(args: &RunArgs, context: &Context, up: Up, foreground: &mut Foreground
     };
     // Others must be able to pause, kill and delete the container while it runs.
     drop(entry);
-    let exit = foreground.attend(pid, &pidfd, terminal).map_err(failed("foreground"))?;
+    let exit = match foreground.attend(pid, &pidfd, terminal) {
+        Ok(exit) => exit,
+        Err(error) => {
+            end(&pidfd);
+            let poststop = &bundle.spec.spec().hooks.poststop;
+            return Err(and_undo(failed("foreground")(error), forget_ended(&record, poststop, context)));
+        }
+    };
     foreground.end().map_err(failed("foreground"))?;
     if !args.keep {
         forget_ended(&record, &bundle.spec.spec().hooks.poststop, context)?;

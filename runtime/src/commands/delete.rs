@@ -6,13 +6,17 @@ use super::report::{cgroup_failed, failed, refusal, state_failed};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, DeleteArgs, Log, Report};
 use crate::engine::hooks;
-use crate::state::{Entry, Progress, Record, State, Status};
+use crate::spec::NamespaceKind;
+use crate::state::{self, Entry, Progress, Record, State, Status};
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::{AsFd, OwnedFd, process};
 use std::time::{Duration, Instant};
 
 /// How long killed processes may take to end: one that the kernel holds in a device's wait may take long.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long processes that have ended may take to leave their cgroup.
+const DEPARTURE: Duration = Duration::from_secs(2);
 
 /// `delete`: removes what a stopped container holds, with `--force` also of one that still runs.
 ///
@@ -45,8 +49,14 @@ pub fn delete(args: &DeleteArgs, context: &Context) -> Outcome {
 /// A directory without a record: the runtime that made it was ended before it did anything else.
 fn remove_empty(args: &DeleteArgs, context: &Context) -> Result<(), Box<Report>> {
     match store(context).open(&id(&args.id)?) {
-        Ok(entry) => entry.remove().map_err(state_failed),
-        Err(_) => Ok(()),
+        Ok(entry) => match entry.load() {
+            Err(state::Error::NotFound { .. }) => entry.remove().map_err(state_failed),
+            _ => {
+                Err(refusal("not-stopped", format!("container {} was being made; delete it again", args.id)))
+            }
+        },
+        Err(state::Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(state_failed(error)),
     }
 }
 
@@ -87,9 +97,18 @@ fn await_end(init: &OwnedFd, deadline: Instant) -> Result<(), Box<Report>> {
 
 /// Removes the cgroups, and then what is remembered.
 pub(super) fn forget(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
-    let only_intended = record.progress == Progress::Creating && record.init.is_none();
-    remove_cgroup(record, !only_intended)?;
+    remove_cgroup(record, may_end_others(record))?;
     entry.remove().map_err(state_failed)
+}
+
+/// Whether what is found in the container's cgroups must be the container's: not where they were only intended, and
+/// not where all of its processes have ended with the first, so that others must have come since.
+fn may_end_others(record: &Record) -> bool {
+    let made =
+        record.cgroup.iter().flat_map(|cgroup| &cgroup.directories).any(|directory| directory.made > 0);
+    let only_intended = record.progress == Progress::Creating && record.init.is_none() && !made;
+    let ended_together = record.init.is_some() && record.namespaces.contains(&NamespaceKind::Pid);
+    !only_intended && !ended_together
 }
 
 /// Removes the cgroups; with everything in them where they are known to be the container's.
@@ -99,7 +118,11 @@ pub(super) fn remove_cgroup(record: &Record, known: bool) -> Result<(), Box<Repo
     match cgroup.remove(Instant::now()) {
         Ok(()) => Ok(()),
         // Only intended when the runtime was ended: what lives there is somebody else's.
-        Err(_) if !known => Ok(()),
+        // Either the last of its processes are about to leave, or the rest is somebody else's and stays.
+        Err(_) if !known => {
+            drop(cgroup.remove(Instant::now() + DEPARTURE));
+            Ok(())
+        }
         // Processes are left: a container without a pid namespace of its own, or something that joined.
         Err(_) => {
             cgroup.kill_all(libc::SIGKILL, Instant::now() + PATIENCE).map_err(cgroup_failed)?;

@@ -6,7 +6,7 @@ use super::launch::write_pid_file;
 use super::report::{cgroup_failed, failed, launch_failed, refusal};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, ExecArgs, Report};
-use crate::engine::{self, Foreground, Inputs, Launch, Until};
+use crate::engine::{self, Foreground, Inputs, Launch, Until, end};
 use crate::host::HostFacts;
 use crate::plan::{self, ExecOptions};
 use crate::spec::{self, Process};
@@ -52,7 +52,10 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
     match &mut foreground {
         None => Ok(0),
         Some(foreground) => {
-            let exit = foreground.attend(pid, &pidfd, terminal).map_err(failed("foreground"))?;
+            let exit = foreground.attend(pid, &pidfd, terminal).map_err(|error| {
+                end(&pidfd);
+                failed("foreground")(error)
+            })?;
             foreground.end().map_err(failed("foreground"))?;
             Ok(exit.status())
         }
@@ -175,6 +178,7 @@ fn launch(
     let options = ExecOptions {
         id: &container.record.id,
         namespaces: &container.record.namespaces,
+        rootfs: &container.record.rootfs,
         seccomp: seccomp.is_some(),
         may_set_groups: host.euid == 0,
         preserve_fds: args.preserve_fds,

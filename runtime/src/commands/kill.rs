@@ -5,7 +5,7 @@ use super::container::{Container, not_running};
 use super::report::{cgroup_failed, failed, refusal};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, KillArgs, Report};
-use crate::state::Status;
+use crate::state::{Progress, Status};
 use mydocker_sys::process;
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,10 @@ pub fn kill(args: &KillArgs, context: &Context) -> Outcome {
 }
 
 fn kill_all(container: &Container, signal: i32) -> Outcome {
+    if container.record.progress == Progress::Creating && container.record.init.is_none() {
+        // Its cgroups are only intended, and may be somebody else's.
+        return Err(not_running(container));
+    }
     if let Some(record) = &container.record.cgroup {
         Cgroup::open(record.clone()).kill_all(signal, Instant::now() + PATIENCE).map_err(cgroup_failed)?;
     }

@@ -146,6 +146,8 @@ fn set_up(
     record.cgroup = None;
     let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
     record.cgroup = Some(cgroup.record().clone());
+    // What was made is known to be ours from here on.
+    entry.save(record).map_err(state_failed)?;
     let gate = match wish.await_start {
         true => Some(entry.make_gate().map_err(state_failed)?),
         false => None,

@@ -318,11 +318,15 @@ impl<'a> Child<'a> {
     }
 
     fn run_hooks(&mut self, kind: &'static str, hooks: &[crate::spec::Hook]) -> Outcome {
-        if kind == "createContainer" {
-            // Mounting leaves the working directory at some target; runc's hooks find themselves in the root.
-            process::fchdir(self.root()?)?;
+        if kind != "createContainer" {
+            return hooks::run_inside(self.compiled, kind, hooks).map_err(Fault::Told);
         }
-        hooks::run_inside(self.compiled, kind, hooks).map_err(Fault::Told)
+        // Mounting leaves the working directory at some target; runc's hooks find themselves in the root.
+        process::fchdir(self.root()?)?;
+        fs::umask(self.caller_umask);
+        let done = hooks::run_inside(self.compiled, kind, hooks).map_err(Fault::Told);
+        fs::umask(0);
+        done
     }
 
     /// The descriptor of the root is that of the mount itself, or of `/` where there is no mount of its own.
@@ -353,8 +357,10 @@ impl<'a> Child<'a> {
         // Nothing of ours and nothing that the caller forgot may be open in the program (CVE-2024-21626).
         process::close_on_exec_from(self.compiled.plan.parent.first_closed_fd)?;
         signal::set_mask(&signal::SigSet::empty())?;
-        // The runtime ignores SIGPIPE; the program must find it as the kernel gives it.
-        signal::reset_disposition(signal::Signal::SIGPIPE)?;
+        // The runtime ignores SIGPIPE, and a shell ignores the others for what it puts in the background; the program
+        // must find them as the kernel gives them.
+        use signal::Signal::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
+        [SIGPIPE, SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().try_for_each(signal::reset_disposition)?;
         self.program = Some(program::find(&self.compiled.program)?);
         self.home = program::missing_home(&self.compiled.program);
         Ok(())

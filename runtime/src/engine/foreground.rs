@@ -80,6 +80,8 @@ impl Foreground {
             }
             self.modes = Some(tty::set_raw(fs::STDIN)?);
         }
+        // The program need not read: a write that waited for it would keep everything else from being attended.
+        fs::set_nonblocking(&terminal, true)?;
         Ok(Relay::new(terminal))
     }
 
@@ -208,7 +210,7 @@ impl Relay {
         let mut buffer = [0u8; 16 * 1024];
         match fs::read(&self.terminal, &mut buffer) {
             Ok(0) => Ok(false),
-            Ok(length) => fs::write_fully(fs::STDOUT, &buffer[..length]).map(|()| true),
+            Ok(length) => show_all(&buffer[..length]).map(|()| true),
             Err(error) if error.errno() == Errno::EIO => Ok(false),
             Err(error) if error.errno() == Errno::EAGAIN => Ok(true),
             Err(error) => Err(error),
@@ -217,15 +219,31 @@ impl Relay {
 
     /// Shows what is left after the program has ended.
     fn drain(&mut self) -> mydocker_sys::Result<()> {
-        fs::set_nonblocking(&self.terminal, true)?;
         let mut buffer = [0u8; 16 * 1024];
         loop {
             match fs::read(&self.terminal, &mut buffer) {
                 Ok(0) => return Ok(()),
-                Ok(length) => fs::write_fully(fs::STDOUT, &buffer[..length])?,
+                Ok(length) => show_all(&buffer[..length])?,
                 Err(error) if matches!(error.errno(), Errno::EIO | Errno::EAGAIN) => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
     }
+}
+
+/// Writes to the caller's standard output, waiting where it takes nothing. One that nobody reads any more gets
+/// nothing, and the program goes on.
+fn show_all(mut bytes: &[u8]) -> mydocker_sys::Result<()> {
+    while !bytes.is_empty() {
+        match fs::write(fs::STDOUT, bytes) {
+            Ok(length) => bytes = &bytes[length..],
+            Err(error) if error.errno() == Errno::EPIPE => return Ok(()),
+            Err(error) if error.errno() == Errno::EAGAIN => {
+                let room = Interest { fd: fs::STDOUT, read: false, write: true, priority: false };
+                poll(&[room], None, "standard output to take more")?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -161,7 +161,9 @@ struct Ended {
 /// Feeds the state to a hook, collects what it says, and ends it at its time limit.
 fn supervise(started: &mut Process, hook: &Hook, state: &State) -> mydocker_sys::Result<Ended> {
     let pidfd = process::pidfd_open(process::Pid::from_raw(started.id() as i32))?;
-    let deadline = hook.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds.unsigned_abs()));
+    let deadline = hook
+        .timeout
+        .and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds.unsigned_abs())));
     let mut feed = started.stdin.take().map(|pipe| (OwnedFd::from(pipe), state.to_json()));
     let errors = started.stderr.take().map(OwnedFd::from);
     for fd in feed.iter().map(|(fd, _)| fd).chain(&errors) {

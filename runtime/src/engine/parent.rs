@@ -83,7 +83,7 @@ impl Drop for Launched {
 }
 
 /// Kills and reaps a child. Both can only fail because it has ended and was reaped.
-pub(super) fn end(pidfd: &OwnedFd) -> Option<Exit> {
+pub fn end(pidfd: &OwnedFd) -> Option<Exit> {
     drop(process::pidfd_kill(pidfd, libc::SIGKILL));
     process::wait(pidfd).ok()
 }
@@ -171,9 +171,15 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
             // Only the first process holds the other end from here on: its end is the end of the conversation.
             drop(child_channel);
             let launched = Launched { pid: pid.as_raw(), terminal: None, pidfd: Some(pidfd) };
-            let result =
-                Conversation { launch: &launch, channel, launched, commit, id_maps: IdMaps::default() }
-                    .run(until);
+            let result = Conversation {
+                launch: &launch,
+                channel,
+                launched,
+                commit,
+                id_maps: IdMaps::default(),
+                ready: false,
+            }
+            .run(until);
             // A dozen descriptors that were for the first process: they are close-on-exec, say nothing and keep no
             // cgroup from being removed, so that the end of the runtime may close them.
             std::mem::forget(launch.cgroups);
@@ -200,6 +206,8 @@ struct Conversation<'a> {
     launched: Launched,
     commit: Commit<'a>,
     id_maps: IdMaps,
+    /// Whether only the program is left for the process to become.
+    ready: bool,
 }
 
 impl Conversation<'_> {
@@ -217,7 +225,7 @@ impl Conversation<'_> {
                 Report::Created if until == Until::Created => return Ok(self.launched),
                 Report::Created => {}
                 Report::Failed(failure) => return Err(Error::Step(failure)),
-                Report::Closed if until == Until::Executed => return Ok(self.launched),
+                Report::Closed if until == Until::Executed && self.ready => return Ok(self.launched),
                 Report::Closed => return Err(self.ended()),
             }
         }
@@ -291,6 +299,7 @@ impl Conversation<'_> {
         }
         plan.rlimits.iter().try_for_each(|rlimit| set_rlimit(self.pid(), rlimit))?;
         (self.commit)(self.launched.pid)?;
+        self.ready = true;
         self.go()
     }
 

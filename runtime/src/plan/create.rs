@@ -32,7 +32,10 @@ pub fn create(spec: &ValidSpec, options: &CreateOptions<'_>) -> Plan {
     let mut planner = Planner {
         spec,
         options,
-        parent: ParentPlan { first_closed_fd: 3 + options.preserve_fds, ..ParentPlan::default() },
+        parent: ParentPlan {
+            first_closed_fd: 3u32.saturating_add(options.preserve_fds),
+            ..ParentPlan::default()
+        },
         prelude: Vec::new(),
         steps: Vec::new(),
     };

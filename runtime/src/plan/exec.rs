@@ -4,6 +4,7 @@ use super::create::{confine, identity, scheduling};
 use super::{ParentPlan, Plan, Step};
 use crate::spec::NamespaceKind;
 use crate::validate::Process;
+use std::path::Path;
 
 /// What is known of the container and decided by the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct ExecOptions<'a> {
     pub id: &'a str,
     /// The kinds of namespaces that the container does not share with the runtime.
     pub namespaces: &'a [NamespaceKind],
+    /// The container's root on the host, for a container without a mount namespace.
+    pub rootfs: &'a Path,
     /// Whether a system call filter is loaded.
     pub seccomp: bool,
     /// Whether the runtime may set supplementary groups.
@@ -34,9 +37,17 @@ pub fn exec(process: &Process, options: &ExecOptions<'_>) -> Plan {
     }
     steps.extend([Step::HideFromTracers, Step::NewSession]);
     steps.push(Step::NewKeyring { name: format!("_ses.{}", options.id) });
+    let own_root = options.namespaces.contains(&NamespaceKind::Mount);
+    if !own_root {
+        // The container's root is a directory of the host's tree, which create changed to.
+        steps.push(Step::AttachRoot { path: options.rootfs.to_path_buf(), bind: false, isolate: false });
+    }
     if process.terminal {
         let size = process.console_size.map(|size| (size.height, size.width));
         steps.push(Step::OpenTerminal { size, console: false });
+    }
+    if !own_root {
+        steps.push(Step::Chroot);
     }
     if process.apparmor_profile.is_some() || process.selinux_label.is_some() {
         steps.push(Step::OpenProcfs);
@@ -49,7 +60,7 @@ pub fn exec(process: &Process, options: &ExecOptions<'_>) -> Plan {
     let parent = ParentPlan {
         rlimits: process.rlimits.clone(),
         oom_score_adj: process.oom_score_adj,
-        first_closed_fd: 3 + options.preserve_fds,
+        first_closed_fd: 3u32.saturating_add(options.preserve_fds),
         ..ParentPlan::default()
     };
     Plan { parent, prelude, steps }

@@ -131,8 +131,14 @@ fn the_plans_of_real_configurations_keep_every_rule() {
         let process = spec.process.expect("a process");
         for (seccomp, may_set_groups) in [(false, true), (true, true), (true, false)] {
             let namespaces = [NamespaceKind::User, NamespaceKind::Pid, NamespaceKind::Mount];
-            let options =
-                ExecOptions { id: "box", namespaces: &namespaces, seccomp, may_set_groups, preserve_fds: 0 };
+            let options = ExecOptions {
+                id: "box",
+                namespaces: &namespaces,
+                rootfs: std::path::Path::new("/rootfs"),
+                seccomp,
+                may_set_groups,
+                preserve_fds: 0,
+            };
             assert_eq!(lint(&exec(&process, &options)), Ok(()), "{}", config.display());
         }
     }
