@@ -3,7 +3,8 @@
 use super::child::{Child, Fault, Outcome};
 use super::failure::Code;
 use super::rootfs;
-use crate::plan::{DeviceKind, DeviceNode, Node, TargetRule};
+use crate::plan::{DeviceNode, Node, TargetRule};
+use crate::validate::DeviceKind;
 use mydocker_sys::fs::{self, OFlag, SFlag};
 use mydocker_sys::{AsFd, BorrowedFd, Errno, mount};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! The devices and links that every container has, and those of `linux.devices` (config-linux.md, Default Devices;
 //! runtime-linux.md, Dev symbolic links).
 
-use super::{DeviceKind, DeviceNode, Node};
+use super::{DeviceNode, Node};
 use crate::validate::{self, ValidSpec};
 use std::path::{Path, PathBuf};
 
@@ -51,11 +51,7 @@ fn node(device: validate::Device, bind: bool) -> DeviceNode {
     DeviceNode {
         bind: bind.then(|| device.path.clone()),
         path: device.path,
-        kind: match device.kind {
-            validate::DeviceKind::Character => DeviceKind::Character,
-            validate::DeviceKind::Block => DeviceKind::Block,
-            validate::DeviceKind::Fifo => DeviceKind::Fifo,
-        },
+        kind: device.kind,
         major: device.major,
         minor: device.minor,
         mode: device.mode,

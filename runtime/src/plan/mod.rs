@@ -13,9 +13,7 @@ pub use create::{CreateOptions, create};
 pub use detail::{details, hook_line};
 pub use exec::{ExecOptions, exec};
 pub use lint::{Violation, lint};
-pub use mount::{
-    Attributes, DeviceKind, DeviceNode, Hierarchy, MountKind, MountStep, Node, Opener, TargetRule,
-};
+pub use mount::{Attributes, DeviceNode, Hierarchy, MountKind, MountStep, Node, Opener, TargetRule};
 pub use step::{Phase, Step, propagation};
 
 use crate::spec::{Hook, IdMapping, NamespaceKind};

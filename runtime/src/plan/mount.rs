@@ -1,5 +1,6 @@
 //! Mounts and device nodes as data.
 
+use crate::validate::DeviceKind;
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -166,18 +167,6 @@ pub struct DeviceNode {
     /// Bind the host's device at this path instead of making one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bind: Option<PathBuf>,
-}
-
-/// The types of devices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DeviceKind {
-    /// A character device (`c`, `u`).
-    Character,
-    /// A block device (`b`).
-    Block,
-    /// A fifo (`p`).
-    Fifo,
 }
 
 impl Node {

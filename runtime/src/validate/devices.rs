@@ -2,10 +2,12 @@
 
 use super::report::{At, Report};
 use crate::spec;
+use serde::Serialize;
 use std::path::PathBuf;
 
 /// What is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DeviceKind {
     /// A character device, buffered or not.
     Character,
