@@ -476,3 +476,15 @@ fn privileged_a_program_that_cannot_be_run_leaves_nothing() {
         refused(&runtime, &bundle).says(wanted).discard();
     }
 }
+
+/// Guards against taking away the pid file of another container, when this one fails before it has written its own.
+#[test]
+fn privileged_a_failing_create_leaves_the_pid_file_of_another_alone() {
+    let runtime = Runtime::new();
+    let place = runtime.scratch().join("pid");
+    fs::write(&place, "4242").expect("the scratch directory is writable");
+    let option = format!("--pid-file={}", place.display());
+    let bundle = runtime.bundle().with(|config| config["root"]["path"] = json!("missing"));
+    runtime.bundle_command("create", &bundle, &[&option]).run().fails().discard();
+    assert_eq!(fs::read_to_string(&place).expect("it is still there"), "4242");
+}

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::container::Container;
-use super::launch::write_pid_file;
+use super::launch::PidFile;
 use super::report::{cgroup_failed, failed, launch_failed, refusal};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, ExecArgs, Report};
@@ -212,8 +212,12 @@ fn launch(
         euid: host.euid,
     };
     // A process beside the first is nobody's to remember: its caller gets its pid.
-    let mut commit = |pid: i32| args.pid_file.as_deref().map_or(Ok(()), |path| write_pid_file(path, pid));
-    engine::launch(launch, Until::Executed, &mut commit).map_err(launch_failed)
+    let pid_file = PidFile::new(args.pid_file.as_deref());
+    let mut commit = |pid: i32| pid_file.write(pid);
+    engine::launch(launch, Until::Executed, &mut commit).map_err(|error| {
+        pid_file.take_back();
+        launch_failed(error)
+    })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::host::HostFacts;
 use crate::plan::{self, CreateOptions};
 use crate::spec::NamespaceKind;
 use crate::state::{ContainerId, Entry, ProcessRecord, Progress, Record, Status};
+use std::cell::Cell;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -163,38 +164,58 @@ fn set_up(
         euid: host.euid,
     };
     let until = if wish.await_start { Until::Created } else { Until::Executed };
+    let pid_file = PidFile::new(wish.launch.pid_file.as_deref());
     let mut commit = |pid: i32| {
         record.init = Some(ProcessRecord::of(pid)?);
         record.progress = if wish.await_start { Progress::Created } else { Progress::Started };
         entry.save(record)?;
-        wish.launch.pid_file.as_deref().map_or(Ok(()), |path| write_pid_file(path, pid))
+        pid_file.write(pid)
     };
     let launched = engine::launch(launch, until, &mut commit).map_err(|error| {
-        // Whoever reads it must not take another process for the container.
-        wish.launch.pid_file.as_deref().into_iter().for_each(remove_pid_file);
+        pid_file.take_back();
         launch_failed(error)
     })?;
     if let (Some(socket), Some(pidfd)) = (&wish.launch.pidfd_socket, launched.pidfd()) {
-        engine::send_pidfd(socket, pidfd).map_err(failed("pidfd-socket"))?;
+        engine::send_pidfd(socket, pidfd).map_err(|error| {
+            pid_file.take_back();
+            failed("pidfd-socket")(error)
+        })?;
     }
     Ok(launched)
 }
 
-/// Writes a pid file in one step: whoever waits for it never reads half a number.
-pub(super) fn write_pid_file(path: &Path, pid: i32) -> Result<(), CommitError> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    let temporary = path.with_file_name(name);
-    let written =
-        std::fs::write(&temporary, pid.to_string()).and_then(|()| std::fs::rename(&temporary, path));
-    written.map_err(|source| {
-        // On a full disk there is an empty file.
-        drop(std::fs::remove_file(&temporary));
-        CommitError::PidFile { path: path.to_path_buf(), source }
-    })
+/// The file of `--pid-file`, if one was asked for.
+pub(super) struct PidFile<'a> {
+    path: Option<&'a Path>,
+    written: Cell<bool>,
 }
 
-/// Takes away a pid file, if it was written.
-fn remove_pid_file(path: &Path) {
-    drop(std::fs::remove_file(path));
+impl<'a> PidFile<'a> {
+    pub(super) fn new(path: Option<&'a Path>) -> Self {
+        Self { path, written: Cell::new(false) }
+    }
+
+    /// Writes it in one step: whoever waits for it never reads half a number.
+    pub(super) fn write(&self, pid: i32) -> Result<(), CommitError> {
+        let Some(path) = self.path else { return Ok(()) };
+        let mut name = std::ffi::OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        let temporary = path.with_file_name(name);
+        let written =
+            std::fs::write(&temporary, pid.to_string()).and_then(|()| std::fs::rename(&temporary, path));
+        self.written.set(written.is_ok());
+        written.map_err(|source| {
+            // On a full disk there is an empty file.
+            drop(std::fs::remove_file(&temporary));
+            CommitError::PidFile { path: path.to_path_buf(), source }
+        })
+    }
+
+    /// Takes back what was written, and nothing that somebody else wrote: the process has ended, and another may get
+    /// its number.
+    pub(super) fn take_back(&self) {
+        if self.written.get() {
+            self.path.into_iter().for_each(|path| drop(std::fs::remove_file(path)));
+        }
+    }
 }
