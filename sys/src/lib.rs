@@ -10,6 +10,8 @@
 //! There is no policy and no type of the container domain in this crate.
 
 pub mod bpf;
+#[cfg(target_arch = "x86_64")]
+pub mod early;
 pub mod error;
 pub mod fs;
 pub mod mount;
