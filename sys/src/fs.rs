@@ -12,6 +12,8 @@ pub use nix::dir::{Dir, Type as DirEntryType};
 pub use nix::fcntl::OFlag;
 pub use nix::sys::stat::{FileStat, Mode, SFlag};
 
+pub use crate::lock::{lock_exclusive, lock_shared};
+
 /// The directory that relative paths start from: the working directory of the process.
 pub use nix::fcntl::AT_FDCWD;
 
@@ -322,28 +324,6 @@ pub fn chmodat(dir: impl AsFd, path: &Path, mode: u32) -> Result<()> {
         nix::sys::stat::FchmodatFlags::FollowSymlink,
     )
     .context("fchmodat", || format!("{}, {mode:o}", at(dir, path)))
-}
-
-/// An exclusive `flock(2)`, held until the descriptor is closed; waits for another holder when `wait`.
-///
-/// # Errors
-/// `EWOULDBLOCK` when somebody else holds it and `wait` is false.
-pub fn lock_exclusive(fd: impl AsFd, wait: bool) -> Result<()> {
-    flock(fd.as_fd(), libc::LOCK_EX | if wait { 0 } else { libc::LOCK_NB })
-}
-
-/// A shared `flock(2)`, held until the descriptor is closed.
-///
-/// # Errors
-/// What the kernel says, with the path behind the descriptor.
-pub fn lock_shared(fd: impl AsFd) -> Result<()> {
-    flock(fd.as_fd(), libc::LOCK_SH)
-}
-
-fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<()> {
-    // SAFETY: flock takes an open descriptor, which BorrowedFd guarantees, and no pointer.
-    let ret = unsafe { libc::flock(fd.as_raw_fd(), operation) };
-    check(ret.into(), "flock", || format!("{}, {operation}", describe(fd))).map(drop)
 }
 
 /// An anonymous file in memory that can be sealed (`memfd_create(2)`).

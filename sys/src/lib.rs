@@ -14,6 +14,7 @@ pub mod bpf;
 pub mod early;
 pub mod error;
 pub mod fs;
+pub mod lock;
 pub mod mount;
 pub mod namespace;
 pub mod poll;

@@ -48,7 +48,11 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     }
     let entry = container::store(context).reserve(&wish.id).map_err(state_failed)?;
     match set_up(wish, &bundle, &compiled, &entry, &mut record, &host) {
-        Ok(launched) => Ok(Up { entry, record, launched, bundle }),
+        Ok(launched) => {
+            // Its pages are still shared with the first process: freeing it piece by piece would copy them.
+            std::mem::forget(compiled);
+            Ok(Up { entry, record, launched, bundle })
+        }
         Err(report) => {
             // A root file system that is no directory is the most frequent cause, and costs nothing until it is one.
             let report = bundle::require_root_directory(&bundle.spec).err().unwrap_or(report);
@@ -82,7 +86,6 @@ fn new_record(wish: &Wish<'_>, bundle: &Bundle, host: &HostFacts) -> Result<Reco
         created: rfc3339_nano(SystemTime::now()),
         owner: host.euid,
         progress: Progress::Creating,
-        runtime: ProcessRecord::of(mydocker_sys::process::getpid().as_raw()).map_err(failed("host"))?,
         init: None,
         cgroup: Some(bundle.cgroup.clone()),
         annotations: spec.spec().annotations.clone(),
