@@ -53,6 +53,14 @@ pub fn open(path: &Path, flags: OFlag) -> Result<OwnedFd> {
     openat(AT_FDCWD, path, flags, 0)
 }
 
+/// Opens the very file behind an `O_PATH` descriptor, through `/proc/self/fd`.
+///
+/// # Errors
+/// What the kernel says; `ENOENT` where /proc is not there.
+pub fn reopen(fd: impl AsFd, flags: OFlag) -> Result<OwnedFd> {
+    open(&PathBuf::from(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())), flags)
+}
+
 /// Opens `path` below `root` as if `root` were `/`: symbolic links, also absolute ones and `..`, stay inside
 /// (`openat2(2)` with `RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS`, Linux 5.6).
 ///
