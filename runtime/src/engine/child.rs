@@ -7,6 +7,7 @@ use super::{hooks, identity, mounts, nodes, procfs::Procfs, program, rootfs, shi
 use crate::cgroup::JoinFds;
 use crate::plan::{Step, TargetRule};
 use crate::spec::NamespaceKind;
+use crate::validate::Rlimit;
 use mydocker_sys::namespace::CloneFlags;
 use mydocker_sys::{AsFd, AsRawFd, Errno, OwnedFd, fs, mount, namespace, process, signal};
 use std::path::Path;
@@ -190,7 +191,7 @@ impl<'a> Child<'a> {
             Step::SetScheduler { attributes } => Ok(process::set_scheduler(*attributes)?),
             Step::SetIoPriority { class, level } => Ok(process::set_io_priority(*class, *level)?),
             Step::SetMemoryPolicy { mode, nodes } => Ok(process::set_memory_policy(*mode, nodes)?),
-            Step::Ready => self.ask(&Report::Ready),
+            Step::Ready => self.ready(),
             Step::DropBounding { keep } => identity::drop_bounding(*keep),
             Step::OwnStandardStreams { uid } => identity::own_standard_streams(*uid),
             Step::SetIds { uid, gid, groups, keep_groups, umask } => identity::set_ids(
@@ -214,6 +215,26 @@ impl<'a> Child<'a> {
     fn ask(&mut self, report: &Report) -> Outcome {
         self.slots.channel.report(report)?;
         Ok(self.slots.channel.await_go()?)
+    }
+
+    /// From here on the container's own limits are in force. What opens files for the program comes before, and what will
+    /// have to open one finds low numbers free.
+    fn ready(&mut self) -> Outcome {
+        self.home = program::missing_home(&self.compiled.program);
+        if self.compiled.plan.parent.rlimits.iter().any(leaves_few_descriptors) {
+            self.close_spent()?;
+        }
+        self.ask(&Report::Ready)
+    }
+
+    /// Closes what execve would close, and no step needs any more.
+    fn close_spent(&mut self) -> Outcome {
+        let mut spent = std::mem::take(&mut self.kept);
+        spent.append(&mut self.slots.namespaces);
+        spent.extend(self.slots.container.take());
+        spent.extend(self.shields.take());
+        fs::close_all(spent)?;
+        Ok(self.slots.cgroups.take().map_or(Ok(()), JoinFds::close)?)
     }
 
     fn tell(&self, failure: Failure) {
@@ -369,7 +390,6 @@ impl<'a> Child<'a> {
         use signal::Signal::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
         [SIGPIPE, SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().try_for_each(signal::reset_disposition)?;
         self.program = Some(program::find(&self.compiled.program)?);
-        self.home = program::missing_home(&self.compiled.program);
         Ok(())
     }
 
@@ -406,6 +426,12 @@ impl<'a> Child<'a> {
 /// The `CLONE_NEW*` flags of some kinds of namespaces.
 pub(super) fn clone_flags(kinds: &[NamespaceKind]) -> CloneFlags {
     CloneFlags::from_bits_retain(kinds.iter().fold(0, |flags, kind| flags | kind.clone_flag()))
+}
+
+/// Whether a limit may be below the numbers of the descriptors that are open here.
+fn leaves_few_descriptors(rlimit: &Rlimit) -> bool {
+    const FEW: u64 = 256;
+    rlimit.resource == libc::RLIMIT_NOFILE && rlimit.soft < FEW
 }
 
 fn new_session() -> Outcome {
