@@ -3,6 +3,8 @@
 
 use super::layout::{Controller, HierarchyKind, Layout, Mode};
 use super::path::CgroupPath;
+use super::tree;
+use mydocker_sys::{self as sys, OwnedFd, fs};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -20,6 +22,10 @@ pub struct Directory {
     /// cgroup alone, more when parents were missing.
     #[serde(default)]
     pub made: usize,
+    /// The directory's inode, once there is one that is the container's. The numbers of a hierarchy only go up
+    /// (kernfs, 64 bits wide since Linux 5.5), so that a cgroup that somebody made later at the same path has another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inode: Option<u64>,
 }
 
 impl Directory {
@@ -42,6 +48,16 @@ impl Directory {
             path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
         }
         if path.is_empty() { self.mount_point.clone() } else { format!("{}/{path}", self.mount_point) }
+    }
+
+    /// Opens the directory if it is the one that was noted; none if it is gone, or another is in its place.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn open_own(&self) -> sys::Result<Option<OwnedFd>> {
+        let Some(inode) = self.inode else { return Ok(None) };
+        let Some(directory) = tree::open(&self.absolute())? else { return Ok(None) };
+        Ok((fs::fstat(&directory)?.st_ino == inode).then_some(directory))
     }
 
     /// How many components `path` has.
@@ -68,6 +84,7 @@ impl CgroupRecord {
             mount_point: hierarchy.mount_point.clone(),
             path: below,
             made: 0,
+            inode: None,
         });
         Self { mode: layout.mode(), directories: directories.collect() }
     }
