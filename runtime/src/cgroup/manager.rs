@@ -68,6 +68,12 @@ pub enum Error {
     /// Some directories could not be removed.
     #[error("cannot remove {}", list(.0))]
     Remove(Vec<(PathBuf, sys::Error)>),
+    /// systemd did not do what the cgroup needs.
+    #[error(transparent)]
+    Systemd(#[from] super::systemd::Error),
+    /// A limit is none.
+    #[error(transparent)]
+    Plan(#[from] super::PlanError),
     /// Making the cgroup failed, and then removing what had been made.
     #[error("{0}; then the cgroup could not be removed")]
     Undo(String, #[source] Box<Error>),
@@ -147,6 +153,10 @@ impl Cgroup {
         &self.record
     }
 
+    pub(super) fn record_mut(&mut self) -> &mut CgroupRecord {
+        &mut self.record
+    }
+
     /// Makes the directories that `record` places, and applies the limits. A failure removes what was made.
     ///
     /// # Errors
@@ -165,15 +175,8 @@ impl Cgroup {
 
     fn make(&mut self, limits: &Lowered) -> Result<(), Error> {
         for directory in &mut self.record.directories {
-            make_directory(directory)?;
+            make_and_fill(directory, limits)?;
             note_inode(directory)?;
-            match &directory.hierarchy {
-                HierarchyKind::V1(set) if set.contains(Controller::Cpuset) => {
-                    inherit_cpuset(directory, "cpuset.cpus", limits.cpus)?;
-                    inherit_cpuset(directory, "cpuset.mems", limits.mems)?;
-                }
-                _ => {}
-            }
         }
         self.enable_controllers(limits.unified)
     }
@@ -189,6 +192,20 @@ impl Cgroup {
         if wanted.split_whitespace().any(|name| !has(&here, name)) {
             for up in (1..=directory.depth()).rev() {
                 hand_down(&directory.upper(up), &wanted, required)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes cgroup v2 hand the `required` controllers down, where somebody else decides on the rest.
+    pub(super) fn require_controllers(&self, required: ControllerSet) -> Result<(), Error> {
+        let Some(directory) = self.record.unified() else { return Ok(()) };
+        let here = controllers_of(&directory.upper(0))?;
+        let missing = required.iter().map(Controller::unified_name).filter(|name| !has(&here, name));
+        let missing: Vec<&str> = missing.collect();
+        if !missing.is_empty() {
+            for up in (1..=directory.depth()).rev() {
+                hand_down(&directory.upper(up), &missing.join(" "), required)?;
             }
         }
         Ok(())
@@ -351,13 +368,17 @@ impl Cgroup {
     /// # Errors
     /// [`Error::Remove`] with every directory that is left.
     pub fn remove(&self, deadline: Instant) -> Result<(), Error> {
+        let end_of_unit = self.end_of_unit()?;
         let mut failures = Vec::new();
         for directory in &self.record.directories {
             if let Err(error) = self.remove_directory(directory, deadline) {
                 failures.push((directory.absolute(), error));
             }
         }
-        if failures.is_empty() { Ok(()) } else { Err(Error::Remove(failures)) }
+        if !failures.is_empty() {
+            return Err(Error::Remove(failures));
+        }
+        end_of_unit.map_or(Ok(()), |end| end.tell())
     }
 
     fn remove_directory(&self, directory: &Directory, deadline: Instant) -> sys::Result<()> {
@@ -521,8 +542,27 @@ fn make_directory(directory: &mut Directory) -> Result<(), Error> {
     Err(Error::Make(directory.absolute(), gone))
 }
 
+/// Makes a directory, and gives a cpuset what it needs to take processes.
+pub(super) fn make_and_fill(directory: &mut Directory, limits: &Lowered) -> Result<(), Error> {
+    make_directory(directory)?;
+    match &directory.hierarchy {
+        HierarchyKind::V1(set) if set.contains(Controller::Cpuset) => {
+            inherit_cpuset(directory, "cpuset.cpus", limits.cpus)?;
+            inherit_cpuset(directory, "cpuset.mems", limits.mems)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts a process of others into a directory.
+pub(super) fn join_later(directory: &Directory, pid: i32) -> Result<(), Error> {
+    let file = directory.file("cgroup.procs");
+    fs::write_at(fs::AT_FDCWD, &file, pid.to_string().as_bytes())
+        .map_err(|source| Error::Control("put the first process into", source))
+}
+
 /// Notes which directory it is that was made or found: a path alone may come to lead to another.
-fn note_inode(directory: &mut Directory) -> Result<(), Error> {
+pub(super) fn note_inode(directory: &mut Directory) -> Result<(), Error> {
     let path = directory.absolute();
     match fs::lstatat(fs::AT_FDCWD, &path) {
         Ok(stat) => directory.inode = Some(stat.st_ino),

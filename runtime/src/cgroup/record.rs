@@ -3,6 +3,7 @@
 
 use super::layout::{Controller, HierarchyKind, Layout, Mode};
 use super::path::CgroupPath;
+use super::systemd::Instance;
 use super::tree;
 use mydocker_sys::{self as sys, OwnedFd, fs};
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,23 @@ impl Directory {
     }
 }
 
+/// The unit that systemd keeps the cgroup for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitRecord {
+    /// Its name.
+    pub name: String,
+    /// Which systemd.
+    pub instance: Instance,
+}
+
+impl UnitRecord {
+    /// The part of a cgroup's path that is below the unit: `/a/b`, or nothing.
+    pub(super) fn below<'path>(&self, path: &'path str) -> &'path str {
+        let end = path.find(&self.name).map_or(path.len(), |start| start + self.name.len());
+        &path[end..]
+    }
+}
+
 /// Where a container's cgroup is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CgroupRecord {
@@ -73,6 +91,9 @@ pub struct CgroupRecord {
     pub mode: Mode,
     /// Its directory in each hierarchy; cgroup v2 comes last.
     pub directories: Vec<Directory>,
+    /// The unit, with the systemd driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitRecord>,
 }
 
 impl CgroupRecord {
@@ -86,7 +107,7 @@ impl CgroupRecord {
             made: 0,
             inode: None,
         });
-        Self { mode: layout.mode(), directories: directories.collect() }
+        Self { mode: layout.mode(), directories: directories.collect(), unit: None }
     }
 
     /// Its directory in the cgroup v2 hierarchy.

@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::container::{Container, id, store};
 use super::report::{cgroup_failed, failed, refusal, state_failed};
-use crate::cgroup::Cgroup;
+use crate::cgroup::{self, Cgroup};
 use crate::cli::{Context, DeleteArgs, Log, Report};
 use crate::engine::hooks;
 use crate::spec::NamespaceKind;
@@ -110,19 +110,19 @@ fn has_ended_as_a_whole(record: &Record) -> bool {
 pub(super) fn remove_cgroup(record: &Record, with_processes: bool) -> Result<(), Box<Report>> {
     let Some(place) = &record.cgroup else { return Ok(()) };
     let cgroup = Cgroup::open(place.clone());
-    match cgroup.remove(Instant::now()) {
-        Ok(()) => Ok(()),
+    let removed = match cgroup.remove(Instant::now()) {
         // Either the last of its processes are about to leave, or the cgroup is in use by another container.
-        Err(_) if !with_processes => {
-            drop(cgroup.remove(Instant::now() + DEPARTURE));
-            Ok(())
-        }
+        Err(cgroup::Error::Remove(_)) if !with_processes => match cgroup.remove(Instant::now() + DEPARTURE) {
+            Err(cgroup::Error::Remove(_)) => Ok(()),
+            other => other,
+        },
         // Processes are left: a container without a pid namespace of its own, or something that joined.
-        Err(_) => {
-            cgroup.kill_all(libc::SIGKILL, Instant::now() + PATIENCE).map_err(cgroup_failed)?;
-            cgroup.remove(Instant::now() + PATIENCE).map_err(cgroup_failed)
-        }
-    }
+        Err(cgroup::Error::Remove(_)) => cgroup
+            .kill_all(libc::SIGKILL, Instant::now() + PATIENCE)
+            .and_then(|()| cgroup.remove(Instant::now() + PATIENCE)),
+        other => other,
+    };
+    removed.map_err(cgroup_failed)
 }
 
 /// Runs the poststop hooks; their failures are warnings (runtime.md, Lifecycle 13).

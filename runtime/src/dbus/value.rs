@@ -1,5 +1,7 @@
 //! What messages carry.
 
+use std::fmt;
+
 /// A value of one of D-Bus's types (D-Bus Specification, Type System).
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the names are the specification's")]
@@ -74,6 +76,36 @@ impl Value {
             Self::Variant(_) => "v".into(),
         }
     }
+}
+
+/// The value for a person, in GVariant text without types.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Byte(number) => write!(f, "{number}"),
+            Self::Boolean(yes) => write!(f, "{yes}"),
+            Self::Int16(number) => write!(f, "{number}"),
+            Self::Uint16(number) => write!(f, "{number}"),
+            Self::Int32(number) => write!(f, "{number}"),
+            Self::Uint32(number) => write!(f, "{number}"),
+            Self::Int64(number) => write!(f, "{number}"),
+            Self::Uint64(number) => write!(f, "{number}"),
+            Self::Double(number) => write!(f, "{number:?}"),
+            Self::Text(text) | Self::ObjectPath(text) | Self::Signature(text) => write!(f, "{text:?}"),
+            Self::Array(_, items) => list(f, "[", items, "]"),
+            Self::Struct(fields) => list(f, "(", fields, ")"),
+            Self::Entry(key, value) => write!(f, "{{{key}: {value}}}"),
+            Self::Variant(inner) => write!(f, "<{inner}>"),
+        }
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, begin: &str, items: &[Value], end: &str) -> fmt::Result {
+    f.write_str(begin)?;
+    for (index, item) in items.iter().enumerate() {
+        write!(f, "{}{item}", if index == 0 { "" } else { ", " })?;
+    }
+    f.write_str(end)
 }
 
 /// Splits the first complete type off a signature: `a{sv}u` gives `a{sv}` and `u`. None for what is no type.
