@@ -47,6 +47,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
         Command::Create(args) => commands::create(&args, context),
         Command::Delete(args) => commands::delete(&args, context),
+        Command::Events(args) => commands::events(&args, context),
         Command::Exec(args) => commands::exec(&args, context),
         Command::Explain(args) => commands::explain(&args, context),
         Command::Features(args) => commands::features(args, context),
@@ -59,6 +60,8 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Spec(args) => commands::spec(&args, context),
         Command::Start(args) => commands::start(&args, context),
         Command::State(args) => commands::state(&args, context),
+        Command::Update(args) => commands::update(&args, context),
+        Command::Wait(args) => commands::wait(&args, context),
     }
 }
 
@@ -69,6 +72,7 @@ impl Command {
         match self {
             Self::Create(_) => "create",
             Self::Delete(_) => "delete",
+            Self::Events(_) => "events",
             Self::Exec(_) => "exec",
             Self::Explain(_) => "explain",
             Self::Features(_) => "features",
@@ -81,6 +85,8 @@ impl Command {
             Self::Spec(_) => "spec",
             Self::Start(_) => "start",
             Self::State(_) => "state",
+            Self::Update(_) => "update",
+            Self::Wait(_) => "wait",
         }
     }
 

@@ -95,6 +95,12 @@ macro_rules! entry {
 const COMMANDS: &[CommandEntry] = &[
     entry!("create", "Create a container", CreateArgs, Command::Create),
     entry!("delete", "Delete what a stopped container holds", DeleteArgs, Command::Delete),
+    entry!(
+        "events",
+        "Tell the statistics of a container and when it is out of memory",
+        EventsArgs,
+        Command::Events
+    ),
     entry!("exec", "Run one more process in a container", ExecArgs, Command::Exec, FlagsEnd::FirstArgument),
     entry!(
         "explain",
@@ -112,6 +118,8 @@ const COMMANDS: &[CommandEntry] = &[
     entry!("spec", "Write a config.json to begin with", SpecArgs, Command::Spec),
     entry!("start", "Start the program of a created container", IdArgs, Command::Start),
     entry!("state", "Print the state of a container, as JSON", IdArgs, Command::State),
+    entry!("update", "Change the limits of a container", UpdateArgs, Command::Update),
+    entry!("wait", "Wait for the end of a container and tell its exit status", WaitArgs, Command::Wait),
 ];
 
 /// The flags before the command, and the words from the command on.
@@ -301,6 +309,9 @@ mod tests {
             PsArgs::augment_args,
             RunArgs::augment_args,
             SpecArgs::augment_args,
+            UpdateArgs::augment_args,
+            EventsArgs::augment_args,
+            WaitArgs::augment_args,
         ] {
             augment(clap::Command::new("c")).debug_assert();
         }
@@ -429,7 +440,7 @@ mod tests {
 
     #[test]
     fn commands_of_later_stages_are_refused_by_name() {
-        for name in ["update", "events", "checkpoint", "restore", "bogus"] {
+        for name in ["checkpoint", "restore", "bogus"] {
             let error = refused(&[name, "c"]);
             assert_eq!(error.status(), 3);
             assert!(error.to_string().contains(name), "{error}");

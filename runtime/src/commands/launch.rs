@@ -23,6 +23,8 @@ pub(super) struct Wish<'a> {
     pub(super) await_start: bool,
     /// Whether its terminal comes to the caller instead of a socket.
     pub(super) own_terminal: bool,
+    /// Whether the caller deletes it at its end.
+    pub(super) attended: bool,
 }
 
 /// A container that is up, still guarded: dropping it without [`Up::settle`] leaves the process to be killed.
@@ -86,6 +88,9 @@ fn new_record(wish: &Wish<'_>, bundle: &Bundle, host: &HostFacts) -> Result<Reco
         init: None,
         cgroup: Some(bundle.cgroup.clone()),
         annotations: spec.spec().annotations.clone(),
+        attended: wish.attended,
+        exit: None,
+        resources: None,
         namespaces: own.collect(),
     })
 }

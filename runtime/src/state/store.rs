@@ -140,6 +140,24 @@ impl Store {
         Ok(entry)
     }
 
+    /// Opens a container unless another command has its lock; `None` then, and where there is none.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn try_open(&self, id: &ContainerId) -> Result<Option<Entry>, Error> {
+        let entry = match self.look(id) {
+            Err(Error::NotFound { .. }) => return Ok(None),
+            other => other?,
+        };
+        let failed = |source| Error::File { id: id.to_string(), what: "locked", source };
+        match fs::lock_exclusive(&entry.directory, false) {
+            Err(error) if error.errno() == Errno::EAGAIN => return Ok(None),
+            other => other.map_err(failed)?,
+        }
+        let removed = fs::fstat(&entry.directory).map_err(failed)?.st_nlink == 0;
+        Ok((!removed).then_some(entry))
+    }
+
     /// Opens a container without its lock, to read only: records are replaced as a whole.
     ///
     /// # Errors
