@@ -95,6 +95,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// `features`
     Features(FeaturesArgs),
+    /// `gc`
+    Gc(GcArgs),
     /// `kill`
     Kill(KillArgs),
     /// `list`
@@ -330,6 +332,17 @@ pub struct EventsArgs {
     /// The container
     #[arg(value_name = "CONTAINER-ID")]
     pub id: String,
+}
+
+/// `gc [flags]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct GcArgs {
+    /// Tell what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also remove stopped containers, which their callers may still want to delete themselves
+    #[arg(long)]
+    pub stopped: bool,
 }
 
 /// `wait [flags] ID`.

@@ -109,6 +109,7 @@ const COMMANDS: &[CommandEntry] = &[
         Command::Explain
     ),
     entry!("features", "Print what this runtime supports, as JSON", FeaturesArgs, Command::Features),
+    entry!("gc", "Remove what runtimes that were killed have left", GcArgs, Command::Gc),
     entry!("kill", "Send a signal to a container's first process", KillArgs, Command::Kill),
     entry!("list", "List containers", ListArgs, Command::List),
     entry!("pause", "Suspend all processes of a container", IdArgs, Command::Pause),
@@ -312,6 +313,7 @@ mod tests {
             UpdateArgs::augment_args,
             EventsArgs::augment_args,
             WaitArgs::augment_args,
+            GcArgs::augment_args,
         ] {
             augment(clap::Command::new("c")).debug_assert();
         }

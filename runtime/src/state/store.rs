@@ -95,18 +95,29 @@ impl Store {
     /// # Errors
     /// [`Error::Exists`], and [`Error::Root`] for a full or read-only state root.
     pub fn reserve(&self, id: &ContainerId) -> Result<Entry, Error> {
+        // A `gc` may take the new directory for a left-over one until it is locked; then the way begins anew.
+        for _ in 0..16 {
+            self.take(id)?;
+            match self.open(id) {
+                Err(Error::NotFound { .. }) => {}
+                other => return other,
+            }
+        }
+        Err(self.not_found(id))
+    }
+
+    fn take(&self, id: &ContainerId) -> Result<(), Error> {
         let path = self.root.join(id.as_str());
         match fs::mkdirat(fs::AT_FDCWD, &path, 0o700) {
             Err(error) if error.errno() == Errno::ENOENT => {
                 self.make_root()?;
-                fs::mkdirat(fs::AT_FDCWD, &path, 0o700).map_err(|source| self.root_error(source))?;
+                fs::mkdirat(fs::AT_FDCWD, &path, 0o700).map_err(|source| self.root_error(source))
             }
             Err(error) if error.errno() == Errno::EEXIST => {
-                return Err(Error::Exists { id: id.to_string(), root: self.root.clone() });
+                Err(Error::Exists { id: id.to_string(), root: self.root.clone() })
             }
-            other => other.map_err(|source| self.root_error(source))?,
+            other => other.map_err(|source| self.root_error(source)),
         }
-        self.open(id)
     }
 
     fn make_root(&self) -> Result<(), Error> {
@@ -255,6 +266,18 @@ impl Entry {
     pub fn load_config(&self) -> Result<Vec<u8>, Error> {
         fs::read_at(&self.directory, Path::new(CONFIG_FILE), crate::spec::MAX_CONFIG_BYTES)
             .map_err(self.file_error("read"))
+    }
+
+    /// Whether the container's directory has a file of this name.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn has(&self, name: &str) -> mydocker_sys::Result<bool> {
+        match fs::lstatat(&self.directory, Path::new(name)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.errno() == Errno::ENOENT => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn write_new(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
