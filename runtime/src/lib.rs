@@ -7,6 +7,7 @@
 //! plan       ordered steps as data
 //! engine     the steps, carried out by the runtime and by the container's first process
 //! state      what is remembered of a container
+//! timings    how long each part took, for --timings
 //! commands   create, start, ... put together from the above
 //! ```
 #![forbid(unsafe_code)]
@@ -21,4 +22,5 @@ pub mod plan;
 pub mod seccomp;
 pub mod spec;
 pub mod state;
+pub mod timings;
 pub mod validate;

@@ -21,6 +21,9 @@ pub struct GlobalArgs {
     /// Also write debug messages to the log
     #[arg(long)]
     pub debug: bool,
+    /// Tell how many microseconds each part of create, run, exec or start took
+    #[arg(long)]
+    pub timings: bool,
     /// Let systemd make the cgroups
     #[arg(long)]
     pub systemd_cgroup: bool,

@@ -2,6 +2,7 @@
 
 use super::args::{GlobalArgs, Rootless};
 use super::log::Log;
+use crate::timings::Timings;
 use mydocker_sys::fs::{AT_FDCWD, read_at};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -20,6 +21,8 @@ pub struct Context {
     pub rootless: Rootless,
     /// The log.
     pub log: Log,
+    /// How long the parts of the command took, if that was asked for.
+    pub timings: Timings,
 }
 
 /// Where the state root is from.
@@ -97,7 +100,8 @@ impl Context {
                 if args.criu.is_some() {
                     log.warning("--criu is ignored: the criu program is found in PATH");
                 }
-                Ok(Self { root, root_source, rootless: args.rootless, log })
+                let timings = if args.timings { Timings::begin() } else { Timings::default() };
+                Ok(Self { root, root_source, rootless: args.rootless, log, timings })
             }
             Err(error) => Err((error, log)),
         }

@@ -35,8 +35,11 @@ fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     };
     match request {
         Ok(Request::Command(command)) => {
-            let failure = command.failure_status();
-            finish(&context.log, failure, dispatch(command, &context))
+            let (name, failure) = (command.name(), command.failure_status());
+            let outcome = dispatch(command, &context);
+            context.timings.mark("rest");
+            context.log.timings(name, &context.timings);
+            finish(&context.log, failure, outcome)
         }
         Ok(Request::Print(text)) => finish(&context.log, 1, print_text(&text)),
         Err(error) => refuse(&context.log, &error),

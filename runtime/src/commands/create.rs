@@ -5,7 +5,7 @@ use super::container;
 use super::delete::{forget, run_poststop};
 use super::exit::{self, Witness};
 use super::launch::{Up, Wish, bring_up, undo};
-use super::report::{and_undo, failed, refusal, state_failed};
+use super::report::{and_undo, failed, hook_failed, refusal, state_failed};
 use crate::cli::{Context, CreateArgs, Report, RunArgs, choose_bundle};
 use crate::engine::{Foreground, end, hooks};
 use crate::spec::Hook;
@@ -63,11 +63,14 @@ fn after_start(up: Up, context: &Context) -> Result<Up, Box<Report>> {
     let state = up.record.state(Status::Running);
     let hooks = &up.bundle.spec.spec().hooks;
     match hooks::run("poststart", &hooks.poststart, &state) {
-        Ok(()) => Ok(up),
+        Ok(()) => {
+            context.timings.mark("poststart");
+            Ok(up)
+        }
         Err(error) => {
             let Up { entry, record, launched, bundle } = up;
             drop(launched);
-            let report = and_undo(Report::new("hook", &error).into(), undo(entry, &record));
+            let report = and_undo(hook_failed(&error), undo(entry, &record));
             run_poststop(&bundle.spec.spec().hooks.poststop, &record.state(Status::Stopped), &context.log);
             Err(report)
         }
@@ -105,6 +108,7 @@ fn attend(args: &RunArgs, context: &Context, up: Up, foreground: &mut Foreground
             return Err(and_undo(failed("foreground")(error), forget_ended(&record, poststop, context)));
         }
     };
+    context.timings.mark("program");
     foreground.end().map_err(failed("foreground"))?;
     if args.keep || context.log.is_debug() {
         let ended = Witness::of(&record, Some(bundle.spec.spec())).judge(exit, false);
@@ -114,5 +118,6 @@ fn attend(args: &RunArgs, context: &Context, up: Up, foreground: &mut Foreground
     if !args.keep {
         forget_ended(&record, &bundle.spec.spec().hooks.poststop, context)?;
     }
+    context.timings.mark("delete");
     Ok(process::Exit::status(exit))
 }

@@ -43,10 +43,12 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
         true => None,
         false => Some(Foreground::begin(false).map_err(failed("foreground"))?),
     };
-    let mut launched = launch(args, &container, &config, &process, &host)?;
+    context.timings.mark("config");
+    let mut launched = launch(args, &container, &config, &process, &host, context)?;
     if let (Some(socket), Some(pidfd)) = (&args.pidfd_socket, launched.pidfd()) {
         engine::send_pidfd(socket, pidfd).map_err(failed("pidfd-socket"))?;
     }
+    context.timings.mark("execve");
     let (pid, terminal) = (launched.pid, launched.terminal.take());
     let pidfd = launched.release().map_err(failed("setup"))?;
     match &mut foreground {
@@ -56,6 +58,7 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
                 end(&pidfd);
                 failed("foreground")(error)
             })?;
+            context.timings.mark("program");
             foreground.end().map_err(failed("foreground"))?;
             Ok(exit.status())
         }
@@ -170,6 +173,7 @@ fn launch(
     config: &spec::Spec,
     process: &validate::Process,
     host: &HostFacts,
+    context: &Context,
 ) -> Result<engine::Launched, Box<Report>> {
     let Some(init) = container.init()? else {
         return Err(refusal("not-running", "cannot exec in a stopped container"));
@@ -201,6 +205,7 @@ fn launch(
         ),
         None => None,
     };
+    context.timings.mark("plan");
     let launch = Launch {
         compiled: &compiled,
         cgroups,
@@ -210,6 +215,7 @@ fn launch(
         seccomp,
         lock: None,
         euid: host.euid,
+        timings: &context.timings,
     };
     // A process beside the first is nobody's to remember: its caller gets its pid.
     let pid_file = PidFile::new(args.pid_file.as_deref());

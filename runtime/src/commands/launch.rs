@@ -39,9 +39,11 @@ pub(super) struct Up {
 pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Report>> {
     let host = HostFacts::probe().map_err(failed("host"))?;
     let bundle = bundle::load(wish.launch.bundle.as_deref(), wish.id.as_str(), &host, &context.log)?;
+    context.timings.mark("config");
     bundle::check_terminal(&bundle.spec, wish)?;
     let mut record = new_record(wish, &bundle, &host)?;
     let compiled = compile(wish, &bundle, &record, &host)?;
+    context.timings.mark("plan");
     for warning in compiled.seccomp.iter().flat_map(|seccomp| &seccomp.warnings) {
         context.log.warning(&warning.to_string());
     }
@@ -49,7 +51,7 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
         compiled.plan.steps.iter().for_each(|step| context.log.debug(&format!("planned: {step}")));
     }
     let entry = container::store(context).reserve(&wish.id).map_err(state_failed)?;
-    match set_up(wish, &bundle, &compiled, &entry, &mut record, &host) {
+    match set_up(wish, &bundle, &compiled, &entry, &mut record, &host, context) {
         Ok(launched) => Ok(Up { entry, record, launched, bundle }),
         Err(report) => {
             // A root file system that is no directory is the most frequent cause, and costs nothing until it is one.
@@ -145,13 +147,16 @@ fn set_up(
     entry: &Entry,
     record: &mut Record,
     host: &HostFacts,
+    context: &Context,
 ) -> Result<Launched, Box<Report>> {
     entry.save(record).map_err(state_failed)?;
     entry.save_config(&bundle.config).map_err(state_failed)?;
+    context.timings.mark("record");
     // What was refused, perhaps because it is somebody else's, is not ours to remove.
     record.cgroup = None;
     let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
     record.cgroup = Some(cgroup.record().clone());
+    context.timings.mark("cgroup");
     // What was made is known to be ours from here on.
     entry.save(record).map_err(state_failed)?;
     let gate = match wish.await_start {
@@ -167,6 +172,7 @@ fn set_up(
         seccomp: bundle.seccomp(),
         lock: Some(entry.directory()),
         euid: host.euid,
+        timings: &context.timings,
     };
     let until = if wish.await_start { Until::Created } else { Until::Executed };
     let pid_file = PidFile::new(wish.launch.pid_file.as_deref());
@@ -180,6 +186,7 @@ fn set_up(
         pid_file.take_back();
         launch_failed(error)
     })?;
+    context.timings.mark(if wish.await_start { "created" } else { "execve" });
     if let (Some(socket), Some(pidfd)) = (&wish.launch.pidfd_socket, launched.pidfd()) {
         engine::send_pidfd(socket, pidfd).map_err(|error| {
             pid_file.take_back();
