@@ -227,7 +227,7 @@ pub struct ExecArgs {
     /// Capability to add, again for each
     #[arg(long, short, value_name = "CAP")]
     pub cap: Vec<String>,
-    /// Hand N more file descriptors to the process, after stdio and $LISTEN_FDS
+    /// Hand N more file descriptors to the process, after stdio
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub preserve_fds: u32,
     /// Run in an existing cgroup below the container's

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::container::Container;
-use super::launch::PidFile;
+use super::launch::{PidFile, require_descriptors};
 use super::report::{cgroup_failed, failed, launch_failed, refusal};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, ExecArgs, Report};
@@ -46,7 +46,7 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
     context.timings.mark("config");
     let mut launched = launch(args, &container, &config, &process, &host, context)?;
     if let (Some(socket), Some(pidfd)) = (&args.pidfd_socket, launched.pidfd()) {
-        engine::send_pidfd(socket, pidfd).map_err(failed("pidfd-socket"))?;
+        engine::send_pidfd(socket, engine::PidfdKind::Further, pidfd).map_err(failed("pidfd-socket"))?;
     }
     context.timings.mark("execve");
     let (pid, terminal) = (launched.pid, launched.terminal.take());
@@ -178,6 +178,7 @@ fn launch(
     let Some(init) = container.init()? else {
         return Err(refusal("not-running", "cannot exec in a stopped container"));
     };
+    require_descriptors(3, args.preserve_fds)?;
     let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
     let options = ExecOptions {
         id: &container.record.id,

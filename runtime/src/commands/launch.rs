@@ -3,7 +3,7 @@
 use super::bundle::{self, Bundle};
 use super::container;
 use super::delete::{remove_cgroup, run_poststop};
-use super::report::{and_undo, cgroup_failed, failed, launch_failed, state_failed};
+use super::report::{and_undo, cgroup_failed, failed, launch_failed, refusal, state_failed};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, LaunchArgs, Report, rfc3339_nano};
 use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Until};
@@ -104,6 +104,7 @@ fn compile(
     host: &HostFacts,
 ) -> Result<Compiled, Box<Report>> {
     let sockets = activation_sockets();
+    require_descriptors(3u32.saturating_add(sockets), wish.launch.preserve_fds)?;
     let options = CreateOptions {
         id: wish.id.as_str(),
         cgroup: &bundle.cgroup,
@@ -125,9 +126,30 @@ fn compile(
     engine::compile(inputs).map_err(failed("bad-config"))
 }
 
-/// How many sockets a service manager has passed (`sd_listen_fds(3)`): they go on to the container, as with runc.
+/// How many sockets a service manager has passed (`sd_listen_fds(3)`): they go on to the container, as with runc. Those
+/// of another process, whose environment was merely inherited, are not there.
 fn activation_sockets() -> u32 {
-    std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0)
+    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u32>().ok());
+    match (number("LISTEN_FDS"), number("LISTEN_PID")) {
+        (Some(count), Some(pid)) if i32::try_from(pid) == Ok(mydocker_sys::process::getpid().as_raw()) => {
+            count
+        }
+        _ => 0,
+    }
+}
+
+/// Refuses to hand over descriptors that the caller has not passed: the program would find others, or none.
+pub(super) fn require_descriptors(first: u32, count: u32) -> Result<(), Box<Report>> {
+    let passed = |number: &u32| i32::try_from(*number).is_ok_and(mydocker_sys::fs::is_inherited);
+    match (first..first.saturating_add(count)).find(|number| !passed(number)) {
+        None => Ok(()),
+        Some(number) => {
+            let place = number - first + 1;
+            let message =
+                format!("--preserve-fds {count}: descriptor {number}, number {place} of them, is not open");
+            Err(refusal("bad-descriptor", message))
+        }
+    }
 }
 
 /// What the container's program is told of them; it is process 1 of its pid namespace.
@@ -188,7 +210,7 @@ fn set_up(
     })?;
     context.timings.mark(if wish.await_start { "created" } else { "execve" });
     if let (Some(socket), Some(pidfd)) = (&wish.launch.pidfd_socket, launched.pidfd()) {
-        engine::send_pidfd(socket, pidfd).map_err(|error| {
+        engine::send_pidfd(socket, engine::PidfdKind::First, pidfd).map_err(|error| {
             pid_file.take_back();
             failed("pidfd-socket")(error)
         })?;
