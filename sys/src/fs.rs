@@ -4,7 +4,7 @@ use crate::error::{Context, Result, check, describe};
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -589,16 +589,13 @@ pub fn mkfifoat(dir: impl AsFd, path: &Path, mode: u32) -> Result<()> {
     mknodat(dir, path, SFlag::S_IFIFO, mode, 0)
 }
 
-/// Takes ownership of a descriptor number that another program passed to this one (`LISTEN_FDS`, `--preserve-fds`).
-///
-/// # Errors
-/// `EBADF` when the number is not open.
-pub fn inherited(raw: i32) -> Result<OwnedFd> {
+/// Whether a caller has passed the descriptor number to this program (`LISTEN_FDS`, `--preserve-fds`): it is open, and
+/// stays so over execve, unlike everything that is opened here.
+#[must_use]
+pub fn is_inherited(raw: i32) -> bool {
     // SAFETY: F_GETFD takes any number and fails with EBADF for one that is not open.
-    let ret = unsafe { libc::fcntl(raw, libc::F_GETFD) };
-    check(ret.into(), "fcntl", || format!("{raw}, F_GETFD"))?;
-    // SAFETY: the number is open, and the callers name descriptors that only they were told of.
-    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+    let flags = unsafe { libc::fcntl(raw, libc::F_GETFD) };
+    flags >= 0 && flags & libc::FD_CLOEXEC == 0
 }
 
 /// A path as the C string that a system call takes.

@@ -12,6 +12,7 @@ use super::mounts::clone_kind;
 use crate::cgroup::JoinFds;
 use crate::plan::Step;
 use crate::spec::{IdMapping, Seccomp};
+use crate::timings::Timings;
 use crate::validate::Rlimit;
 use mydocker_sys::fs;
 use mydocker_sys::poll::{Interest, poll};
@@ -41,6 +42,8 @@ pub struct Launch<'a> {
     pub lock: Option<BorrowedFd<'a>>,
     /// The runtime's effective user id.
     pub euid: u32,
+    /// Where it is told how long the parts took.
+    pub timings: &'a Timings,
 }
 
 /// How far the conversation goes.
@@ -219,15 +222,23 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
         process::Forked::Child => {
             drop(channel);
             launch.lock.into_iter().for_each(fs::close_copy);
-            let Launch { compiled, cgroups, container, gate, .. } = launch;
-            let slots =
-                Slots { channel: child_channel, cgroups, cloned_into_cgroup, namespaces, container, gate };
+            let Launch { compiled, cgroups, container, gate, timings, .. } = launch;
+            let slots = Slots {
+                channel: child_channel,
+                cgroups,
+                cloned_into_cgroup,
+                namespaces,
+                container,
+                gate,
+                timed: timings.is_on(),
+            };
             child::run(compiled, slots)
         }
         process::Forked::Parent { pid, pidfd } => {
             lent_score.map_or(Ok(()), OomScore::take_back)?;
             // Only the first process holds the other end from here on: its end is the end of the conversation.
             drop(child_channel);
+            launch.timings.mark("clone");
             let launched = Launched { pid: pid.as_raw(), terminal: None, pidfd: Some(pidfd) };
             let result = Conversation {
                 launch: &launch,
@@ -297,6 +308,10 @@ impl Conversation<'_> {
                 Report::Terminal(multiplexer) => self.take_terminal(multiplexer)?,
                 Report::Ready => self.set_limits()?,
                 Report::Listener(number) => self.hand_over_listener(number)?,
+                Report::Timings(spent) => {
+                    self.launch.timings.first_process(&spent);
+                    self.launch.timings.mark("set-up");
+                }
                 Report::Created if until == Until::Created => return Ok(self.launched),
                 Report::Created => {}
                 Report::Failed(failure) => return Err(Error::Step(failure)),
