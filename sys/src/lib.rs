@@ -12,8 +12,10 @@
 pub mod bpf;
 pub mod error;
 pub mod fs;
+pub mod landlock;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod poll;
 pub mod process;
 pub mod seccomp;

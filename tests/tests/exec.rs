@@ -424,3 +424,23 @@ fn privileged_exec_in_a_container_without_a_mount_namespace_sees_the_containers_
     runtime.exec(bundle.id(), ["ls", "/only-here"]).succeeds();
     runtime.kill_and_delete(bundle.id());
 }
+
+#[test]
+fn privileged_exec_begins_on_the_initial_cpus_and_goes_on_on_the_final_ones() {
+    let runtime = Runtime::new();
+    let bundle = running(&runtime, |bundle| bundle);
+    let file = runtime.scratch().join("process.json");
+    let cpus = |affinity: serde_json::Value| {
+        let mut process = bundle.config["process"].clone();
+        process["args"] = serde_json::json!(["grep", "Cpus_allowed_list", "/proc/self/status"]);
+        process["execCPUAffinity"] = affinity;
+        std::fs::write(&file, process.to_string()).expect("the scratch directory is writable");
+        let exec = runtime.command(["exec", "--process"]).arg(&file).arg(bundle.id()).run().succeeds();
+        exec.stdout.split_whitespace().last().expect("a list").to_owned()
+    };
+    let all = cpus(serde_json::json!({}));
+    assert_ne!(all, "1", "this test needs a machine with two processors");
+    assert_eq!(cpus(serde_json::json!({"initial": "0", "final": "1"})), "1");
+    assert_eq!(cpus(serde_json::json!({"final": "0"})), "0");
+    runtime.kill_and_delete(bundle.id());
+}

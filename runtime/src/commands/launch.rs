@@ -2,15 +2,17 @@
 
 use super::bundle::{self, Bundle};
 use super::container;
-use super::delete::{remove_cgroup, run_poststop};
-use super::report::{and_undo, cgroup_failed, failed, launch_failed, state_failed};
+use super::delete::{remove_cgroup, remove_class, run_poststop};
+use super::report::{and_undo, cgroup_failed, failed, launch_failed, require_support, state_failed};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, LaunchArgs, Report, rfc3339_nano};
 use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Until};
 use crate::host::HostFacts;
 use crate::plan::{self, CreateOptions};
+use crate::resctrl::{self, Removal};
 use crate::spec::NamespaceKind;
 use crate::state::{ContainerId, Entry, ProcessRecord, Progress, Record, Status};
+use crate::support;
 use std::cell::Cell;
 use std::path::Path;
 use std::time::SystemTime;
@@ -38,6 +40,7 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     let host = HostFacts::probe().map_err(failed("host"))?;
     let bundle = bundle::load(wish.launch.bundle.as_deref(), wish.id.as_str(), &host, &context.log)?;
     bundle::check_terminal(&bundle.spec, wish)?;
+    require_support(&support::missing(&bundle.spec))?;
     let mut record = new_record(wish, &bundle, &host)?;
     let compiled = compile(wish, &bundle, &record, &host)?;
     for warning in compiled.seccomp.iter().flat_map(|seccomp| &seccomp.warnings) {
@@ -66,9 +69,10 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
 
 /// Takes back everything: the process is gone already.
 pub(super) fn undo(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
+    let class = remove_class(record, Removal::Undo);
     let cgroup = remove_cgroup(record, true);
     let removed = entry.remove().map_err(state_failed);
-    cgroup.and(removed)
+    class.and(cgroup).and(removed)
 }
 
 fn new_record(wish: &Wish<'_>, bundle: &Bundle, host: &HostFacts) -> Result<Record, Box<Report>> {
@@ -87,6 +91,7 @@ fn new_record(wish: &Wish<'_>, bundle: &Bundle, host: &HostFacts) -> Result<Reco
         cgroup: Some(bundle.cgroup.clone()),
         annotations: spec.spec().annotations.clone(),
         namespaces: own.collect(),
+        intel_rdt: None,
     })
 }
 
@@ -149,6 +154,7 @@ fn set_up(
     record.cgroup = Some(cgroup.record().clone());
     // What was made is known to be ours from here on.
     entry.save(record).map_err(state_failed)?;
+    make_class(bundle, entry, record)?;
     let gate = match wish.await_start {
         true => Some(entry.make_gate().map_err(state_failed)?),
         false => None,
@@ -166,6 +172,9 @@ fn set_up(
     let until = if wish.await_start { Until::Created } else { Until::Executed };
     let pid_file = PidFile::new(wish.launch.pid_file.as_deref());
     let mut commit = |pid: i32| {
+        if let Some(intel_rdt) = &record.intel_rdt {
+            intel_rdt.enter(pid)?;
+        }
         record.init = Some(ProcessRecord::of(pid)?);
         record.progress = if wish.await_start { Progress::Created } else { Progress::Started };
         entry.save(record)?;
@@ -182,6 +191,17 @@ fn set_up(
         })?;
     }
     Ok(launched)
+}
+
+/// The container's class of service in the resctrl file system, where it asks for one.
+fn make_class(bundle: &Bundle, entry: &Entry, record: &mut Record) -> Result<(), Box<Report>> {
+    let linux = bundle.spec.spec().linux.as_ref();
+    let Some(rdt) = linux.and_then(|linux| linux.intel_rdt.as_ref()) else { return Ok(()) };
+    let root = resctrl::find_here().map_err(failed("intel-rdt"))?;
+    let class = resctrl::Record::place(&root, rdt, &record.id).map_err(failed("intel-rdt"))?;
+    record.intel_rdt = Some(class.clone());
+    entry.save(record).map_err(state_failed)?;
+    class.make(rdt).map_err(failed("intel-rdt"))
 }
 
 /// The file of `--pid-file`, if one was asked for.

@@ -2,6 +2,7 @@
 
 use crate::cli::Report;
 use crate::engine::{self, Failure};
+use crate::support::Missing;
 use crate::{cgroup, state};
 
 /// A refusal in one sentence.
@@ -12,6 +13,16 @@ pub(super) fn refusal(code: &'static str, message: impl Into<String>) -> Box<Rep
 /// Any chain of errors under a name.
 pub(super) fn failed<E: std::error::Error + 'static>(code: &'static str) -> impl FnOnce(E) -> Box<Report> {
     move |error| Report::new(code, &error).into()
+}
+
+/// The first thing that the host lacks, and how many more there are.
+pub(super) fn require_support(missing: &[Missing]) -> Result<(), Box<Report>> {
+    let Some(first) = missing.first() else { return Ok(()) };
+    let mut report = Report::new("not-supported-here", first);
+    if missing.len() > 1 {
+        report.message.push_str(&format!(" (and {} more)", missing.len() - 1));
+    }
+    Err(report.into())
 }
 
 /// A failure of the state store, by its kind.
@@ -35,6 +46,7 @@ pub(super) fn cgroup_failed(error: cgroup::Error) -> Box<Report> {
 pub(super) fn launch_failed(error: engine::Error) -> Box<Report> {
     match &error {
         engine::Error::Step(failure) => step_failed(failure),
+        engine::Error::NetDevice(_) => Report::new("net-device", &error).into(),
         engine::Error::Hook(_) => Report::new("hook", &error).into(),
         engine::Error::Joined(_) => Report::new("namespace", &error).into(),
         engine::Error::Console(_) => Report::new("console", &error).into(),

@@ -10,14 +10,17 @@ pub mod hooks;
 mod id_map;
 mod identity;
 mod joined;
+mod landlock;
 mod message;
 mod mounts;
+mod net_devices;
 mod nodes;
 mod parent;
 mod plain;
 mod procfs;
 mod program;
 mod rootfs;
+mod rtnetlink;
 mod shield;
 mod terminal;
 

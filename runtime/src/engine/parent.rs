@@ -9,12 +9,13 @@ use super::id_map::IdMaps;
 use super::joined::{self, JoinedError};
 use super::message::{Answer, Channel, Report};
 use super::mounts::clone_kind;
+use super::net_devices;
 use crate::cgroup::JoinFds;
 use crate::spec::{IdMapping, Seccomp};
 use crate::validate::Rlimit;
 use mydocker_sys::fs;
 use mydocker_sys::process::{self, Exit, Pid};
-use mydocker_sys::{BorrowedFd, Errno, OwnedFd, mount};
+use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, mount};
 use std::path::{Path, PathBuf};
 
 /// What the runtime brings along.
@@ -97,6 +98,9 @@ pub enum Error {
     /// A namespace cannot be joined.
     #[error(transparent)]
     Joined(#[from] JoinedError),
+    /// A network device cannot be moved.
+    #[error(transparent)]
+    NetDevice(#[from] net_devices::Error),
     /// A hook failed.
     #[error(transparent)]
     Hook(#[from] hooks::Error),
@@ -132,6 +136,9 @@ pub enum CommitError {
     /// It could not be looked at.
     #[error("the first process cannot be looked at")]
     Process(#[from] mydocker_sys::Error),
+    /// It could not be put into its class of service.
+    #[error(transparent)]
+    IntelRdt(#[from] crate::resctrl::Error),
     /// The record could not be written.
     #[error(transparent)]
     State(#[from] crate::state::Error),
@@ -218,6 +225,7 @@ impl Conversation<'_> {
                 Report::NeedsIdMaps => self.write_id_maps()?,
                 Report::Spawned(pid) => self.adopt(pid)?,
                 Report::NeedsSource(index) => self.send_source(index)?,
+                Report::NeedsNetDevices(namespace) => self.move_net_devices(&namespace)?,
                 Report::NeedsHooks => self.run_hooks()?,
                 Report::Terminal(multiplexer) => self.take_terminal(multiplexer)?,
                 Report::Ready => self.set_limits()?,
@@ -273,6 +281,11 @@ impl Conversation<'_> {
             Some(id_map) => self.id_maps.open(source, id_map, self.launched.pid)?,
         };
         self.channel.answer(&Answer::Source(tree)).map_err(call("answer the first process"))
+    }
+
+    fn move_net_devices(&self, namespace: &OwnedFd) -> Result<(), Error> {
+        net_devices::move_all(&self.launch.compiled.plan.parent.net_devices, namespace.as_fd())?;
+        self.go()
     }
 
     fn run_hooks(&self) -> Result<(), Error> {

@@ -788,15 +788,40 @@ fn nothing_but_a_procfs_may_cover_proc() {
 }
 
 #[test]
-fn what_is_not_supported_yet_is_refused_by_name() {
+fn network_devices_need_a_namespace_and_names_that_the_kernel_takes() {
+    let at = "/linux/netDevices";
+    let network = |devices| vec![("/linux/namespaces", json!([{"type": "network"}])), (at, devices)];
+    for (devices, pointer, text) in [
+        (json!({"a b": {}}), "/linux/netDevices/a b", "no name of a network device"),
+        (json!({"eth0": {"name": "a/b"}}), "/linux/netDevices/eth0/name", "\"a/b\""),
+        (json!({"eth0": {"name": "sixteen-bytes-00"}}), "/linux/netDevices/eth0/name", "no name"),
+        (json!({"eth0": {"name": ".."}}), "/linux/netDevices/eth0/name", "no name"),
+        (json!({"eth0": {"name": "a%db"}}), "/linux/netDevices/eth0/name", "no name"),
+        (json!({"a": {"name": "x"}, "b": {"name": "x"}}), "/linux/netDevices/b/name", "two devices"),
+    ] {
+        refused_for(&ROOT, &network(devices), pointer, text);
+    }
+    refused_for(&ROOT, &[(at, json!({"eth0": {}})), ("/linux/namespaces", json!([]))], at, "nowhere to move");
+    let devices = accepted(&network(json!({"eth0": {}, "eth1": {"name": "c%d"}}))).net_devices;
+    let names: Vec<_> = devices.iter().map(|d| (d.name.as_str(), d.new_name.as_str())).collect();
+    assert_eq!(names, [("eth0", "eth0"), ("eth1", "c%d")]);
+}
+
+#[test]
+fn classes_of_service_and_their_schemata_are_one_name_and_single_lines() {
+    let at = "/linux/intelRdt";
+    for id in ["a/b", "..", ".", "info", "mon_groups", "x\ny"] {
+        refused_for(&ROOT, &[(at, json!({"closID": id}))], "/linux/intelRdt/closID", "no class of service");
+    }
     refused(&[
-        (&[("/linux/intelRdt", json!({}))], "/linux/intelRdt", "linux.intelRdt is not supported yet"),
-        (
-            &[("/linux/netDevices", json!({"eth0": {}}))],
-            "/linux/netDevices",
-            "linux.netDevices is not supported",
-        ),
+        (&[(at, json!({"memBwSchema": "L3:0=f"}))], "/linux/intelRdt/memBwSchema", "MB:"),
+        (&[(at, json!({"memBwSchema": "MB:0=1\nL3:0=1"}))], "/linux/intelRdt/memBwSchema", "line break"),
+        (&[(at, json!({"schemata": ["L3:0=f", "a\nb"]}))], "/linux/intelRdt/schemata/1", "line break"),
     ]);
+    for id in ["/", "guaranteed", ""] {
+        accepted(&[(at, json!({"closID": id, "l3CacheSchema": "L3:0=f"}))]);
+    }
+    assert_eq!(accepted(&[(at, json!({"l3CacheSchema": "0=f"}))]).warnings.len(), 1);
 }
 
 #[test]
