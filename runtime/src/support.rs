@@ -4,6 +4,7 @@
 
 use crate::landlock::{self, Ruleset};
 use crate::resctrl;
+use crate::spec::NamespaceKind;
 use crate::validate::{Process, ValidSpec};
 use mydocker_sys::Errno;
 use std::path::Path;
@@ -43,6 +44,54 @@ pub fn missing_for_process(process: &Process, prefix: &str, rules: Option<&Rules
     let mut missing = labels(process, prefix);
     missing.extend(rules.and_then(no_landlock));
     missing
+}
+
+/// What the kernel itself lacks: the launch would be told so, step by step, by the kernel.
+#[must_use]
+pub fn missing_in_kernel(spec: &ValidSpec) -> Vec<Missing> {
+    let mut missing = namespaces(spec);
+    missing.extend(file_systems(spec));
+    missing
+}
+
+fn namespaces(spec: &ValidSpec) -> Vec<Missing> {
+    let listed = spec.spec().linux.iter().flat_map(|linux| &linux.namespaces).enumerate();
+    let absent = listed.filter(|(_, namespace)| !has_namespace(namespace.kind));
+    absent
+        .map(|(index, namespace)| Missing {
+            pointer: format!("/linux/namespaces/{index}/type"),
+            message: format!("this kernel has no {} namespaces", namespace.kind),
+            hint: "leave the namespace out, or run a kernel that has them".into(),
+        })
+        .collect()
+}
+
+/// Whether the kernel has namespaces of a kind.
+#[must_use]
+pub fn has_namespace(kind: NamespaceKind) -> bool {
+    Path::new("/proc/self/ns").join(kind.proc_name()).exists()
+}
+
+/// File systems that the kernel does not list; the words of `config.json` that are no file system are not among them.
+fn file_systems(spec: &ValidSpec) -> Vec<Missing> {
+    let known = file_system_types();
+    let listed = |name: &str| matches!(name, "bind" | "cgroup" | "") || known.iter().any(|one| one == name);
+    let absent =
+        spec.mounts.iter().enumerate().filter(|(_, mount)| !mount.options.remount && !listed(&mount.fs_type));
+    absent
+        .map(|(index, mount)| Missing {
+            pointer: format!("/mounts/{index}/type"),
+            message: format!("this kernel has no file system {:?} loaded", mount.fs_type),
+            hint: "load its module, or leave the mount out".into(),
+        })
+        .collect()
+}
+
+/// The names in `/proc/filesystems`.
+#[must_use]
+pub fn file_system_types() -> Vec<String> {
+    let text = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    text.lines().filter_map(|line| line.split_whitespace().last()).map(str::to_owned).collect()
 }
 
 fn labels(process: &Process, prefix: &str) -> Vec<Missing> {

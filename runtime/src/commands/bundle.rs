@@ -45,13 +45,14 @@ pub(super) fn load(
     for warning in &spec.warnings {
         log.warning(&format!("{}: {}", warning.pointer, warning.message));
     }
-    let (cgroup, limits) = place_cgroup(&spec, id)?;
+    let (cgroup, limits, warnings) = place_cgroup(&spec, id)?;
+    warnings.iter().for_each(|warning| log.warning(warning));
     Ok(Bundle { path, config, spec, cgroup, limits })
 }
 
 /// The bundle's path as messages and records have it: absolute and without `.` and `..`, which are taken off by name
 /// as runc does.
-fn absolute(directory: Option<&Path>) -> Result<PathBuf, Box<Report>> {
+pub(super) fn absolute(directory: Option<&Path>) -> Result<PathBuf, Box<Report>> {
     let path = std::path::absolute(directory.unwrap_or(Path::new("."))).map_err(failed("bad-bundle"))?;
     let mut clean = PathBuf::new();
     for component in path.components() {
@@ -64,7 +65,7 @@ fn absolute(directory: Option<&Path>) -> Result<PathBuf, Box<Report>> {
     Ok(clean)
 }
 
-fn read_config(file: &Path) -> Result<Vec<u8>, Box<Report>> {
+pub(super) fn read_config(file: &Path) -> Result<Vec<u8>, Box<Report>> {
     fs::read_regular(file, MAX_CONFIG_BYTES).map_err(|error| {
         let mut report = Report::new("bad-config", &error);
         report.path = Some(file.display().to_string());
@@ -85,12 +86,11 @@ fn read_config(file: &Path) -> Result<Vec<u8>, Box<Report>> {
 }
 
 fn check(parsed: Spec, bundle: &Path, host: &HostFacts) -> Result<ValidSpec, Box<Report>> {
-    let facts =
-        validate::Facts { euid: host.euid, last_capability: host.last_capability, permitted: host.permitted };
-    validate::validate(parsed, bundle, &facts).map_err(failed("bad-config"))
+    validate::validate(parsed, bundle, &host.facts()).map_err(failed("bad-config"))
 }
 
-fn place_cgroup(spec: &ValidSpec, id: &str) -> Result<(CgroupRecord, Lowered), Box<Report>> {
+/// Where the cgroups will be, the limits there, and what is asked for in vain.
+fn place_cgroup(spec: &ValidSpec, id: &str) -> Result<(CgroupRecord, Lowered, Vec<String>), Box<Report>> {
     let default = spec::Linux::default();
     let linux = spec.spec().linux.as_ref().unwrap_or(&default);
     let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
@@ -99,7 +99,7 @@ fn place_cgroup(spec: &ValidSpec, id: &str) -> Result<(CgroupRecord, Lowered), B
     let plan = ResourcePlan::from_spec(resources, &linux.devices).map_err(failed("bad-config"))?;
     let layout = Layout::load(plan.controllers()).map_err(failed("cgroup"))?;
     let limits = plan.lower(&layout).map_err(failed("bad-config"))?;
-    Ok((CgroupRecord::place(&layout, &path), limits))
+    Ok((CgroupRecord::place(&layout, &path), limits, plan.warnings))
 }
 
 impl Bundle {

@@ -27,9 +27,7 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
     let host = HostFacts::probe().map_err(failed("host"))?;
     let config = container.config()?;
     let process = wanted_process(args, &config)?;
-    let facts =
-        validate::Facts { euid: host.euid, last_capability: host.last_capability, permitted: host.permitted };
-    let process = validate::validate_process(&process, "", &facts).map_err(failed("bad-process"))?;
+    let process = validate::validate_process(&process, "", &host.facts()).map_err(failed("bad-process"))?;
     for warning in &process.1 {
         context.log.warning(&format!("{}: {}", warning.pointer, warning.message));
     }

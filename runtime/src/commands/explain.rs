@@ -32,7 +32,7 @@ pub fn explain(args: &ExplainArgs, context: &Context) -> Outcome {
     let host = HostFacts { euid: 0, permitted: u64::MAX, ..probed };
     let directory = args.bundle.as_deref().or(args.dir.as_deref().map(Path::new));
     let bundle = bundle::load(directory, ID, &host, &context.log)?;
-    let explanation = Explanation::new(&bundle.spec, &bundle.cgroup, &bundle.limits);
+    let explanation = Explanation::new(args, &bundle.spec, &bundle.cgroup, &bundle.limits);
     plan::lint(&explanation.plan).map_err(failed("bad-plan"))?;
     print(&match args.format {
         PlanFormat::Text => explanation.to_string(),
@@ -58,13 +58,13 @@ struct Explanation<'a> {
 }
 
 impl<'a> Explanation<'a> {
-    fn new(spec: &'a ValidSpec, cgroup: &'a CgroupRecord, limits: &'a Lowered) -> Self {
+    fn new(args: &ExplainArgs, spec: &'a ValidSpec, cgroup: &'a CgroupRecord, limits: &'a Lowered) -> Self {
         let options = CreateOptions {
             id: ID,
             cgroup,
             await_start: true,
-            no_pivot: false,
-            no_new_keyring: false,
+            no_pivot: args.no_pivot,
+            no_new_keyring: args.no_new_keyring,
             preserve_fds: 0,
             euid: 0,
         };

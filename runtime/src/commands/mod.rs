@@ -1,9 +1,11 @@
 //! What the commands do, each in a file of its own.
 
 mod bundle;
+mod check;
 mod container;
 mod create;
 mod delete;
+mod doctor;
 mod exec;
 mod explain;
 mod freeze;
@@ -14,8 +16,10 @@ mod report;
 mod start;
 mod view;
 
+pub use check::check;
 pub use create::{create, run};
 pub use delete::delete;
+pub use doctor::doctor;
 pub use exec::exec;
 pub use explain::explain;
 pub use freeze::{pause, resume};

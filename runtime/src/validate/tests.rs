@@ -790,7 +790,7 @@ fn nothing_but_a_procfs_may_cover_proc() {
 #[test]
 fn network_devices_need_a_namespace_and_names_that_the_kernel_takes() {
     let at = "/linux/netDevices";
-    let network = |devices| vec![("/linux/namespaces", json!([{"type": "network"}])), (at, devices)];
+    let network = |devices| [(at, devices)];
     for (devices, pointer, text) in [
         (json!({"a b": {}}), "/linux/netDevices/a b", "no name of a network device"),
         (json!({"eth0": {"name": "a/b"}}), "/linux/netDevices/eth0/name", "\"a/b\""),
@@ -801,7 +801,9 @@ fn network_devices_need_a_namespace_and_names_that_the_kernel_takes() {
     ] {
         refused_for(&ROOT, &network(devices), pointer, text);
     }
-    refused_for(&ROOT, &[(at, json!({"eth0": {}})), ("/linux/namespaces", json!([]))], at, "nowhere to move");
+    let others = namespaces(&["pid", "ipc", "uts", "mount"]);
+    let edits = [(at, json!({"eth0": {}})), ("/linux/namespaces", others)];
+    refused_for(&ROOT, &edits, at, "nowhere to move");
     let devices = accepted(&network(json!({"eth0": {}, "eth1": {"name": "c%d"}}))).net_devices;
     let names: Vec<_> = devices.iter().map(|d| (d.name.as_str(), d.new_name.as_str())).collect();
     assert_eq!(names, [("eth0", "eth0"), ("eth1", "c%d")]);
