@@ -1,5 +1,6 @@
 //! Files and directories, always relative to a directory descriptor.
 
+use crate::copy::sized;
 use crate::error::{Context, Result, check, describe};
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
@@ -683,17 +684,6 @@ pub fn fgetxattr(fd: impl AsFd, name: &CStr) -> Result<Vec<u8>> {
         unsafe { libc::fgetxattr(fd.as_raw_fd(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) }
     });
     value.context("fgetxattr", || format!("{}, {name:?}", describe(fd)))
-}
-
-/// Calls once for the size and once for the bytes; the kernel keeps both below 64 KiB (`XATTR_SIZE_MAX`).
-fn sized(mut call: impl FnMut(&mut [u8]) -> isize) -> nix::Result<Vec<u8>> {
-    let size = nix::errno::Errno::result(call(&mut []))?;
-    let mut bytes = vec![0; size as usize];
-    if size > 0 {
-        let length = nix::errno::Errno::result(call(&mut bytes))?;
-        bytes.truncate(length as usize);
-    }
-    Ok(bytes)
 }
 
 /// Sets the times of last access and modification to those in `stat` (`futimens(3)`).

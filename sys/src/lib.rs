@@ -10,6 +10,7 @@
 //! There is no policy and no type of the container domain in this crate.
 
 pub mod bpf;
+pub mod copy;
 pub mod error;
 pub mod fs;
 pub mod landlock;
