@@ -4,6 +4,7 @@ use super::launch::Wish;
 use super::report::{failed, refusal};
 use crate::cgroup::{CgroupPath, CgroupRecord, Layout, Lowered, ResourcePlan};
 use crate::cli::{Log, Report};
+use crate::engine::{DIRECTORY_INSIDE, SOCKET_NAME};
 use crate::host::HostFacts;
 use crate::spec::{self, MAX_CONFIG_BYTES, Spec};
 use crate::validate::{self, ValidSpec};
@@ -25,22 +26,27 @@ pub(super) struct Bundle {
     pub(super) limits: Lowered,
 }
 
-/// Reads and checks the bundle in `directory` (none: the working directory) for the container `id`.
+/// Reads and checks the bundle in `directory` (none: the working directory) for the container `id`; `notify` is the
+/// directory of the socket through which it says that it is ready.
 pub(super) fn load(
     directory: Option<&Path>,
     id: &str,
+    notify: Option<&Path>,
     host: &HostFacts,
     log: &Log,
 ) -> Result<Bundle, Box<Report>> {
     let path = absolute(directory)?;
     let file = path.join(spec::CONFIG_FILE);
     let config = read_config(&file)?;
-    let parsed = spec::parse(&config).map_err(|error| {
+    let mut parsed = spec::parse(&config).map_err(|error| {
         let mut report = Report::new("bad-config", &error);
         report.message = format!("{}: {}", file.display(), report.message);
         report.path = Some(file.display().to_string());
         Box::new(report)
     })?;
+    if let Some(directory) = notify {
+        mount_notify(&mut parsed, directory);
+    }
     let spec = check(parsed, &path, host)?;
     for warning in &spec.warnings {
         log.warning(&format!("{}: {}", warning.pointer, warning.message));
@@ -48,6 +54,19 @@ pub(super) fn load(
     let (cgroup, limits, warnings) = place_cgroup(&spec, id)?;
     warnings.iter().for_each(|warning| log.warning(warning));
     Ok(Bundle { path, config, spec, cgroup, limits })
+}
+
+/// The directory with the socket, and where it is, as runc has both.
+fn mount_notify(spec: &mut Spec, directory: &Path) {
+    spec.mounts.push(spec::Mount {
+        destination: DIRECTORY_INSIDE.to_owned(),
+        source: directory.display().to_string(),
+        options: ["bind", "nosuid", "noexec", "nodev", "ro"].map(str::to_owned).to_vec(),
+        ..spec::Mount::default()
+    });
+    if let Some(process) = &mut spec.process {
+        process.env.push(format!("NOTIFY_SOCKET={DIRECTORY_INSIDE}/{SOCKET_NAME}"));
+    }
 }
 
 /// The bundle's path as messages and records have it: absolute and without `.` and `..`, which are taken off by name

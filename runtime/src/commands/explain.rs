@@ -31,7 +31,7 @@ pub fn explain(args: &ExplainArgs, context: &Context) -> Outcome {
     let probed = HostFacts::probe().map_err(failed("host"))?;
     let host = HostFacts { euid: 0, permitted: u64::MAX, ..probed };
     let directory = args.bundle.as_deref().or(args.dir.as_deref().map(Path::new));
-    let bundle = bundle::load(directory, ID, &host, &context.log)?;
+    let bundle = bundle::load(directory, ID, None, &host, &context.log)?;
     let explanation = Explanation::new(args, &bundle.spec, &bundle.cgroup, &bundle.limits);
     plan::lint(&explanation.plan).map_err(failed("bad-plan"))?;
     print(&match args.format {

@@ -6,13 +6,14 @@ use super::delete::{remove_cgroup, remove_class, run_poststop};
 use super::report::{and_undo, cgroup_failed, failed, launch_failed, require_support, state_failed};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, LaunchArgs, Report, rfc3339_nano};
-use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Until};
+use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Notify, Until};
 use crate::host::HostFacts;
 use crate::plan::{self, CreateOptions};
 use crate::resctrl::{self, Removal};
 use crate::spec::NamespaceKind;
 use crate::state::{ContainerId, Entry, ProcessRecord, Progress, Record, Status};
 use crate::support;
+use mydocker_sys::AsFd;
 use std::cell::Cell;
 use std::path::Path;
 use std::time::SystemTime;
@@ -33,12 +34,16 @@ pub(super) struct Up {
     pub(super) record: Record,
     pub(super) launched: Launched,
     pub(super) bundle: Bundle,
+    /// Where it says that it is ready, if somebody wants to know.
+    pub(super) notify: Option<Notify>,
 }
 
 /// Brings a container up.
 pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Report>> {
     let host = HostFacts::probe().map_err(failed("host"))?;
-    let bundle = bundle::load(wish.launch.bundle.as_deref(), wish.id.as_str(), &host, &context.log)?;
+    let notify = engine::manager().map(|_| Entry::notify_directory(&context.root, &wish.id));
+    let directory = wish.launch.bundle.as_deref();
+    let bundle = bundle::load(directory, wish.id.as_str(), notify.as_deref(), &host, &context.log)?;
     bundle::check_terminal(&bundle.spec, wish)?;
     require_support(&support::missing(&bundle.spec))?;
     let mut record = new_record(wish, &bundle, &host)?;
@@ -50,8 +55,10 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
         compiled.plan.steps.iter().for_each(|step| context.log.debug(&format!("planned: {step}")));
     }
     let entry = container::store(context).reserve(&wish.id).map_err(state_failed)?;
-    match set_up(wish, &bundle, &compiled, &entry, &mut record, &host) {
-        Ok(launched) => Ok(Up { entry, record, launched, bundle }),
+    let set_up = make_notify(wish, &entry)
+        .and_then(|notify| Ok((set_up(wish, &bundle, &compiled, &entry, &mut record, &host)?, notify)));
+    match set_up {
+        Ok((launched, notify)) => Ok(Up { entry, record, launched, bundle, notify }),
         Err(report) => {
             // A root file system that is no directory is the most frequent cause, and costs nothing until it is one.
             let report = bundle::require_root_directory(&bundle.spec).err().unwrap_or(report);
@@ -191,6 +198,17 @@ fn set_up(
         })?;
     }
     Ok(launched)
+}
+
+/// The directory for the socket through which the container says that it is ready, and the socket itself where the program
+/// starts now; `start` makes it otherwise.
+fn make_notify(wish: &Wish<'_>, entry: &Entry) -> Result<Option<Notify>, Box<Report>> {
+    let Some(manager) = engine::manager() else { return Ok(None) };
+    let directory = entry.make_notify_directory().map_err(state_failed)?;
+    if wish.await_start {
+        return Ok(None);
+    }
+    Notify::bind(directory.as_fd(), manager).map(Some).map_err(failed("notify"))
 }
 
 /// The container's class of service in the resctrl file system, where it asks for one.
