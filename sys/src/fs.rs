@@ -1,5 +1,6 @@
 //! Files and directories, always relative to a directory descriptor.
 
+use crate::copy::sized;
 use crate::error::{Context, Result, check, describe};
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
@@ -621,6 +622,15 @@ pub fn executable(path: &Path) -> Result<()> {
         .context("faccessat", || format!("{path:?}, X_OK"))
 }
 
+/// `access(2)` for writing, with the effective ids (`AT_EACCESS`).
+///
+/// # Errors
+/// What the kernel says: `EACCES`, `EROFS`, ...
+pub fn writable(path: &Path) -> Result<()> {
+    nix::unistd::faccessat(AT_FDCWD, path, nix::unistd::AccessFlags::W_OK, nix::fcntl::AtFlags::AT_EACCESS)
+        .context("faccessat", || format!("{path:?}, W_OK"))
+}
+
 /// Sets the extended attribute that carries a file's SELinux label and the like (`fsetxattr(2)`).
 ///
 /// # Errors
@@ -659,17 +669,6 @@ pub fn fgetxattr(fd: impl AsFd, name: &CStr) -> Result<Vec<u8>> {
         unsafe { libc::fgetxattr(fd.as_raw_fd(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) }
     });
     value.context("fgetxattr", || format!("{}, {name:?}", describe(fd)))
-}
-
-/// Calls once for the size and once for the bytes; the kernel keeps both below 64 KiB (`XATTR_SIZE_MAX`).
-fn sized(mut call: impl FnMut(&mut [u8]) -> isize) -> nix::Result<Vec<u8>> {
-    let size = nix::errno::Errno::result(call(&mut []))?;
-    let mut bytes = vec![0; size as usize];
-    if size > 0 {
-        let length = nix::errno::Errno::result(call(&mut bytes))?;
-        bytes.truncate(length as usize);
-    }
-    Ok(bytes)
 }
 
 /// Sets the times of last access and modification to those in `stat` (`futimens(3)`).

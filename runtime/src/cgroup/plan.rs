@@ -339,12 +339,12 @@ impl ResourcePlan {
         }
         if set(memory.kernel).is_some() {
             self.warnings.push(format!(
-                "{AT}/memory/kernel has no effect: Linux has had no limit of kernel memory since 5.16"
+                "{AT}/memory/kernel: it has no effect; Linux has had no limit of kernel memory since 5.16"
             ));
         }
         if memory.use_hierarchy == Some(false) {
             self.warnings.push(format!(
-                "{AT}/memory/useHierarchy has no effect: cgroups below have always counted since Linux 5.11"
+                "{AT}/memory/useHierarchy: it has no effect; cgroups below have always counted since Linux 5.11"
             ));
         }
         Ok(())

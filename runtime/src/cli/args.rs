@@ -86,10 +86,14 @@ pub enum PlanFormat {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "a process makes one of these")]
 pub enum Command {
+    /// `check`
+    Check(CheckArgs),
     /// `create`
     Create(CreateArgs),
     /// `delete`
     Delete(DeleteArgs),
+    /// `doctor`
+    Doctor(DoctorArgs),
     /// `events`
     Events(EventsArgs),
     /// `exec`
@@ -318,6 +322,12 @@ pub struct ExplainArgs {
     /// How it is printed
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     pub format: PlanFormat,
+    /// Plan it for --no-pivot
+    #[arg(long)]
+    pub no_pivot: bool,
+    /// Plan it for --no-new-keyring
+    #[arg(long)]
+    pub no_new_keyring: bool,
     /// The bundle directory, in place of --bundle
     #[arg(value_name = "DIR", conflicts_with = "bundle")]
     pub dir: Option<PathBuf>,
@@ -423,6 +433,31 @@ pub struct UpdateArgs {
     /// The container
     #[arg(value_name = "CONTAINER-ID")]
     pub id: String,
+}
+
+/// `check [flags] [DIR]`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CheckArgs {
+    /// Also fail for what would be ignored
+    #[arg(long)]
+    pub strict: bool,
+    /// The bundle directory; the working directory if not given
+    #[arg(long, short, value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// How it is printed
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    pub format: PlanFormat,
+    /// The bundle directory, in place of --bundle
+    #[arg(value_name = "DIR", conflicts_with = "bundle")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `doctor [flags]`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct DoctorArgs {
+    /// How it is printed
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    pub format: PlanFormat,
 }
 
 /// A command that takes a container's id and nothing else.

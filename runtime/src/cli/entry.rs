@@ -48,8 +48,10 @@ fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
+        Command::Check(args) => commands::check(&args, context),
         Command::Create(args) => commands::create(&args, context),
         Command::Delete(args) => commands::delete(&args, context),
+        Command::Doctor(args) => commands::doctor(&args, context),
         Command::Events(args) => commands::events(&args, context),
         Command::Exec(args) => commands::exec(&args, context),
         Command::Explain(args) => commands::explain(&args, context),
@@ -74,8 +76,10 @@ impl Command {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Check(_) => "check",
             Self::Create(_) => "create",
             Self::Delete(_) => "delete",
+            Self::Doctor(_) => "doctor",
             Self::Events(_) => "events",
             Self::Exec(_) => "exec",
             Self::Explain(_) => "explain",

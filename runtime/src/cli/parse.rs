@@ -93,8 +93,15 @@ macro_rules! entry {
 
 /// Every command that exists, in the order of the help text.
 const COMMANDS: &[CommandEntry] = &[
+    entry!("check", "Tell what of a bundle would be refused or ignored", CheckArgs, Command::Check),
     entry!("create", "Create a container", CreateArgs, Command::Create),
     entry!("delete", "Delete what a stopped container holds", DeleteArgs, Command::Delete),
+    entry!(
+        "doctor",
+        "Tell what containers can use on this host, and how to mend the rest",
+        DoctorArgs,
+        Command::Doctor
+    ),
     entry!(
         "events",
         "Tell the statistics of a container and when it is out of memory",
@@ -299,8 +306,10 @@ mod tests {
             .args(GlobalArgs::augment_args(clap::Command::new("g")).get_arguments())
             .build();
         for augment in [
+            CheckArgs::augment_args,
             CreateArgs::augment_args,
             DeleteArgs::augment_args,
+            DoctorArgs::augment_args,
             ExecArgs::augment_args,
             ExplainArgs::augment_args,
             FeaturesArgs::augment_args,

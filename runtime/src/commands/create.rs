@@ -53,8 +53,14 @@ pub fn run(args: &RunArgs, context: &Context) -> Outcome {
 }
 
 fn detach(up: Up, context: &Context) -> Outcome {
-    let up = after_start(up, context)?;
-    up.launched.release().map_err(failed("setup"))?;
+    let Up { entry, launched, notify, .. } = after_start(up, context)?;
+    // Others must be able to kill the container while it is waited for.
+    drop(entry);
+    let pid = launched.pid;
+    let pidfd = launched.release().map_err(failed("setup"))?;
+    if let Some(notify) = notify {
+        notify.wait(pid, &pidfd).map_err(failed("notify"))?;
+    }
     Ok(0)
 }
 
@@ -68,7 +74,7 @@ fn after_start(up: Up, context: &Context) -> Result<Up, Box<Report>> {
             Ok(up)
         }
         Err(error) => {
-            let Up { entry, record, launched, bundle } = up;
+            let Up { entry, record, launched, bundle, .. } = up;
             drop(launched);
             let report = and_undo(hook_failed(&error), undo(entry, &record));
             run_poststop(&bundle.spec.spec().hooks.poststop, &record.state(Status::Stopped), &context.log);
@@ -93,7 +99,8 @@ fn forget_ended(
 }
 
 fn attend(args: &RunArgs, context: &Context, up: Up, foreground: &mut Foreground) -> Outcome {
-    let Up { entry, record, mut launched, bundle } = after_start(up, context)?;
+    let Up { entry, record, mut launched, bundle, notify } = after_start(up, context)?;
+    foreground.announce(notify);
     // Others must be able to pause, kill and delete the container while it runs.
     if let Err(error) = entry.unlock() {
         drop(launched);

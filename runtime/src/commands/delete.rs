@@ -6,6 +6,7 @@ use super::report::{cgroup_failed, failed, refusal, state_failed};
 use crate::cgroup::{self, Cgroup};
 use crate::cli::{Context, DeleteArgs, Log, Report};
 use crate::engine::hooks;
+use crate::resctrl::Removal;
 use crate::spec::NamespaceKind;
 use crate::state::{self, Entry, Record, State, Status};
 use mydocker_sys::poll::{Interest, poll};
@@ -99,9 +100,10 @@ fn await_end(init: &OwnedFd, deadline: Instant) -> Result<(), Box<Report>> {
         .map_err(failed("kill"))
 }
 
-/// Removes the cgroups, and then what is remembered.
+/// Removes the cgroups and the class of service, and then what is remembered.
 pub(super) fn forget(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
     remove_cgroup(record, !has_ended_as_a_whole(record))?;
+    remove_class(record, Removal::Delete)?;
     entry.remove().map_err(state_failed)
 }
 
@@ -128,6 +130,11 @@ pub(super) fn remove_cgroup(record: &Record, with_processes: bool) -> Result<(),
         other => other,
     };
     removed.map_err(cgroup_failed)
+}
+
+/// Removes what is the container's own in the resctrl file system.
+pub(super) fn remove_class(record: &Record, removal: Removal) -> Result<(), Box<Report>> {
+    record.intel_rdt.as_ref().map_or(Ok(()), |class| class.remove(removal).map_err(failed("intel-rdt")))
 }
 
 /// Runs the poststop hooks; their failures are warnings (runtime.md, Lifecycle 13).

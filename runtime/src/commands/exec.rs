@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::container::Container;
 use super::launch::{PidFile, require_descriptors};
-use super::report::{cgroup_failed, failed, launch_failed, refusal};
+use super::report::{cgroup_failed, failed, launch_failed, refusal, require_support};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, ExecArgs, Report};
 use crate::engine::{self, Foreground, Inputs, Launch, Until, end};
@@ -11,6 +11,7 @@ use crate::host::HostFacts;
 use crate::plan::{self, ExecOptions};
 use crate::spec::{self, Process};
 use crate::state::Status;
+use crate::support;
 use crate::validate;
 
 /// The largest file of `--process`.
@@ -26,9 +27,7 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
     let host = HostFacts::probe().map_err(failed("host"))?;
     let config = container.config()?;
     let process = wanted_process(args, &config)?;
-    let facts =
-        validate::Facts { euid: host.euid, last_capability: host.last_capability, permitted: host.permitted };
-    let process = validate::validate_process(&process, "", &facts).map_err(failed("bad-process"))?;
+    let process = validate::validate_process(&process, "", &host.facts()).map_err(failed("bad-process"))?;
     for warning in &process.1 {
         context.log.warning(&format!("{}: {}", warning.pointer, warning.message));
     }
@@ -180,6 +179,9 @@ fn launch(
     };
     require_descriptors(3, args.preserve_fds)?;
     let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    // It was judged when the container was made.
+    let landlock = validate::landlock_annotation(&config.annotations).and_then(Result::ok);
+    require_support(&support::missing_for_process(process, "", landlock.as_ref()))?;
     let cgroup = container.record.cgroup.as_ref().map(|record| record.below(&args.cgroup)).transpose();
     let cgroup = cgroup.map_err(failed("bad-cgroup"))?.map(Cgroup::open);
     let helped = cgroup.as_ref().filter(|cgroup| cgroup.needs_help_to_join());
@@ -189,6 +191,7 @@ fn launch(
         namespaces: &container.record.namespaces,
         rootfs: &container.record.rootfs,
         seccomp: seccomp.is_some(),
+        landlock: landlock.as_ref(),
         may_set_groups: host.euid == 0,
         preserve_fds: args.preserve_fds,
     };
@@ -219,7 +222,18 @@ fn launch(
     };
     // A process beside the first is nobody's to remember: its caller gets its pid.
     let pid_file = PidFile::new(args.pid_file.as_deref());
-    let mut commit = |pid: i32| pid_file.write(pid);
+    let mut commit = |pid: i32| {
+        if let Some(class) = &container.record.intel_rdt {
+            class.enter(pid)?;
+        }
+        pid_file.write(pid)
+    };
+    // The process begins where the runtime is (config.md, execCPUAffinity, initial).
+    let initial = &compiled.plan.parent.initial_cpus;
+    if !initial.is_empty() {
+        mydocker_sys::process::set_affinity(mydocker_sys::process::Pid::from_raw(0), initial)
+            .map_err(failed("affinity"))?;
+    }
     engine::launch(launch, Until::Executed, &mut commit).map_err(|error| {
         pid_file.take_back();
         launch_failed(error)

@@ -1,9 +1,11 @@
 //! What the commands do, each in a file of its own.
 
 mod bundle;
+mod check;
 mod container;
 mod create;
 mod delete;
+mod doctor;
 mod events;
 mod exec;
 mod exit;
@@ -19,8 +21,10 @@ mod update;
 mod view;
 mod wait;
 
+pub use check::check;
 pub use create::{create, run};
 pub use delete::delete;
+pub use doctor::doctor;
 pub use events::events;
 pub use exec::exec;
 pub use explain::explain;

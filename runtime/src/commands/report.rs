@@ -3,6 +3,7 @@
 use crate::cli::Report;
 use crate::engine::{self, Failure, PlaceError, hooks};
 use crate::plan::Phase;
+use crate::support::Missing;
 use crate::{cgroup, state};
 
 /// A refusal in one sentence.
@@ -13,6 +14,16 @@ pub(super) fn refusal(code: &'static str, message: impl Into<String>) -> Box<Rep
 /// Any chain of errors under a name.
 pub(super) fn failed<E: std::error::Error + 'static>(code: &'static str) -> impl FnOnce(E) -> Box<Report> {
     move |error| Report::new(code, &error).into()
+}
+
+/// The first thing that the host lacks, and how many more there are.
+pub(super) fn require_support(missing: &[Missing]) -> Result<(), Box<Report>> {
+    let Some(first) = missing.first() else { return Ok(()) };
+    let mut report = Report::new("not-supported-here", first);
+    if missing.len() > 1 {
+        report.message.push_str(&format!(" (and {} more)", missing.len() - 1));
+    }
+    Err(report.into())
 }
 
 /// A failure of the state store, by its kind.
@@ -36,6 +47,7 @@ pub(super) fn cgroup_failed(error: cgroup::Error) -> Box<Report> {
 pub(super) fn launch_failed(error: engine::Error) -> Box<Report> {
     match &error {
         engine::Error::Step(failure) => step_failed(failure),
+        engine::Error::NetDevice(_) => Report::new("net-device", &error).into(),
         engine::Error::Hook(failure) => hook_failed(failure),
         engine::Error::Joined(_) => {
             let phase = Some(Phase::Namespaces.name().to_owned());

@@ -3,7 +3,7 @@
 use super::compile::Compiled;
 use super::failure::{Code, Failure, ProgramFault};
 use super::message::{Channel, Report, failure_message};
-use super::{hooks, identity, mounts, nodes, procfs::Procfs, program, rootfs, shield, terminal};
+use super::{hooks, identity, landlock, mounts, nodes, procfs::Procfs, program, rootfs, shield, terminal};
 use crate::cgroup::JoinFds;
 use crate::plan::{Phase, Step, TargetRule};
 use crate::spec::NamespaceKind;
@@ -174,6 +174,7 @@ impl<'a> Child<'a> {
             Step::HideFromTracers => Ok(process::set_dumpable(false)?),
             Step::JoinCgroups => self.join_cgroups(),
             Step::AwaitUnit { .. } => self.ask(&Report::NeedsUnit),
+            Step::SetCpuAffinity { cpus } => Ok(process::set_affinity(process::Pid::from_raw(0), cpus)?),
             Step::AwaitIdMaps => self.ask(&Report::NeedsIdMaps),
             Step::JoinNamespace { kind, .. } => self.join_namespace(*kind),
             Step::JoinContainer { kinds } => self.join_container(kinds),
@@ -190,6 +191,7 @@ impl<'a> Child<'a> {
             Step::Mount(step) => mounts::mount(self, step),
             Step::MakeNodes { nodes } => nodes::make_below_root(self, nodes),
             Step::OpenTerminal { size, console } => terminal::open(self, *size, *console),
+            Step::AwaitNetDevices => self.ask_for_net_devices(),
             Step::AwaitRuntimeHooks => self.ask(&Report::NeedsHooks),
             Step::RunHooks { kind, hooks } => self.run_hooks(kind, hooks),
             Step::Pivot { still_shared } => self.pivot(*still_shared),
@@ -220,6 +222,7 @@ impl<'a> Child<'a> {
             Step::FindProgram => self.find_program(),
             Step::SetLabel { file, label } => self.procfs()?.set_label(file, label),
             Step::SetNoNewPrivileges => Ok(process::set_no_new_privileges()?),
+            Step::RestrictFiles { rules } => landlock::restrict(self, rules),
             Step::SetCapabilities { sets, ambient } => identity::set_capabilities(*sets, *ambient),
             Step::LoadSeccomp => self.load_seccomp(),
             Step::AwaitStart => self.await_start(),
@@ -259,6 +262,12 @@ impl<'a> Child<'a> {
             // A parent that is gone will not be told the next word either, and that is an error.
             drop(self.slots.channel.report(&Report::Timings(clock.microseconds())));
         }
+    }
+
+    /// The descriptor tells the parent which namespace is meant: procfs would not show it to every parent.
+    fn ask_for_net_devices(&mut self) -> Outcome {
+        let namespace = fs::open(Path::new("/proc/self/ns/net"), fs::OFlag::O_RDONLY)?;
+        self.ask(&Report::NeedsNetDevices(namespace))
     }
 
     fn tell(&self, failure: Failure) {

@@ -29,6 +29,8 @@ pub enum Report {
     Spawned(i32),
     /// It needs the mount source with this number.
     NeedsSource(u32),
+    /// It waits for network devices in this network namespace.
+    NeedsNetDevices(OwnedFd),
     /// It waits for the prestart and createRuntime hooks.
     NeedsHooks,
     /// The multiplexer of its terminal.
@@ -82,6 +84,7 @@ const NEEDS_UNIT: u8 = b'u';
 const NEEDS_ID_MAPS: u8 = b'i';
 const SPAWNED: u8 = b'p';
 const NEEDS_SOURCE: u8 = b's';
+const NEEDS_NET_DEVICES: u8 = b'n';
 const NEEDS_HOOKS: u8 = b'h';
 const TERMINAL: u8 = b't';
 const READY: u8 = b'r';
@@ -124,6 +127,9 @@ impl Channel {
     pub fn report(&self, report: &Report) -> Result<()> {
         match report {
             Report::Terminal(fd) => socket::send(&self.socket, &[TERMINAL], &[fd.as_raw_fd()]),
+            Report::NeedsNetDevices(fd) => {
+                socket::send(&self.socket, &[NEEDS_NET_DEVICES], &[fd.as_raw_fd()])
+            }
             Report::Failed(failure) => fs::write_once(&self.socket, &failure_message(failure)),
             Report::NeedsUnit => self.say(NEEDS_UNIT, None),
             Report::NeedsIdMaps => self.say(NEEDS_ID_MAPS, None),
@@ -207,6 +213,7 @@ impl Channel {
             Some(&NEEDS_ID_MAPS) => Some(Report::NeedsIdMaps),
             Some(&SPAWNED) => number().map(Report::Spawned),
             Some(&NEEDS_SOURCE) => number().map(|index| Report::NeedsSource(index as u32)),
+            Some(&NEEDS_NET_DEVICES) => message.fds.pop().map(Report::NeedsNetDevices),
             Some(&NEEDS_HOOKS) => Some(Report::NeedsHooks),
             Some(&TERMINAL) => message.fds.pop().map(Report::Terminal),
             Some(&READY) => Some(Report::Ready),

@@ -9,6 +9,7 @@ use super::id_map::IdMaps;
 use super::joined::{self, JoinedError};
 use super::message::{Answer, Channel, Report, patience};
 use super::mounts::clone_kind;
+use super::net_devices;
 use crate::cgroup::JoinFds;
 use crate::plan::Step;
 use crate::spec::{IdMapping, Seccomp};
@@ -139,6 +140,9 @@ pub enum Error {
     /// A namespace cannot be joined.
     #[error(transparent)]
     Joined(#[from] JoinedError),
+    /// A network device cannot be moved.
+    #[error(transparent)]
+    NetDevice(#[from] net_devices::Error),
     /// A hook failed.
     #[error(transparent)]
     Hook(#[from] hooks::Error),
@@ -177,6 +181,9 @@ pub enum CommitError {
     /// It could not be looked at.
     #[error("the first process cannot be looked at")]
     Process(#[from] mydocker_sys::Error),
+    /// It could not be put into its class of service.
+    #[error(transparent)]
+    IntelRdt(#[from] crate::resctrl::Error),
     /// The record could not be written.
     #[error(transparent)]
     State(#[from] crate::state::Error),
@@ -304,6 +311,7 @@ impl Conversation<'_> {
                 Report::NeedsIdMaps => self.write_id_maps()?,
                 Report::Spawned(pid) => self.adopt(pid)?,
                 Report::NeedsSource(index) => self.send_source(index)?,
+                Report::NeedsNetDevices(namespace) => self.move_net_devices(&namespace)?,
                 Report::NeedsHooks => self.run_hooks()?,
                 Report::Terminal(multiplexer) => self.take_terminal(multiplexer)?,
                 Report::Ready => self.set_limits()?,
@@ -391,6 +399,11 @@ impl Conversation<'_> {
             Some(id_map) => self.id_maps.open(source, id_map, self.launched.pid)?,
         };
         self.channel.answer(&Answer::Source(tree)).map_err(call("answer the first process"))
+    }
+
+    fn move_net_devices(&self, namespace: &OwnedFd) -> Result<(), Error> {
+        net_devices::move_all(&self.launch.compiled.plan.parent.net_devices, namespace.as_fd())?;
+        self.go()
     }
 
     fn run_hooks(&self) -> Result<(), Error> {

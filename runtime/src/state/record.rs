@@ -31,6 +31,9 @@ pub struct Record {
     pub init: Option<ProcessRecord>,
     /// Its cgroups, noted before they are made.
     pub cgroup: Option<CgroupRecord>,
+    /// Its class of service, noted before it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intel_rdt: Option<crate::resctrl::Record>,
     /// The annotations of `config.json`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,

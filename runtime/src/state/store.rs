@@ -11,6 +11,7 @@ const RECORD_FILE: &str = "state.json";
 const NEW_RECORD_FILE: &str = "state.json.new";
 const START_FIFO: &str = "start";
 const ERROR_FIFO: &str = "error";
+const NOTIFY_DIRECTORY: &str = "notify";
 /// A record has some kilobytes; annotations may be long.
 const MAX_RECORD_BYTES: u64 = 16 << 20;
 
@@ -362,6 +363,43 @@ impl Entry {
         [START_FIFO, ERROR_FIFO].iter().try_for_each(|name| self.unlink(name))
     }
 
+    /// Where the socket lies through which the container says that it is ready; the directory is mounted into it.
+    #[must_use]
+    pub fn notify_directory(root: &Path, id: &ContainerId) -> PathBuf {
+        root.join(id.as_str()).join(NOTIFY_DIRECTORY)
+    }
+
+    /// Makes that directory.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn make_notify_directory(&self) -> Result<OwnedFd, Error> {
+        fs::mkdirat(&self.directory, Path::new(NOTIFY_DIRECTORY), 0o755)
+            .map_err(self.file_error("written"))?;
+        self.open_notify_directory()?
+            .ok_or_else(|| Error::NotFound { id: self.id.to_string(), root: self.root.clone() })
+    }
+
+    /// Opens it, if it was made.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn open_notify_directory(&self) -> Result<Option<OwnedFd>, Error> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        match fs::openat(&self.directory, Path::new(NOTIFY_DIRECTORY), flags, 0) {
+            Err(error) if error.errno() == Errno::ENOENT => Ok(None),
+            other => other.map(Some).map_err(self.file_error("read")),
+        }
+    }
+
+    /// Removes it with the socket in it.
+    fn remove_notify_directory(&self) -> Result<(), Error> {
+        let Some(directory) = self.open_notify_directory()? else { return Ok(()) };
+        fs::unlink_if_present(&directory, Path::new(crate::engine::SOCKET_NAME))
+            .and_then(|_| fs::rmdirat(&self.directory, Path::new(NOTIFY_DIRECTORY)))
+            .map_err(self.file_error("removed"))
+    }
+
     fn unlink(&self, name: &str) -> Result<(), Error> {
         fs::unlink_if_present(&self.directory, Path::new(name)).map(drop).map_err(self.file_error("removed"))
     }
@@ -378,6 +416,7 @@ impl Entry {
             // Only a container that was never started, or a runtime that was interrupted, leaves more.
             Err(error) if error.errno() == Errno::ENOTEMPTY => {
                 [START_FIFO, ERROR_FIFO, NEW_RECORD_FILE].iter().try_for_each(|name| self.unlink(name))?;
+                self.remove_notify_directory()?;
                 fs::rmdirat(fs::AT_FDCWD, &path)
             }
             other => other,
