@@ -99,15 +99,18 @@ fn tar(call: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// A program passes when it ends with 0 and says `not ok` of nothing. Some say nothing at all then.
+/// A program passes when it ends with 0, says `not ok` of nothing, and gives no error outside of a test that is `ok`:
+/// some tell of what went wrong in a block of its own. Others say nothing at all when they pass.
 fn judge(program: &str, outcome: &Outcome) -> Finding {
-    let lines = || outcome.stdout.lines().chain(outcome.stderr.lines()).map(str::trim);
-    let not_ok = lines().find(|line| line.starts_with("not ok"));
-    let complaint = match not_ok {
+    let complaint = match complaint_in(&outcome.stdout) {
         _ if outcome.late => Some("still ran at the deadline".to_owned()),
-        Some(line) => Some(detail(lines(), line)),
+        Some(complaint) => Some(complaint),
         None if outcome.succeeded() => None,
-        None => Some(lines().next_back().unwrap_or("it failed without a word").to_owned()),
+        None => {
+            let lines = outcome.stdout.lines().chain(outcome.stderr.lines());
+            let last = lines.map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with("Refer to"));
+            Some(last.unwrap_or("it failed without a word").to_owned())
+        }
     };
     Finding {
         program: program.to_owned(),
@@ -116,11 +119,25 @@ fn judge(program: &str, outcome: &Outcome) -> Finding {
     }
 }
 
-/// The line that says what is not as it should be, with the error that the next lines may give.
-fn detail<'a>(lines: impl Iterator<Item = &'a str>, not_ok: &str) -> String {
-    let after = lines.skip_while(|line| *line != not_ok).skip(1).take_while(|line| !line.starts_with("ok "));
-    let error = after.map(|line| line.trim_start_matches("# ")).find(|line| line.starts_with("\"error\""));
-    error.map_or_else(|| not_ok.to_owned(), |error| format!("{not_ok}; {error}"))
+/// The first line that says what is not as it should be, with the error that follows it.
+fn complaint_in(text: &str) -> Option<String> {
+    let (mut test, mut first) = ("", None);
+    for line in text.lines().map(|line| line.trim().trim_start_matches("# ")) {
+        let not_ok = line.starts_with("not ok");
+        if not_ok || line.starts_with("ok ") {
+            if first.is_some() {
+                break;
+            }
+            test = line;
+        }
+        if not_ok {
+            first = Some(line.to_owned());
+        } else if line.starts_with("\"error\"") && !test.starts_with("ok ") {
+            let before = first.map_or_else(String::new, |first| first + "; ");
+            return Some(before + line);
+        }
+    }
+    first
 }
 
 /// A line about one program: as expected or not.
@@ -157,6 +174,21 @@ mod tests {
         let result = judge("p", &outcome(0, "ok 1 - a\nnot ok 2 - b\n# \"error\": \"why\"\n1..2\n"));
         assert!(!result.passed);
         assert_eq!(result.complaint, "not ok 2 - b; \"error\": \"why\"");
+    }
+
+    #[test]
+    fn an_error_in_a_block_of_its_own_fails_it() {
+        let result =
+            judge("p", &outcome(0, "TAP version 13\n  ---\n  {\n    \"error\": \"why\"\n  }\n  ...\n1..0\n"));
+        assert_eq!(result.complaint, "\"error\": \"why\"");
+    }
+
+    #[test]
+    fn an_error_that_was_wanted_is_a_pass() {
+        assert!(
+            judge("p", &outcome(0, "ok 1 - a\n  ---\n  {\n    \"error\": \"why\"\n  }\n  ...\n1..1\n"))
+                .passed
+        );
     }
 
     #[test]

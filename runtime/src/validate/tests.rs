@@ -727,6 +727,14 @@ fn mounts_that_the_kernel_would_refuse_or_misread_are_refused() {
     ]);
 }
 
+/// As runc and crun have it, and the OCI runtime-tools expect it.
+#[test]
+fn values_for_a_file_system_are_ignored_on_a_bind_mount() {
+    let mounts = json!([{"destination": "/a", "source": "/b", "options": ["bind", "mode=755", "size=1k"]}]);
+    let valid = accepted(&[("/mounts", mounts)]);
+    assert_eq!(warned(&valid), ["/mounts/0/options/1", "/mounts/0/options/2"]);
+}
+
 #[test]
 fn a_bind_source_counts_from_the_bundle_and_a_destination_from_the_root() {
     let mounts = json!([
