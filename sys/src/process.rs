@@ -652,6 +652,19 @@ pub fn set_scheduler(mut attributes: SchedulerAttributes) -> Result<()> {
     check(ret, "sched_setattr", || format!("{attributes:?}")).map(drop)
 }
 
+/// The I/O priority of the calling thread as its class and its level in the class (`ioprio_get(2)`).
+///
+/// # Errors
+/// What the kernel says.
+pub fn io_priority() -> Result<(u16, u16)> {
+    const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+    const IOPRIO_CLASS_SHIFT: u32 = 13;
+    // SAFETY: the call takes two integers.
+    let ret = unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0) };
+    let value = check(ret, "ioprio_get", || "IOPRIO_WHO_PROCESS, 0".into())?;
+    Ok(((value >> IOPRIO_CLASS_SHIFT) as u16, (value & ((1 << IOPRIO_CLASS_SHIFT) - 1)) as u16))
+}
+
 /// `ioprio_set(2)` of the calling thread; `class` 1 to 3, `level` 0 to 7.
 ///
 /// # Errors

@@ -68,7 +68,7 @@ pub(super) fn personality(report: &mut Report, at: At<'_>, personality: &spec::P
     const PER_LINUX: u64 = 0;
     const PER_LINUX32: u64 = 8;
     if !personality.flags.is_empty() {
-        report.warn(at.key("flags"), "ignored: the specification defines no flags");
+        report.refuse(at.key("flags"), "the specification has no flags yet", "leave it out");
     }
     match personality.domain.as_str() {
         "LINUX" => PER_LINUX,
