@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod rootfs;
 pub mod tidy;
+pub mod vm;
 
 use std::path::Path;
 
