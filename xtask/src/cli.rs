@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 
 use crate::rootfs::{self, Kind};
 use crate::tidy;
-use crate::vm::{End, Image, Machine, Payload, machine, payload};
+use crate::vm::{End, Image, Machine, Payload, machine, payload, suite};
 
 /// The project's own chores.
 #[derive(Debug, Parser)]
@@ -51,6 +51,15 @@ enum Vm {
         /// The command and its arguments
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
+    },
+    /// Build the workspace's tests, and run those that the profiles for the machine choose in it
+    Test {
+        /// How many seconds the machine may take in all; it is killed then
+        #[arg(long, value_name = "SECONDS", default_value_t = 2400)]
+        timeout: u64,
+        /// Rounds of scripts/vm-suite.sh, and words for nextest after them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Start the machine with its console on this terminal (Ctrl-A X ends it at once)
     Shell(Files),
@@ -104,6 +113,9 @@ fn vm(what: Vm) -> Result<ExitCode> {
             let mut payload = handed_in(&files)?;
             payload.command(&format!("#!/bin/sh\nexec {}\n", payload::quoted(&command)))?;
             return start(&payload, Duration::from_secs(timeout));
+        }
+        Vm::Test { timeout, arguments } => {
+            return start(&suite::payload(&arguments)?, Duration::from_secs(timeout));
         }
         Vm::Shell(files) => Machine::new(Image::cached()?, &handed_in(&files)?)?.at_the_terminal()?,
     }

@@ -4,7 +4,7 @@ use super::Outcome;
 use super::container::Container;
 use super::launch::PidFile;
 use super::report::{cgroup_failed, failed, launch_failed, refusal};
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, CgroupRecord, JoinFds};
 use crate::cli::{Context, ExecArgs, Report};
 use crate::engine::{self, Foreground, Inputs, Launch, Until, end};
 use crate::host::HostFacts;
@@ -194,11 +194,7 @@ fn launch(
     })
     .map_err(failed("bad-config"))?;
     let cgroups = match &container.record.cgroup {
-        Some(record) => Some(
-            Cgroup::open(record.below(&args.cgroup).map_err(failed("bad-cgroup"))?)
-                .join_fds()
-                .map_err(cgroup_failed)?,
-        ),
+        Some(record) => Some(join_fds(args, container, record)?),
         None => None,
     };
     let launch = Launch {
@@ -218,6 +214,16 @@ fn launch(
         pid_file.take_back();
         launch_failed(error)
     })
+}
+
+/// The group that was asked for and no other, or that of the container or, where it takes no process, of its first.
+fn join_fds(args: &ExecArgs, container: &Container, record: &CgroupRecord) -> Result<JoinFds, Box<Report>> {
+    let cgroup = Cgroup::open(record.below(&args.cgroup).map_err(failed("bad-cgroup"))?);
+    match container.record.init {
+        Some(init) if args.cgroup.is_empty() => cgroup.join_fds_beside(init.pid),
+        _ => cgroup.join_fds(),
+    }
+    .map_err(cgroup_failed)
 }
 
 #[cfg(test)]

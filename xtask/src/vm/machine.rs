@@ -94,8 +94,18 @@ impl Machine {
     }
 
     fn qemu(&self) -> Command {
-        let mut command = Command::new("qemu-system-x86_64");
-        command.args(["-accel", "tcg,thread=multi,tb-size=1024", "-cpu", PROCESSOR]);
+        // A machine whose starter was killed would go on for ever.
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--pdeathsig",
+            "KILL",
+            "--",
+            "qemu-system-x86_64",
+            "-accel",
+            "tcg,thread=multi,tb-size=1024",
+            "-cpu",
+            PROCESSOR,
+        ]);
         command.args(["-smp", "2", "-m", "4096", "-nodefaults", "-no-reboot", "-nic", "none"]);
         command.arg("-kernel").arg(self.image.kernel()).arg("-initrd").arg(self.image.initrd());
         command.args(["-append", KERNEL, "-device", "virtio-serial", "-device", "virtio-rng"]);
