@@ -171,7 +171,7 @@ impl Invocation {
         let text = self.words.join(OsStr::new(" ")).to_string_lossy().into_owned();
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start `{text}`: {error}"));
         let stdin = child.stdin.take();
-        Running { text, child, stdin, out, err, deadline: Instant::now() + self.deadline, ended: false }
+        Running { text, child, stdin, out, err, deadline: wait::deadline(self.deadline), ended: false }
     }
 
     fn empty_file(&self) -> File {

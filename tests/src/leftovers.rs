@@ -125,26 +125,14 @@ fn reap(pid: i32) {
     let _ = waitpid(Pid::from_raw(pid), WaitOptions::NOHANG);
 }
 
-fn own_groups(name: &str) -> Vec<String> {
-    let mut groups: Vec<String> = cgroup::hierarchies()
-        .iter()
-        .filter_map(|point| fs::read_dir(point).ok())
-        .flat_map(|entries| entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()))
-        .filter(|group| group.starts_with(name))
-        .collect();
-    groups.sort();
-    groups.dedup();
-    groups
-}
-
 fn grouped_processes(name: &str) -> Vec<i32> {
-    own_groups(name).iter().flat_map(|group| cgroup::processes(group)).collect()
+    cgroup::by_prefix(name).iter().flat_map(|group| cgroup::processes(group)).collect()
 }
 
 /// A frozen process does not even die. The groups of an engine's containers lie below a group of the test's name.
 fn thaw(name: &str) {
-    for group in own_groups(name) {
-        cgroup::thaw(&cgroup::v1("freezer", &group));
+    for group in cgroup::by_prefix(name) {
+        cgroup::thaw(&cgroup::dir("freezer", &group));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::bundle::{Bundle, WAITS};
 use crate::invocation::{Invocation, Outcome, Running};
-use crate::{leftovers, strace, wait};
+use crate::{cgroup, leftovers, strace, wait};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
@@ -127,12 +127,13 @@ impl Runtime {
         dir
     }
 
-    /// The command `PROGRAM --root ROOT args...`.
+    /// The command `PROGRAM --root ROOT args...`, with `--systemd-cgroup` where [`cgroup::by_systemd`] says so.
     #[must_use]
     pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
         let words =
             [self.program.as_os_str(), "--root".as_ref(), self.root().as_os_str()].map(OsStr::to_owned);
-        self.host(words).args(args)
+        let driver = cgroup::by_systemd().then_some("--systemd-cgroup");
+        self.host(words).args(driver).args(args)
     }
 
     /// Any other program of the host, with the same deadline and the same scratch directory for its output.

@@ -628,7 +628,7 @@ fn privileged_the_pseudoterminals_are_the_containers_own() {
 }
 
 #[test]
-fn privileged_the_v1_cgroup_mount_shows_the_containers_own_groups() {
+fn privileged_hybrid_the_cgroup_mount_shows_the_containers_own_groups() {
     let runtime = Runtime::new();
     for own_namespace in [false, true] {
         let script = "ls /sys/fs/cgroup; cat /sys/fs/cgroup/pids/pids.max; grep -c . /sys/fs/cgroup/pids/cgroup.procs; \

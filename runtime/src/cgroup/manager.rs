@@ -118,6 +118,15 @@ pub struct JoinFds {
     v1: Vec<OwnedFd>,
     /// The directory in the v2 hierarchy.
     unified: Option<OwnedFd>,
+    /// Where the container's first process is to be looked for, for a process beside it.
+    first: Option<First>,
+}
+
+/// The container's first process, and the container's directory in the v2 hierarchy.
+#[derive(Debug)]
+struct First {
+    pid: i32,
+    directory: Directory,
 }
 
 impl JoinFds {
@@ -125,6 +134,20 @@ impl JoinFds {
     #[must_use]
     pub fn clone_into(&self) -> Option<BorrowedFd<'_>> {
         self.unified.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Where else in the v2 hierarchy a process may go that the cgroup itself does not take (`EBUSY`), because it hands
+    /// controllers down to groups that the container has made below it, as systemd does: the group of the container's
+    /// first process. None where that one is in the cgroup itself, or another group was asked for.
+    ///
+    /// # Errors
+    /// What the kernel says, with the file.
+    pub fn beside_the_first(&self) -> sys::Result<Option<OwnedFd>> {
+        let Some(First { pid, directory }) = &self.first else { return Ok(None) };
+        let groups = read(Path::new(&format!("/proc/{pid}/cgroup")))?;
+        let Some(below) = below_in(&groups, &directory.path) else { return Ok(None) };
+        let flags = fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY;
+        fs::open(&directory.file(below), flags).map(Some)
     }
 
     /// Puts the calling process into the v1 hierarchies: its first act after a `clone3` into the v2 directory.
@@ -326,7 +349,8 @@ impl Cgroup {
     /// [`Error::Control`]
     pub fn join_fds(&self) -> Result<JoinFds, Error> {
         let fail = |source| Error::Control("open", source);
-        let mut fds = JoinFds { v1: Vec::with_capacity(self.record.directories.len()), unified: None };
+        let v1 = Vec::with_capacity(self.record.directories.len());
+        let mut fds = JoinFds { v1, unified: None, first: None };
         for directory in &self.record.directories {
             if directory.hierarchy == HierarchyKind::Unified {
                 let flags = fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY;
@@ -337,6 +361,16 @@ impl Cgroup {
                 fds.v1.push(fs::open(&directory.file("tasks"), fs::OFlag::O_WRONLY).map_err(fail)?);
             }
         }
+        Ok(fds)
+    }
+
+    /// The same for a process beside the container's first, whose process id is `first`.
+    ///
+    /// # Errors
+    /// [`Error::Control`]
+    pub fn join_fds_beside(&self, first: i32) -> Result<JoinFds, Error> {
+        let mut fds = self.join_fds()?;
+        fds.first = self.record.unified().map(|directory| First { pid: first, directory: directory.clone() });
         Ok(fds)
     }
 
@@ -651,6 +685,15 @@ fn inherit_cpuset(directory: &Directory, file: &'static str, given: bool) -> Res
     Ok(())
 }
 
+/// The v2 group in the text of a `/proc/PID/cgroup`, as a path below the group `path`; none when it is that group, or
+/// one elsewhere.
+fn below_in<'text>(groups: &'text str, path: &str) -> Option<&'text str> {
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    // Seen from another cgroup namespace the path may begin with dots.
+    let (_, below) = group.split_once(&format!("/{path}/"))?;
+    (!below.is_empty() && below.split('/').all(|name| name != "..")).then_some(below)
+}
+
 fn controllers_of(cgroup: &str) -> Result<String, Error> {
     read(Path::new(&format!("{cgroup}/cgroup.controllers")))
         .map_err(|source| Error::Control("read the controllers of", source))
@@ -662,17 +705,27 @@ fn has(controllers: &str, name: &str) -> bool {
 
 /// Lets the children of a v2 cgroup have `wanted` controllers: all at once, or one by one where the kernel refuses
 /// some. Only a `required` one that is refused is an error.
+///
+/// A cgroup with processes of its own gets none: the few that it could hand down, those of threads, would make it the
+/// root of a threaded tree, and its children would take no process any more (cgroup-v2.rst, "Threads").
 fn hand_down(cgroup: &str, wanted: &str, required: ControllerSet) -> Result<(), Error> {
     let file = format!("{cgroup}/cgroup.subtree_control");
     let enable = |names: &str| fs::write_at(fs::AT_FDCWD, Path::new(&file), names.as_bytes());
     let all: Vec<String> = wanted.split_whitespace().map(|name| format!("+{name}")).collect();
-    if enable(&all.join(" ")).is_ok() {
-        return Ok(());
+    let is_required =
+        |name: &&str| Controller::from_name(name).is_some_and(|controller| required.contains(controller));
+    match enable(&all.join(" ")) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.errno() == Errno::EBUSY => {
+            let refused = wanted.split_whitespace().find(is_required);
+            return refused.map_or(Ok(()), |name| Err(not_handed_down(cgroup, name, &error)));
+        }
+        Err(_) => {}
     }
     for name in wanted.split_whitespace() {
-        let Err(error) = enable(&format!("+{name}")) else { continue };
-        if Controller::from_name(name).is_some_and(|controller| required.contains(controller)) {
-            return Err(not_handed_down(cgroup, name, &error));
+        match enable(&format!("+{name}")) {
+            Err(error) if is_required(&name) => return Err(not_handed_down(cgroup, name, &error)),
+            _ => {}
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use super::Outcome;
 use super::container::Container;
 use super::launch::{PidFile, require_descriptors};
 use super::report::{cgroup_failed, failed, launch_failed, refusal, require_support};
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, JoinFds};
 use crate::cli::{Context, ExecArgs, Report};
 use crate::engine::{self, Foreground, Inputs, Launch, Until, end};
 use crate::host::HostFacts;
@@ -210,7 +210,7 @@ fn launch(
     context.timings.mark("plan");
     let launch = Launch {
         compiled: &compiled,
-        cgroups: alone.map(Cgroup::join_fds).transpose().map_err(cgroup_failed)?,
+        cgroups: alone.map(|cgroup| join_fds(args, container, cgroup)).transpose()?,
         place: Some(&place),
         container: Some(init),
         gate: None,
@@ -238,6 +238,15 @@ fn launch(
         pid_file.take_back();
         launch_failed(error)
     })
+}
+
+/// The group that was asked for and no other, or that of the container or, where it takes no process, of its first.
+fn join_fds(args: &ExecArgs, container: &Container, cgroup: &Cgroup) -> Result<JoinFds, Box<Report>> {
+    match container.record.init {
+        Some(init) if args.cgroup.is_empty() => cgroup.join_fds_beside(init.pid),
+        _ => cgroup.join_fds(),
+    }
+    .map_err(cgroup_failed)
 }
 
 #[cfg(test)]

@@ -220,11 +220,10 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
     let namespaces = joined.map(joined::open).collect::<Result<Vec<_>, _>>()?;
     let (channel, child_channel) = conversation(launch.compiled)?;
     let lent_score = launch.oom_score_to_lend().map(OomScore::lend).transpose()?;
-    let clone_into = launch.cgroups.as_ref().and_then(JoinFds::clone_into);
     let prelude = !launch.compiled.plan.prelude.is_empty();
     let flags = if prelude { 0 } else { launch.compiled.clone_flags };
-    let (forked, cloned_into_cgroup) =
-        clone(flags, clone_into).map_err(|error| Error::Step(Box::new(Failure::of_clone(&error))))?;
+    let (forked, cloned_into_cgroup) = clone(flags, launch.cgroups.as_ref())
+        .map_err(|error| Error::Step(Box::new(Failure::of_clone(&error))))?;
     match forked {
         process::Forked::Child => {
             drop(channel);
@@ -277,15 +276,22 @@ fn conversation(compiled: &Compiled) -> Result<(Channel, Channel), Error> {
         .map_err(call("make the socket to the first process"))
 }
 
-fn clone(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> mydocker_sys::Result<(process::Forked, bool)> {
-    match process::clone3(process::CloneArgs { flags, cgroup }) {
-        // The kernel is older than CLONE_INTO_CGROUP (5.7), or the cgroup takes no process from outside: it says
-        // more clearly why when the process joins by itself.
-        Err(error) if cgroup.is_some() && error.errno() != Errno::EAGAIN => {
-            Ok((process::clone3(process::CloneArgs { flags, cgroup: None })?, false))
-        }
-        other => Ok((other?, cgroup.is_some())),
+/// Clones the first process into its v2 cgroup where that works, and tells whether it did.
+fn clone(flags: u64, cgroups: Option<&JoinFds>) -> mydocker_sys::Result<(process::Forked, bool)> {
+    let into = |cgroup| process::clone3(process::CloneArgs { flags, cgroup });
+    let own = cgroups.and_then(JoinFds::clone_into);
+    let error = match into(own) {
+        Err(error) if own.is_some() && error.errno() != Errno::EAGAIN => error,
+        other => return Ok((other?, own.is_some())),
+    };
+    if error.errno() == Errno::EBUSY
+        && let Some(beside) = cgroups.map_or(Ok(None), JoinFds::beside_the_first)?
+    {
+        return Ok((into(Some(beside.as_fd()))?, true));
     }
+    // The kernel is older than CLONE_INTO_CGROUP (5.7), or the cgroup takes no process from outside: it says more
+    // clearly why when the process joins by itself.
+    Ok((into(None)?, false))
 }
 
 /// The talk with one first process.
