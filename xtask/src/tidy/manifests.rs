@@ -9,7 +9,8 @@ use super::{Finding, Tree};
 /// What each crate of the product may depend on. A new crate gets its row here, and ARCHITECTURE.md its line.
 const ARROWS: &[(&str, &[&str])] = &[
     ("sys", &[]),
-    ("runtime", &["sys"]),
+    ("cmdline", &[]),
+    ("runtime", &["sys", "cmdline"]),
     ("imgtool", &["sys"]),
     ("bundles", &["sys"]),
     ("wrapper", &["imgtool", "bundles"]),
