@@ -11,9 +11,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("cmdline", &[]),
     ("runtime", &["sys", "cmdline"]),
-    ("imgtool", &["sys"]),
+    ("imgtool", &["sys", "cmdline", "bundles"]),
     ("bundles", &["sys"]),
-    ("wrapper", &["imgtool", "bundles"]),
+    ("wrapper", &["imgtool", "bundles", "cmdline"]),
 ];
 
 /// Where the crates lie that judge the product or serve its developers. They may use any crate; no crate of the product

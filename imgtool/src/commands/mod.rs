@@ -1,0 +1,1 @@
+//! The commands, put together from the other modules; one file for each.

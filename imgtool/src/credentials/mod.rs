@@ -1,0 +1,1 @@
+//! What docker and podman keep to log in with.

@@ -1,0 +1,1 @@
+//! Registries: HTTP, who to ask, and how to be let in.
