@@ -4,14 +4,18 @@ use crate::digest::Digest;
 use crate::fetch::LayerJob;
 use crate::image::{Compression, Descriptor, ImageConfig, Kind, Manifest};
 use crate::reference::Reference;
+use crate::resolve::Resolved;
 use crate::store::Store;
 use std::collections::HashSet;
+use std::fmt;
 
 /// One thing that a pull does. They are in the order in which they begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// The blob is here: nothing is done.
     Have(Descriptor),
+    /// The document, which was read to make this plan, is put into the store.
+    Keep(Descriptor),
     /// The blob is brought in from the registry.
     Fetch(Descriptor),
     /// The layer is unpacked, while its blob comes if it has to come.
@@ -107,29 +111,146 @@ fn layer_compression(layer: &Descriptor) -> Result<Compression, PlanError> {
 }
 
 impl PullPlan {
-    /// Plans an image: what is missing of `blobs` is fetched, what is not unpacked of `layers` is, and `reference` then
-    /// names `target`.
+    /// Plans what a name leads to: documents and layers that are missing come into the store, layers that are not
+    /// unpacked are if `unpack`, and `reference` then names the image.
     #[must_use]
-    pub fn new(
-        inventory: &dyn Inventory,
-        blobs: &[Descriptor],
-        layers: &[LayerJob],
-        reference: &Reference,
-        target: &Descriptor,
-    ) -> Self {
+    pub fn new(inventory: &dyn Inventory, resolved: &Resolved, reference: &Reference, unpack: bool) -> Self {
         let mut steps = Vec::new();
         let mut seen = HashSet::new();
-        for blob in blobs.iter().filter(|blob| seen.insert(blob.digest.clone())) {
-            let step = if inventory.has_blob(&blob.digest) { Step::Have } else { Step::Fetch };
-            steps.push(step(blob.clone()));
+        for kept in resolved.documents.iter().filter(|kept| seen.insert(kept.descriptor.digest.clone())) {
+            let step = if inventory.has_blob(&kept.descriptor.digest) { Step::Have } else { Step::Keep };
+            steps.push(step(kept.descriptor.clone()));
+        }
+        let layers = resolved.images.iter().flat_map(|image| &image.manifest.layers);
+        for layer in layers.filter(|layer| seen.insert(layer.digest.clone())) {
+            let step = if inventory.has_blob(&layer.digest) { Step::Have } else { Step::Fetch };
+            steps.push(step(layer.clone()));
         }
         let mut seen = HashSet::new();
-        for job in layers.iter().filter(|job| seen.insert(job.diff_id.clone())) {
+        let jobs = resolved.images.iter().flat_map(|image| &image.layers).filter(|_| unpack);
+        for job in jobs.filter(|job| seen.insert(job.diff_id.clone())) {
             if !inventory.has_layer(&job.diff_id) {
                 steps.push(Step::Unpack(job.clone()));
             }
         }
-        steps.push(Step::Record { reference: reference.clone(), target: target.clone() });
+        steps.push(Step::Record { reference: reference.clone(), target: resolved.target.clone() });
         Self { steps }
+    }
+
+    /// How many bytes come from the registry.
+    #[must_use]
+    pub fn bytes_to_fetch(&self) -> u64 {
+        let size = |step: &Step| if let Step::Fetch(blob) = step { blob.size } else { 0 };
+        self.steps.iter().map(size).sum()
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Have(blob) => write!(formatter, "have    {} ({} bytes)", blob.digest, blob.size),
+            Self::Keep(blob) => write!(formatter, "keep    {} ({} bytes)", blob.digest, blob.size),
+            Self::Fetch(blob) => write!(formatter, "fetch   {} ({} bytes)", blob.digest, blob.size),
+            Self::Unpack(job) => write!(formatter, "unpack  {} from {}", job.diff_id, job.digest),
+            Self::Record { reference, target } => {
+                write!(formatter, "record  {reference} as {}", target.digest)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::MediaType;
+    use crate::resolve::{Image, Kept};
+
+    struct Has(Vec<Digest>);
+
+    impl Inventory for Has {
+        fn has_blob(&self, digest: &Digest) -> bool {
+            self.0.contains(digest)
+        }
+
+        fn has_layer(&self, diff_id: &Digest) -> bool {
+            self.0.contains(diff_id)
+        }
+    }
+
+    fn digest(name: &str) -> Digest {
+        Digest::sha256(name.as_bytes())
+    }
+
+    fn layer(name: &str) -> Descriptor {
+        Descriptor::new(MediaType::OCI_LAYER_GZIP, digest(name), 10)
+    }
+
+    fn manifest(layers: &[&str]) -> Manifest {
+        Manifest {
+            schema_version: 2,
+            media_type: None,
+            artifact_type: None,
+            config: Descriptor::new(MediaType::OCI_CONFIG, digest("config"), 2),
+            layers: layers.iter().map(|name| layer(name)).collect(),
+            subject: None,
+            annotations: std::collections::BTreeMap::new(),
+        }
+    }
+
+    fn config(diff_ids: &[&str]) -> ImageConfig {
+        let mut config = ImageConfig::default();
+        config.rootfs.diff_ids = diff_ids.iter().map(|name| digest(name)).collect();
+        config
+    }
+
+    fn resolved(layers: &[&str], diff_ids: &[&str]) -> Resolved {
+        let descriptor = Descriptor::new(MediaType::OCI_MANIFEST, digest("manifest"), 1);
+        let (manifest, config) = (manifest(layers), config(diff_ids));
+        let layers = layer_jobs(&manifest, &config).expect("as many");
+        Resolved {
+            target: descriptor.clone(),
+            digest: descriptor.digest.clone(),
+            images: vec![Image { descriptor: descriptor.clone(), manifest, config, layers }],
+            documents: vec![Kept { descriptor, bytes: Vec::new() }],
+        }
+    }
+
+    fn words(has: &[&str], resolved: &Resolved, unpack: bool) -> Vec<String> {
+        let reference = Reference::parse("a:b").expect("a name");
+        let has = Has(has.iter().map(|name| digest(name)).collect());
+        let plan = PullPlan::new(&has, resolved, &reference, unpack);
+        plan.steps
+            .iter()
+            .map(|step| step.to_string().split(' ').next().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn what_is_missing_is_fetched_and_unpacked_and_the_tag_comes_last() {
+        let resolved = resolved(&["a", "b"], &["A", "B"]);
+        assert_eq!(words(&[], &resolved, true), ["keep", "fetch", "fetch", "unpack", "unpack", "record"]);
+        assert_eq!(
+            words(&["a", "A", "manifest"], &resolved, true),
+            ["have", "have", "fetch", "unpack", "record"]
+        );
+        assert_eq!(words(&["a"], &resolved, false), ["keep", "have", "fetch", "record"]);
+    }
+
+    #[test]
+    fn a_layer_that_occurs_twice_comes_once() {
+        let resolved = resolved(&["a", "a", "b"], &["A", "A", "A"]);
+        assert_eq!(words(&[], &resolved, true), ["keep", "fetch", "fetch", "unpack", "record"]);
+    }
+
+    #[test]
+    fn manifest_and_configuration_have_to_fit() {
+        let error = layer_jobs(&manifest(&["a", "b"]), &config(&["A"])).expect_err("one is missing");
+        assert_eq!(
+            error.to_string(),
+            "the manifest has 2 layers and the configuration 1 diff_ids, which must be one for each"
+        );
+        let mut odd = manifest(&["a"]);
+        odd.layers[0].media_type = MediaType::new("application/vnd.in-toto+json");
+        assert!(layer_jobs(&odd, &config(&["A"])).is_err());
     }
 }

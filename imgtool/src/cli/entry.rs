@@ -1,6 +1,7 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, Context, Environment, GlobalArgs, NoArgs};
+use super::{Command, Context, Environment, GlobalArgs, LoginArgs, LogoutArgs, PullArgs, PushArgs, chain};
+use crate::commands;
 use mydocker_cmdline::{Entry, Program, Request, entry, one_line, print};
 use std::error::Error;
 use std::ffi::OsString;
@@ -14,8 +15,12 @@ const PROGRAM: Program<Command> = Program {
 };
 
 /// Every command that exists, in the order of the help text.
-const COMMANDS: &[Entry<Command>] =
-    &[entry!("root", "Print where the image store is", NoArgs, Command::Root)];
+const COMMANDS: &[Entry<Command>] = &[
+    entry!("login", "Keep a name and a password for a registry", LoginArgs, Command::Login),
+    entry!("logout", "Forget what is kept for a registry", LogoutArgs, Command::Logout),
+    entry!("pull", "Fetch an image from a registry", PullArgs, Command::Pull),
+    entry!("push", "Bring an image to a registry", PushArgs, Command::Push),
+];
 
 /// What a command leads to: the exit status.
 type Outcome = Result<u8, Box<dyn Error>>;
@@ -46,22 +51,17 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 
 fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
-        Command::Root(NoArgs {}) => {
-            print(&format!("{}\n", context.root().display()))?;
-            Ok(0)
-        }
+        Command::Login(args) => commands::login(&args, context)?,
+        Command::Logout(args) => commands::logout(&args, context)?,
+        Command::Pull(args) => commands::pull(&args, context)?,
+        Command::Push(args) => commands::push(&args, context)?,
     }
+    Ok(0)
 }
 
 /// Prints the chain of errors in one line; what strangers put into it cannot reach the terminal as it is.
 fn complain(error: &(dyn Error + 'static)) {
-    let mut text = error.to_string();
-    let mut link = error.source();
-    while let Some(error) = link {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        link = error.source();
-    }
+    let mut text = chain(error);
     if let Some(usage) = error.downcast_ref::<mydocker_cmdline::UsageError>() {
         text.push_str("; ");
         text.push_str(usage.hint());

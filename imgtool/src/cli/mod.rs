@@ -3,7 +3,11 @@
 mod args;
 mod context;
 mod entry;
+mod progress;
+mod prompt;
 
 pub use args::*;
-pub use context::{Context, ContextError, Environment};
+pub use context::{Connection, Context, ContextError, Environment};
 pub use entry::main_entry;
+pub use progress::{Display, chain, human_size};
+pub use prompt::{ask, ask_secret};

@@ -1,7 +1,9 @@
 //! Blobs from a registry into the store, several at a time, and on to whoever unpacks them while they come.
 
+mod engine;
 mod stream;
 
+pub use engine::{Fetch, FetchError, Fetcher, NoProgress, Progress};
 pub use stream::{Aborted, BlobReader, Stream};
 
 use crate::digest::Digest;

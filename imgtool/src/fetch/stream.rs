@@ -79,6 +79,12 @@ impl Stream {
         self.end(End::Aborted);
     }
 
+    /// Whether no more is wanted: the reader gave up, or the writer did.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.lock().end == Some(End::Aborted)
+    }
+
     /// The reader's side; `file` is a handle whose offset it does not use.
     #[must_use]
     pub fn reader(&self, file: File) -> BlobReader {

@@ -158,6 +158,19 @@ impl Document {
     }
 }
 
+impl Document {
+    /// What it is: what it calls itself, else what it was announced as, else OCI's name for what it is.
+    #[must_use]
+    pub fn media_type(&self, announced: Option<MediaType>) -> MediaType {
+        let (own, usual) = match self {
+            Self::Manifest(manifest) => (&manifest.media_type, MediaType::OCI_MANIFEST),
+            Self::Index(index) => (&index.media_type, MediaType::OCI_INDEX),
+        };
+        let announced = announced.filter(is_specific);
+        own.clone().or(announced).unwrap_or_else(|| MediaType::new(usual))
+    }
+}
+
 impl Probe {
     fn kind(&self, announced: Option<&MediaType>) -> Result<Kind, DocumentError> {
         let announced = announced.filter(|media_type| is_specific(media_type));
