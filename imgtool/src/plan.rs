@@ -20,7 +20,7 @@ pub enum Step {
     Fetch(Descriptor),
     /// The layer is unpacked, while its blob comes if it has to come.
     Unpack(LayerJob),
-    /// The tag is recorded, which makes the image visible. It is the last step, and there is one.
+    /// The tag is recorded, which makes the image visible. It is the last step, and left out only if nothing changes.
     Record {
         /// The name that the image gets.
         reference: Reference,
@@ -42,6 +42,8 @@ pub trait Inventory {
     fn has_blob(&self, digest: &Digest) -> bool;
     /// Whether the layer is here, unpacked.
     fn has_layer(&self, diff_id: &Digest) -> bool;
+    /// Whether the name stands for just this.
+    fn has_name(&self, reference: &Reference, target: &Descriptor) -> bool;
 }
 
 impl Inventory for Store {
@@ -51,6 +53,11 @@ impl Inventory for Store {
 
     fn has_layer(&self, diff_id: &Digest) -> bool {
         Self::has_layer(self, diff_id)
+    }
+
+    fn has_name(&self, reference: &Reference, target: &Descriptor) -> bool {
+        // An index that cannot be read is found out when the name is recorded.
+        self.lookup(reference).ok().flatten().as_ref() == Some(target)
     }
 }
 
@@ -133,7 +140,11 @@ impl PullPlan {
                 steps.push(Step::Unpack(job.clone()));
             }
         }
-        steps.push(Step::Record { reference: reference.clone(), target: resolved.target.clone() });
+        if !steps.iter().all(|step| matches!(step, Step::Have(_)))
+            || !inventory.has_name(reference, &resolved.target)
+        {
+            steps.push(Step::Record { reference: reference.clone(), target: resolved.target.clone() });
+        }
         Self { steps }
     }
 
@@ -174,6 +185,10 @@ mod tests {
 
         fn has_layer(&self, diff_id: &Digest) -> bool {
             self.0.contains(diff_id)
+        }
+
+        fn has_name(&self, _: &Reference, target: &Descriptor) -> bool {
+            self.0.contains(&target.digest)
         }
     }
 
@@ -234,6 +249,8 @@ mod tests {
             ["have", "have", "fetch", "unpack", "record"]
         );
         assert_eq!(words(&["a"], &resolved, false), ["keep", "have", "fetch", "record"]);
+        let all = ["a", "A", "b", "B", "manifest"];
+        assert_eq!(words(&all, &resolved, true), ["have", "have", "have"]);
     }
 
     #[test]

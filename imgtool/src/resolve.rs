@@ -2,16 +2,14 @@
 
 use crate::digest::Digest;
 use crate::fetch::LayerJob;
-use crate::image::{DOCUMENT_LIMIT, Descriptor, Document, DocumentError, ImageConfig, Index, Kind, Manifest};
+use crate::image::{
+    DOCUMENT_LIMIT, Descriptor, Document, DocumentError, INDEX_ANNOTATION, ImageConfig, Index, Kind, Manifest,
+};
 use crate::plan::{PlanError, layer_jobs};
 use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::registry::{Client, RegistryError};
 use crate::store::{Store, StoreError};
-
-/// The annotation of an entry in the store that tells which index its manifest was chosen from: the registry gives the
-/// index's digest for the tag.
-pub const INDEX_ANNOTATION: &str = "dev.mydocker.image.index";
 
 /// An image for one platform, with all that is to be known before its layers are fetched.
 #[derive(Debug, Clone)]

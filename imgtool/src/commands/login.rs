@@ -54,7 +54,8 @@ pub fn login(args: &LoginArgs, context: &Context) -> Result<(), LoginError> {
         let guessed = endpoint.guessed;
         let (http, cancel) = (Arc::clone(&connection.http), Arc::clone(&connection.cancel));
         result = Session::new(endpoint, http, Arc::clone(&tried), cancel).log_in();
-        if result.is_ok() || !guessed {
+        let settled = !matches!(&result, Err(error) if error.is_about_speaking());
+        if settled || !guessed {
             break;
         }
     }

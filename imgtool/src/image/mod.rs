@@ -15,3 +15,7 @@ pub use media_type::{Compression, Kind, MediaType};
 
 /// What a manifest, an index or a configuration may have at the most, in bytes.
 pub const DOCUMENT_LIMIT: u64 = 4 << 20;
+
+/// The annotation of an entry in the store that tells which index its manifest was chosen from: the registry gives the
+/// index's digest for the tag.
+pub const INDEX_ANNOTATION: &str = "dev.mydocker.image.index";

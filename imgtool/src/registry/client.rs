@@ -84,17 +84,32 @@ impl Client {
         let preferred = self.preferred.load(Ordering::Relaxed) % self.sessions.len();
         let others = (0..self.sessions.len()).filter(|index| *index != preferred);
         let mut failed: Option<RegistryError> = None;
+        let mut settled = None;
         for index in std::iter::once(preferred).chain(others) {
+            if settled == Some(index) {
+                continue;
+            }
             match ask(&self.sessions[index]) {
                 Ok(found) => {
                     self.preferred.store(index, Ordering::Relaxed);
                     return Ok(found);
                 }
                 Err(RegistryError::Cancelled) => return Err(RegistryError::Cancelled),
-                Err(error) => failed = Some(telling(failed, error)),
+                Err(error) => {
+                    settled = self.other_way(index).filter(|_| !error.is_about_speaking()).or(settled);
+                    failed = Some(telling(failed, error));
+                }
             }
         }
         Err(failed.unwrap_or(RegistryError::Cancelled))
+    }
+
+    /// The session that speaks with the same server in another way, of the two that are tried out.
+    fn other_way(&self, index: usize) -> Option<usize> {
+        if self.sessions[index].endpoint().guessed {
+            return Some(index + 1);
+        }
+        index.checked_sub(1).filter(|before| self.sessions[*before].endpoint().guessed)
     }
 
     /// Fetches a manifest or index by tag or digest.

@@ -160,7 +160,7 @@ impl RegistryError {
     /// Whether it says no more than that the server is not spoken to in this way: a server that expects TLS answers
     /// plain HTTP with status 400.
     #[must_use]
-    pub(super) fn is_about_speaking(&self) -> bool {
+    pub fn is_about_speaking(&self) -> bool {
         matches!(self, Self::Http(_) | Self::Broken { .. } | Self::Status { status: 400, .. })
     }
 

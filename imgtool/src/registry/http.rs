@@ -168,7 +168,10 @@ impl HttpError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Connection { source, .. } => match &**source {
-                ureq::Error::Io(error) => error.kind() != io::ErrorKind::ConnectionRefused,
+                // Invalid data is what TLS cannot make sense of, or a certificate that is not trusted.
+                ureq::Error::Io(error) => {
+                    !matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::InvalidData)
+                }
                 ureq::Error::Timeout(_) | ureq::Error::Protocol(_) | ureq::Error::ConnectionFailed => true,
                 _ => false,
             },

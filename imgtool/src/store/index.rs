@@ -1,7 +1,8 @@
 //! The names of the store's images: the entries of `index.json`.
 
 use super::{Store, StoreError, failed};
-use crate::image::{DOCUMENT_LIMIT, Descriptor, Index};
+use crate::digest::Digest;
+use crate::image::{DOCUMENT_LIMIT, Descriptor, INDEX_ANNOTATION, Index};
 use crate::reference::Reference;
 use mydocker_sys::fs::lock_exclusive;
 use mydocker_sys::sync::sync_file_system;
@@ -45,7 +46,7 @@ impl Store {
         let found = self.index()?.manifests.into_iter().find(|entry| {
             let named = entry.annotations.get(REF_NAME).and_then(|name| Reference::parse(name).ok());
             named.is_some_and(|named| match wanted.digest() {
-                Some(digest) => named.name() == wanted.name() && entry.digest == *digest,
+                Some(digest) => named.name() == wanted.name() && is(entry, digest),
                 None => named == wanted,
             })
         });
@@ -69,6 +70,12 @@ impl Store {
     }
 }
 
+/// Whether an entry has this digest, or was chosen from the index that has it.
+fn is(entry: &Descriptor, digest: &Digest) -> bool {
+    let index = entry.annotations.get(INDEX_ANNOTATION).map(String::as_str);
+    entry.digest == *digest || index == Some(digest.as_str())
+}
+
 /// Replaces a file as a whole: a reader sees the old content or the new one.
 fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
@@ -82,7 +89,6 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
     use crate::image::MediaType;
 
     fn reference(text: &str) -> Reference {
