@@ -26,6 +26,7 @@ pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod start;
+pub mod sync;
 pub mod tty;
 pub mod usage;
 

@@ -226,7 +226,7 @@ pub struct ExecArgs {
     pub apparmor: Option<String>,
     /// Set or, with =false, do not set no_new_privs; the container's setting if not given
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          value_parser = super::words::parse_bool)]
+          value_parser = mydocker_cmdline::parse_bool)]
     pub no_new_privs: Option<bool>,
     /// Capability to add, again for each
     #[arg(long, short, value_name = "CAP")]

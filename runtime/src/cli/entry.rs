@@ -1,6 +1,8 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, Context, Environment, Log, Report, Request, UsageError, parse_global, print};
+use super::{
+    Command, Context, Environment, Log, Report, Request, UsageError, parse_global, print, usage_status,
+};
 use crate::commands::{self, Outcome};
 use std::ffi::OsString;
 
@@ -119,5 +121,5 @@ fn finish(log: &Log, failure: u8, outcome: Outcome) -> u8 {
 
 fn refuse(log: &Log, error: &UsageError) -> u8 {
     log.error(&Report::new("usage", error).with_hint(error.hint()));
-    error.status()
+    usage_status(error)
 }

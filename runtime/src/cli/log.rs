@@ -4,6 +4,7 @@
 use super::args::{GlobalArgs, LogFormat};
 use super::time::rfc3339;
 use crate::timings::Timings;
+use mydocker_cmdline::one_line;
 use mydocker_sys::fs::{OFlag, openat, write_fully};
 use serde_json::{Map, Value};
 use std::error::Error;
@@ -224,15 +225,6 @@ fn quoted(text: &str) -> String {
     if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("{text:?}") }
 }
 
-/// Control characters, which could break the line or move a terminal's cursor, become escapes.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,7 +281,6 @@ mod tests {
         let text = text_line(Level::Error, "a\nlevel=error\x1b[2J", Fields::new(), TIME);
         assert_eq!(text.matches('\n').count(), 1);
         assert!(!text.contains('\x1b'));
-        assert_eq!(one_line("a\n\x1b[2Jé"), "a\\n\\u{1b}[2Jé");
     }
 
     #[test]

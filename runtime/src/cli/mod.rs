@@ -13,15 +13,15 @@ mod quantity;
 mod spec_command;
 mod target;
 mod time;
-mod words;
 
 pub use args::*;
 pub use context::{Context, ContextError, Environment, RootSource};
 pub use entry::main_entry;
 pub use features::{Features, features, features_json};
 pub use log::{Log, Report};
-pub use output::{ContainerState, list_ids, list_json, list_table, print, ps_json, state_json};
-pub use parse::{CommandLine, PROGRAM, Request, UsageError, parse_global, version_text};
+pub use mydocker_cmdline::print;
+pub use output::{ContainerState, list_ids, list_json, list_table, ps_json, state_json};
+pub use parse::{CommandLine, PROGRAM, Request, UsageError, parse_global, usage_status, version_text};
 pub use ps::{PsError, filter_ps, run_ps};
 pub use spec_command::{SpecError, write_spec};
 pub use target::{Target, TargetError, choose_bundle};
