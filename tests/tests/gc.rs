@@ -53,9 +53,10 @@ fn privileged_whatever_a_killed_create_leaves_is_collected() {
                 continue;
             }
             if runtime.knows(bundle.id()) && runtime.status(bundle.id()) == "created" {
-                // It was killed after the last word: what it made is whole, and stays for its caller.
+                // It was noted as created, and stays for its caller, also if the process cannot say its last word to the
+                // runtime that was killed, and ends at this moment.
                 gc(&runtime, &[]).succeeds().discard();
-                assert_eq!(runtime.status(bundle.id()), "created", "{call} {number}");
+                assert!(runtime.knows(bundle.id()), "{call} {number}");
                 runtime.delete_force(bundle.id()).succeeds().discard();
                 whole += 1;
                 continue;

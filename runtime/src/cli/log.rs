@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(
             line,
             "{\"code\":\"state-unreadable\",\"errno\":2,\"hint\":\"run list\",\"level\":\"error\",\
-             \"msg\":\"no \\\"x\\\"\\nhere\",\"syscall\":\"openat\",\"time\":\"2026-11-22T02:09:11Z\"}\n"
+             \"msg\":\"no \\\"x\\\"\\nhere\",\"path\":\"c\",\"syscall\":\"openat\",\"time\":\"2026-11-22T02:09:11Z\"}\n"
         );
         let plain = json_line(Level::Warning, "w", Fields::new(), TIME);
         assert_eq!(plain, format!("{{\"level\":\"warning\",\"msg\":\"w\",\"time\":\"{TIME}\"}}\n"));
@@ -272,7 +272,7 @@ mod tests {
         let line = text_line(Level::Error, "container does not exist", Fields::new(), TIME);
         assert_eq!(line, format!("time=\"{TIME}\" level=error msg=\"container does not exist\"\n"));
         let line = text_line(Level::Error, "word", report().fields(), TIME);
-        let fields = "code=state-unreadable errno=2 hint=\"run list\" syscall=openat";
+        let fields = "code=state-unreadable errno=2 hint=\"run list\" path=c syscall=openat";
         assert_eq!(line, format!("time=\"{TIME}\" level=error msg=word {fields}\n"));
     }
 
