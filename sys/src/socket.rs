@@ -46,6 +46,32 @@ pub fn connect_stream(path: &Path) -> Result<OwnedFd> {
     Ok(fd)
 }
 
+/// Where a Unix socket listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketName<'a> {
+    /// In the file system.
+    Path(&'a Path),
+    /// In the abstract names of the network namespace, without the NUL byte at the beginning (`unix(7)`).
+    Abstract(&'a [u8]),
+}
+
+/// Connects to a stream socket without ever waiting; the descriptor does not block either.
+///
+/// # Errors
+/// `EAGAIN` while the listener's queue is full; otherwise as [`connect_stream`].
+pub fn connect_stream_nonblocking(name: SocketName<'_>) -> Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)
+        .context("socket", || "AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK".into())?;
+    let address = match name {
+        SocketName::Path(path) => UnixAddr::new(path),
+        SocketName::Abstract(name) => UnixAddr::new_abstract(name),
+    };
+    let address = address.context("connect", || format!("{name:?}"))?;
+    nix::sys::socket::connect(fd.as_raw_fd(), &address).context("connect", || format!("{name:?}"))?;
+    Ok(fd)
+}
+
 /// Sends one message, with descriptors.
 ///
 /// # Errors

@@ -175,8 +175,12 @@ fn launch(
         return Err(refusal("not-running", "cannot exec in a stopped container"));
     };
     let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    let cgroup = container.record.cgroup.as_ref().map(|record| record.below(&args.cgroup)).transpose();
+    let cgroup = cgroup.map_err(failed("bad-cgroup"))?.map(Cgroup::open);
+    let helped = cgroup.as_ref().filter(|cgroup| cgroup.needs_help_to_join());
     let options = ExecOptions {
         id: &container.record.id,
+        unit: helped.and_then(|cgroup| cgroup.record().unit.as_ref()),
         namespaces: &container.record.namespaces,
         rootfs: &container.record.rootfs,
         seccomp: seccomp.is_some(),
@@ -193,17 +197,12 @@ fn launch(
         state: container.record.state(Status::Running),
     })
     .map_err(failed("bad-config"))?;
-    let cgroups = match &container.record.cgroup {
-        Some(record) => Some(
-            Cgroup::open(record.below(&args.cgroup).map_err(failed("bad-cgroup"))?)
-                .join_fds()
-                .map_err(cgroup_failed)?,
-        ),
-        None => None,
-    };
+    let alone = cgroup.as_ref().filter(|_| helped.is_none());
+    let place = |pid: i32| helped.map_or(Ok(()), |cgroup| Ok(cgroup.attach(pid)?));
     let launch = Launch {
         compiled: &compiled,
-        cgroups,
+        cgroups: alone.map(Cgroup::join_fds).transpose().map_err(cgroup_failed)?,
+        place: Some(&place),
         container: Some(init),
         gate: None,
         console_socket: args.console_socket.as_deref(),

@@ -158,6 +158,7 @@ impl<'a> Child<'a> {
         match step {
             Step::HideFromTracers => Ok(process::set_dumpable(false)?),
             Step::JoinCgroups => self.join_cgroups(),
+            Step::AwaitUnit { .. } => self.ask(&Report::NeedsUnit),
             Step::AwaitIdMaps => self.ask(&Report::NeedsIdMaps),
             Step::JoinNamespace { kind, .. } => self.join_namespace(*kind),
             Step::JoinContainer { kinds } => self.join_container(kinds),

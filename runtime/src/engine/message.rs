@@ -24,6 +24,8 @@ const MAX_MESSAGE: usize = 64;
 /// From the child.
 #[derive(Debug)]
 pub enum Report {
+    /// It waits to be put into the container's unit.
+    NeedsUnit,
     /// It waits for its id maps.
     NeedsIdMaps,
     /// An intermediate process has made the first process, with this pid.
@@ -77,6 +79,7 @@ pub struct Channel {
     patience: Patience,
 }
 
+const NEEDS_UNIT: u8 = b'u';
 const NEEDS_ID_MAPS: u8 = b'i';
 const SPAWNED: u8 = b'p';
 const NEEDS_SOURCE: u8 = b's';
@@ -126,6 +129,7 @@ impl Channel {
                 self.say(FAILED, Some(text.len() as i32))?;
                 fs::write_once(&self.socket, &text)
             }
+            Report::NeedsUnit => self.say(NEEDS_UNIT, None),
             Report::NeedsIdMaps => self.say(NEEDS_ID_MAPS, None),
             Report::Spawned(pid) => self.say(SPAWNED, Some(*pid)),
             Report::NeedsSource(index) => self.say(NEEDS_SOURCE, Some(*index as i32)),
@@ -199,6 +203,7 @@ impl Channel {
         let number = || -> Option<i32> { Some(i32::from_ne_bytes(bytes.get(1..5)?.try_into().ok()?)) };
         let report = match bytes.first() {
             None => Some(Report::Closed),
+            Some(&NEEDS_UNIT) => Some(Report::NeedsUnit),
             Some(&NEEDS_ID_MAPS) => Some(Report::NeedsIdMaps),
             Some(&SPAWNED) => number().map(Report::Spawned),
             Some(&NEEDS_SOURCE) => number().map(|index| Report::NeedsSource(index as u32)),

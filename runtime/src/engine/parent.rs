@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What the runtime brings along.
-#[derive(Debug)]
 pub struct Launch<'a> {
     /// The compiled plan.
     pub compiled: &'a Compiled,
@@ -31,6 +30,8 @@ pub struct Launch<'a> {
     pub container: Option<OwnedFd>,
     /// Where a created container waits for `start`.
     pub gate: Option<Gate>,
+    /// Puts the process with a pid into the container's unit, where systemd has to do that.
+    pub place: Option<Place<'a>>,
     /// Where the terminal goes; without one the caller gets it.
     pub console_socket: Option<&'a Path>,
     /// The filter as it is written, for its listener.
@@ -141,6 +142,9 @@ pub enum Error {
     /// A descriptor could not be handed over.
     #[error(transparent)]
     Console(#[from] ConsoleError),
+    /// The process could not be put into its unit.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The process could not be noted down.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -181,6 +185,20 @@ pub enum CommitError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// Puts the process with a pid into the container's unit.
+pub type Place<'a> = &'a dyn Fn(i32) -> Result<(), PlaceError>;
+
+/// Why a process could not be put into its unit.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The unit, or what belongs to it, could not be made.
+    #[error(transparent)]
+    Cgroup(#[from] crate::cgroup::Error),
+    /// The record could not be written.
+    #[error(transparent)]
+    State(#[from] crate::state::Error),
 }
 
 /// Makes the first process and talks with it until it is as far as asked. On failure it is killed and reaped.
@@ -271,6 +289,7 @@ impl Conversation<'_> {
     fn run(mut self, until: Until) -> Result<Launched, Error> {
         loop {
             match self.next_report()? {
+                Report::NeedsUnit => self.place()?,
                 Report::NeedsIdMaps => self.write_id_maps()?,
                 Report::Spawned(pid) => self.adopt(pid)?,
                 Report::NeedsSource(index) => self.send_source(index)?,
@@ -297,10 +316,11 @@ impl Conversation<'_> {
                 return Ok(early);
             }
             let report = self.channel.next().map_err(call("listen to the first process"))?;
-            if self.adopted || matches!(report, Report::Spawned(_) | Report::Failed(_) | Report::Closed) {
-                return Ok(report);
+            match report {
+                Report::NeedsUnit | Report::Spawned(_) | Report::Failed(_) | Report::Closed => return Ok(report),
+                report if self.adopted => return Ok(report),
+                early => self.early = Some(early),
             }
-            self.early = Some(report);
         }
     }
 
@@ -322,6 +342,14 @@ impl Conversation<'_> {
                 .map_err(call("wait for the intermediate process"))?;
         }
         Ok(())
+    }
+
+    fn place(&self) -> Result<(), Error> {
+        match self.launch.place {
+            Some(place) => place(self.launched.pid)?,
+            None => return Err(Error::Ended("it asked for a unit, which is not in the plan".into())),
+        }
+        self.go()
     }
 
     fn write_id_maps(&self) -> Result<(), Error> {
