@@ -66,10 +66,12 @@ const ORDINARY: Duration = Duration::from_secs(300);
 /// How long to wait for somebody who also runs these hooks: their own deadlines are added, and a hook without one may
 /// take as long as it likes.
 pub fn patience<'a>(hooks: impl IntoIterator<Item = &'a Hook>) -> Patience {
-    hooks.into_iter().try_fold(ORDINARY, |sum, hook| {
+    let sum = hooks.into_iter().try_fold(ORDINARY, |sum, hook| {
         let seconds = u64::try_from(hook.timeout?).unwrap_or_default();
         Some(sum.saturating_add(Duration::from_secs(seconds)))
-    })
+    });
+    // Nobody sees the end of a century, and the kernel counts no further than some hundred million years.
+    sum.filter(|limit| limit.as_secs() <= u32::MAX.into())
 }
 
 /// One end of the conversation.
@@ -334,5 +336,6 @@ mod tests {
         assert_eq!(seconds(&[]), Some(300));
         assert_eq!(seconds(&[hook(Some(5)), hook(Some(7))]), Some(312));
         assert_eq!(seconds(&[hook(Some(5)), hook(None)]), None);
+        assert_eq!(seconds(&[hook(Some(i64::MAX)), hook(Some(i64::MAX))]), None);
     }
 }
