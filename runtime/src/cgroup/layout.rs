@@ -79,7 +79,24 @@ impl Controller {
     /// The controller of a name of either version.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.name() == name || known.unified_name() == name)
+        // Asked for each word of each hierarchy: a search through all names would be most of a layout's price.
+        Some(match name {
+            "cpuset" => Self::Cpuset,
+            "cpu" => Self::Cpu,
+            "cpuacct" => Self::CpuAcct,
+            "blkio" | "io" => Self::BlkIo,
+            "memory" => Self::Memory,
+            "devices" => Self::Devices,
+            "freezer" => Self::Freezer,
+            "net_cls" => Self::NetCls,
+            "perf_event" => Self::PerfEvent,
+            "net_prio" => Self::NetPrio,
+            "hugetlb" => Self::HugeTlb,
+            "pids" => Self::Pids,
+            "rdma" => Self::Rdma,
+            "misc" => Self::Misc,
+            _ => return None,
+        })
     }
 
     /// Whether cgroup v2 has it in every cgroup without a controller having to be enabled: `devices` is an eBPF

@@ -14,9 +14,13 @@ use mydocker_sys::{AsFd, Errno, Error, OwnedFd, Result, fs, socket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-/// The longest message: a failure with its texts, which are cut to three times 1,000 characters when it is longer (six
-/// bytes each at the most in JSON). The buffer's pages are touched when it is made, so that it is no larger.
-const MAX_MESSAGE: usize = 20 * 1024;
+/// The longest text of a failure, which is cut to three times 1,000 characters when it is longer (six bytes each at the
+/// most in JSON).
+const MAX_FAILURE: usize = 20 * 1024;
+
+/// The longest message but that text, which comes in a message of its own after its length: nobody needs the room for it
+/// otherwise.
+const MAX_MESSAGE: usize = 64;
 
 /// From the child.
 #[derive(Debug)]
@@ -67,10 +71,12 @@ const ORDINARY: Duration = Duration::from_secs(300);
 /// How long to wait for somebody who also runs these hooks: their own deadlines are added, and a hook without one may
 /// take as long as it likes.
 pub fn patience<'a>(hooks: impl IntoIterator<Item = &'a Hook>) -> Patience {
-    hooks.into_iter().try_fold(ORDINARY, |sum, hook| {
+    let sum = hooks.into_iter().try_fold(ORDINARY, |sum, hook| {
         let seconds = u64::try_from(hook.timeout?).unwrap_or_default();
         Some(sum.saturating_add(Duration::from_secs(seconds)))
-    })
+    });
+    // Nobody sees the end of a century, and the kernel counts no further than some hundred million years.
+    sum.filter(|limit| limit.as_secs() <= u32::MAX.into())
 }
 
 /// One end of the conversation.
@@ -130,7 +136,11 @@ impl Channel {
             Report::NeedsNetDevices(fd) => {
                 socket::send(&self.socket, &[NEEDS_NET_DEVICES], &[fd.as_raw_fd()])
             }
-            Report::Failed(failure) => fs::write_once(&self.socket, &failure_message(failure)),
+            Report::Failed(failure) => {
+                let text = failure_text(failure);
+                self.say(FAILED, Some(text.len() as i32))?;
+                fs::write_once(&self.socket, &text)
+            }
             Report::NeedsUnit => self.say(NEEDS_UNIT, None),
             Report::NeedsIdMaps => self.say(NEEDS_ID_MAPS, None),
             Report::Spawned(pid) => self.say(SPAWNED, Some(*pid)),
@@ -199,7 +209,7 @@ impl Channel {
     /// What the kernel says, `ETIMEDOUT` when the child says nothing, and `EPROTO` for a message that no child of ours
     /// sends.
     pub fn next(&self) -> Result<Report> {
-        let mut buffer = vec![0u8; MAX_MESSAGE];
+        let mut buffer = [0u8; MAX_MESSAGE];
         let mut message = match socket::receive(&self.socket, &mut buffer) {
             // A child that was killed with an answer unread resets the connection.
             Err(error) if error.errno() == Errno::ECONNRESET => return Ok(Report::Closed),
@@ -220,16 +230,45 @@ impl Channel {
             Some(&LISTENER) => number().map(Report::Listener),
             Some(&TIMINGS) => timings(&bytes[1..]).map(Report::Timings),
             Some(&CREATED) => Some(Report::Created),
-            Some(&FAILED) => {
-                serde_json::from_slice(&bytes[1..]).ok().map(|failure| Report::Failed(Box::new(failure)))
-            }
+            Some(&FAILED) => match number() {
+                Some(length) => self.failure(length)?,
+                None => None,
+            },
             Some(_) => None,
         };
         report.ok_or_else(|| Error::new("recvmsg", format!("{bytes:02x?}"), Errno::EPROTO))
     }
+
+    /// The text that follows the word of a failure; a child that was killed in between has ended.
+    fn failure(&self, length: i32) -> Result<Option<Report>> {
+        let length = usize::try_from(length).unwrap_or_default().min(MAX_FAILURE);
+        let mut text = vec![0u8; length];
+        loop {
+            let received = socket::receive(&self.socket, &mut text);
+            let message = self.in_time("the container's first process to say why it failed", received)?;
+            let text = &text[..message.length];
+            match text.first() {
+                None => return Ok(Some(Report::Closed)),
+                Some(b'{') => {
+                    let failure = serde_json::from_slice(text).ok();
+                    return Ok(failure.map(|failure| Report::Failed(Box::new(failure))));
+                }
+                // The word of an intermediate process that it has made the one which has failed already.
+                Some(_) => {}
+            }
+        }
+    }
 }
 
 const THE_ANSWER: &str = "the runtime to answer";
+
+/// A failure as text, which is cut where it would be too long.
+fn failure_text(failure: &Failure) -> Vec<u8> {
+    // Strings and numbers always become JSON.
+    let encode = |failure: &Failure| serde_json::to_vec(failure).unwrap_or_default();
+    let whole = encode(failure);
+    if whole.len() <= MAX_FAILURE { whole } else { encode(&failure.shortened()) }
+}
 
 fn gone(who: &str) -> Error {
     Error::new("read", format!("{who} has ended"), Errno::EPIPE)
@@ -289,6 +328,21 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_is_understood_whatever_an_intermediate_process_says_in_between() {
+        let (parent, child) = Channel::pair(SHORT, SHORT).unwrap();
+        let step = crate::plan::Step::Ready;
+        let failure = Failure::of_step(&step, super::super::failure::Code::Setup, "x".repeat(5000));
+        let text = failure_text(&failure);
+        child.say(FAILED, Some(text.len() as i32)).unwrap();
+        child.report(&Report::Spawned(7)).unwrap();
+        fs::write_once(&child.socket, &text).unwrap();
+        let Report::Failed(told) = parent.next().unwrap() else { panic!("no failure") };
+        assert_eq!(failure_text(&told), text);
+        child.report(&Report::Failed(Box::new(failure))).unwrap();
+        assert!(matches!(parent.next().unwrap(), Report::Failed(_)));
+    }
+
+    #[test]
     fn the_end_of_a_partner_needs_no_patience() {
         let (parent, child) = Channel::pair(None, None).unwrap();
         drop(child);
@@ -304,5 +358,6 @@ mod tests {
         assert_eq!(seconds(&[]), Some(300));
         assert_eq!(seconds(&[hook(Some(5)), hook(Some(7))]), Some(312));
         assert_eq!(seconds(&[hook(Some(5)), hook(None)]), None);
+        assert_eq!(seconds(&[hook(Some(i64::MAX)), hook(Some(i64::MAX))]), None);
     }
 }

@@ -346,7 +346,9 @@ impl Conversation<'_> {
             }
             let report = self.channel.next().map_err(call("listen to the first process"))?;
             match report {
-                Report::NeedsUnit | Report::Spawned(_) | Report::Failed(_) | Report::Closed => return Ok(report),
+                Report::NeedsUnit | Report::Spawned(_) | Report::Failed(_) | Report::Closed => {
+                    return Ok(report);
+                }
                 report if self.adopted => return Ok(report),
                 early => self.early = Some(early),
             }
