@@ -8,6 +8,7 @@
 //! engine     the steps, carried out by the runtime and by the container's first process
 //! state      what is remembered of a container
 //! dbus       a small client, for the systemd cgroup driver
+//! timings    how long each part took, for --timings
 //! commands   create, start, ... put together from the above
 //! ```
 #![forbid(unsafe_code)]
@@ -23,4 +24,5 @@ pub mod plan;
 pub mod seccomp;
 pub mod spec;
 pub mod state;
+pub mod timings;
 pub mod validate;

@@ -22,6 +22,18 @@ pub fn seqpacket_pair() -> Result<(OwnedFd, OwnedFd)> {
         .context("socketpair", || "AF_UNIX, SOCK_SEQPACKET".into())
 }
 
+/// Makes every wait for a message end after `limit` with `EAGAIN` (`SO_RCVTIMEO`): one call for all waits to come, where
+/// a poll before each would be one more each time.
+///
+/// # Errors
+/// What the kernel says.
+pub fn set_receive_timeout(socket: impl AsFd, limit: std::time::Duration) -> Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
+    use nix::sys::time::TimeVal;
+    let limit = TimeVal::new(limit.as_secs() as libc::time_t, limit.subsec_micros().into());
+    setsockopt(&socket, ReceiveTimeout, &limit).context("setsockopt", || format!("SO_RCVTIMEO, {limit:?}"))
+}
+
 /// Connects to the stream socket at `path`.
 ///
 /// # Errors

@@ -118,3 +118,23 @@ fn subdirectories(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect()
 }
+
+/// Whether the controller is on cgroup v1 here; else cgroup v2 has it, at `/sys/fs/cgroup`.
+#[must_use]
+pub fn is_v1(controller: &str) -> bool {
+    Path::new("/sys/fs/cgroup").join(controller).join("cgroup.procs").exists()
+}
+
+/// One file of the group `path`, by the name that it has on the version that has the controller.
+///
+/// # Panics
+/// When it cannot be read.
+#[must_use]
+pub fn read_either(controller: &str, path: &str, v1_file: &str, v2_file: &str) -> String {
+    if is_v1(controller) {
+        return read(controller, path, v1_file);
+    }
+    let file = Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/')).join(v2_file);
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    text.trim_end().to_owned()
+}

@@ -918,3 +918,26 @@ fn privileged_signals_that_the_caller_ignores_reach_the_program() {
         assert_eq!(mask >> (signal.as_raw() - 1) & 1, 0, "{signal:?} is ignored: {mask:x}");
     }
 }
+
+/// Guards against a record that says "creating" for ever: it is so only while somebody makes the container.
+#[test]
+fn privileged_a_container_is_creating_as_long_as_its_maker_lives() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle();
+    let (reached, released) = (bundle.dir().join("reached"), bundle.dir().join("released"));
+    runtime.host(["mkfifo".as_ref(), released.as_os_str()]).run().succeeds();
+    let script = format!("touch {}; read line <{}", reached.display(), released.display());
+    let hook = json!({ "path": "/bin/sh", "args": ["sh", "-c", script] });
+    let bundle = bundle.with(|config| config["hooks"] = json!({ "createRuntime": [hook] }));
+    let maker = runtime.bundle_command("create", &bundle, &[]).spawn();
+    wait::until("the hook to run", || reached.exists().then_some(()));
+    assert_eq!(runtime.status(bundle.id()), "creating");
+    let listed = runtime.command(["list"]).run().succeeds();
+    assert!(listed.stdout.contains("creating"), "{}", listed.describe());
+    maker.signal(Signal::KILL);
+    maker.wait().discard();
+    assert_eq!(runtime.status(bundle.id()), "stopped");
+    runtime.delete_force(bundle.id()).succeeds();
+    assert!(!runtime.knows(bundle.id()));
+    fs::write(released, "go\n").expect("the hook still reads");
+}

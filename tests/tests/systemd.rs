@@ -211,6 +211,15 @@ fn privileged_v2_the_scope_has_the_limits_as_properties_and_as_files() {
     files.iter().for_each(|(name, value)| assert_eq!(file(&scope, name), *value, "{name}"));
     runtime.host(["systemctl", "daemon-reload"]).run().succeeds();
     files.iter().for_each(|(name, value)| assert_eq!(file(&scope, name), *value, "{name} after a reload"));
+
+    let update =
+        ["update", "--memory", "134217728", "--memory-swap", "134217728", "--pids-limit", "30", bundle.id()];
+    runtime.command(update).run().succeeds();
+    let files = [("memory.max", "134217728"), ("pids.max", "30"), ("cpu.max", "50000 100000")];
+    files.iter().for_each(|(name, value)| assert_eq!(file(&scope, name), *value, "{name} after an update"));
+    runtime.host(["systemctl", "daemon-reload"]).run().succeeds();
+    files.iter().for_each(|(name, value)| assert_eq!(file(&scope, name), *value, "{name} after both"));
+    assert_eq!(property(&runtime, &scope, "MemoryMax"), "134217728");
     end(&runtime, &bundle);
 }
 

@@ -51,6 +51,8 @@ pub enum Limit {
     Swappiness(u64),
     /// Tasks wait for memory instead of being killed.
     OomKillerOff,
+    /// Tasks are killed again; of an update only, for a new cgroup begins so.
+    OomKillerOn,
     /// The share of CPU time, in v1's scale: 1024 is one share.
     CpuShares(u64),
     /// Whether it runs only when nothing else does.
@@ -105,7 +107,8 @@ impl Limit {
             | Self::MemoryReservation(_)
             | Self::TcpMemory(_)
             | Self::Swappiness(_)
-            | Self::OomKillerOff => Controller::Memory,
+            | Self::OomKillerOff
+            | Self::OomKillerOn => Controller::Memory,
             Self::CpuShares(_) | Self::CpuIdle(_) | Self::CpuBandwidth { .. } | Self::CpuRealtime { .. } => {
                 Controller::Cpu
             }

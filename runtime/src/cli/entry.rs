@@ -35,8 +35,11 @@ fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     };
     match request {
         Ok(Request::Command(command)) => {
-            let failure = command.failure_status();
-            finish(&context.log, failure, dispatch(command, &context))
+            let (name, failure) = (command.name(), command.failure_status());
+            let outcome = dispatch(command, &context);
+            context.timings.mark("rest");
+            context.log.timings(name, &context.timings);
+            finish(&context.log, failure, outcome)
         }
         Ok(Request::Print(text)) => finish(&context.log, 1, print_text(&text)),
         Err(error) => refuse(&context.log, &error),
@@ -47,9 +50,11 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
         Command::Create(args) => commands::create(&args, context),
         Command::Delete(args) => commands::delete(&args, context),
+        Command::Events(args) => commands::events(&args, context),
         Command::Exec(args) => commands::exec(&args, context),
         Command::Explain(args) => commands::explain(&args, context),
         Command::Features(args) => commands::features(args, context),
+        Command::Gc(args) => commands::gc(&args, context),
         Command::Kill(args) => commands::kill(&args, context),
         Command::List(args) => commands::list(&args, context),
         Command::Pause(args) => commands::pause(&args, context),
@@ -59,6 +64,8 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Spec(args) => commands::spec(&args, context),
         Command::Start(args) => commands::start(&args, context),
         Command::State(args) => commands::state(&args, context),
+        Command::Update(args) => commands::update(&args, context),
+        Command::Wait(args) => commands::wait(&args, context),
     }
 }
 
@@ -69,9 +76,11 @@ impl Command {
         match self {
             Self::Create(_) => "create",
             Self::Delete(_) => "delete",
+            Self::Events(_) => "events",
             Self::Exec(_) => "exec",
             Self::Explain(_) => "explain",
             Self::Features(_) => "features",
+            Self::Gc(_) => "gc",
             Self::Kill(_) => "kill",
             Self::List(_) => "list",
             Self::Pause(_) => "pause",
@@ -81,6 +90,8 @@ impl Command {
             Self::Spec(_) => "spec",
             Self::Start(_) => "start",
             Self::State(_) => "state",
+            Self::Update(_) => "update",
+            Self::Wait(_) => "wait",
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::args::{GlobalArgs, LogFormat};
 use super::time::rfc3339;
+use crate::timings::Timings;
 use mydocker_sys::fs::{OFlag, openat, write_fully};
 use serde_json::{Map, Value};
 use std::error::Error;
@@ -18,6 +19,7 @@ type Fields = Map<String, Value>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Debug,
+    Info,
     Warning,
     Error,
 }
@@ -26,6 +28,7 @@ impl Level {
     fn name(self) -> &'static str {
         match self {
             Self::Debug => "debug",
+            Self::Info => "info",
             Self::Warning => "warning",
             Self::Error => "error",
         }
@@ -63,6 +66,9 @@ impl Report {
             if let Some(call) = error.downcast_ref::<mydocker_sys::Error>() {
                 report.syscall = Some(call.call().to_owned());
                 report.errno = Some(call.errno() as i32);
+                report.path = call.path().map(|path| path.display().to_string());
+            } else if let Some(error) = error.downcast_ref::<std::io::Error>() {
+                report.errno = error.raw_os_error().or(report.errno);
             }
             link = error.source();
             if let Some(source) = link {
@@ -155,6 +161,17 @@ impl Log {
     pub fn debug(&self, message: &str) {
         if self.debug {
             self.write(Level::Debug, message, Fields::new());
+        }
+    }
+
+    /// Tells how long the parts of a command took: as JSON in the log, else for a person on standard error.
+    pub fn timings(&self, command: &str, timings: &Timings) {
+        if self.format == LogFormat::Text {
+            timings.to_text(command).iter().for_each(|text| write_stderr(text.as_bytes()));
+        } else if let Some((parts, total)) = timings.to_json() {
+            let fields = [("command", command.into()), ("phases", parts), ("total", total.into())];
+            let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+            self.write(Level::Info, "timings", fields.collect());
         }
     }
 

@@ -9,6 +9,7 @@ mod log;
 mod output;
 mod parse;
 mod ps;
+mod quantity;
 mod spec_command;
 mod target;
 mod time;

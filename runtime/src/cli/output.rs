@@ -27,6 +27,9 @@ pub struct ContainerState<'a> {
     pub annotations: &'a BTreeMap<String, String>,
     /// The name of its owner, or `#` and the user id; empty in `state`.
     pub owner: &'a str,
+    /// How it ended, where that was seen: an additional property, which runtime.md, State, allows and runc has not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<&'a crate::state::ExitRecord>,
 }
 
 /// What `state` prints: two spaces for each level, no line break at the end.
@@ -132,6 +135,7 @@ mod tests {
             created: "2026-11-22T02:10:47.127043721Z",
             annotations,
             owner: "root",
+            exit: None,
         }
     }
 

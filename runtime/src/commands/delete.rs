@@ -37,13 +37,18 @@ pub fn delete(args: &DeleteArgs, context: &Context) -> Outcome {
             format!("cannot delete container {} that is not stopped: {}", args.id, container.status);
         return Err(refusal("not-stopped", message));
     }
+    destroy(container, context).map(|()| 0)
+}
+
+/// Ends what is left of a container, and removes what it holds and what is remembered of it.
+pub(super) fn destroy(container: Container, context: &Context) -> Result<(), Box<Report>> {
     // Without a pid namespace of its own the container's other processes live on after the first.
     end_processes(&container)?;
     let poststop = container.config().map(|config| config.hooks.poststop).unwrap_or_default();
     let state = container.record.state(Status::Stopped);
     forget(container.entry, &container.record)?;
     run_poststop(&poststop, &state, &context.log);
-    Ok(0)
+    Ok(())
 }
 
 /// A directory without a record: the runtime that made it was ended before it did anything else.

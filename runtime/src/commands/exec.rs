@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::container::Container;
-use super::launch::PidFile;
+use super::launch::{PidFile, require_descriptors};
 use super::report::{cgroup_failed, failed, launch_failed, refusal};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, ExecArgs, Report};
@@ -43,10 +43,12 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
         true => None,
         false => Some(Foreground::begin(false).map_err(failed("foreground"))?),
     };
-    let mut launched = launch(args, &container, &config, &process, &host)?;
+    context.timings.mark("config");
+    let mut launched = launch(args, &container, &config, &process, &host, context)?;
     if let (Some(socket), Some(pidfd)) = (&args.pidfd_socket, launched.pidfd()) {
-        engine::send_pidfd(socket, pidfd).map_err(failed("pidfd-socket"))?;
+        engine::send_pidfd(socket, engine::PidfdKind::Further, pidfd).map_err(failed("pidfd-socket"))?;
     }
+    context.timings.mark("execve");
     let (pid, terminal) = (launched.pid, launched.terminal.take());
     let pidfd = launched.release().map_err(failed("setup"))?;
     match &mut foreground {
@@ -56,6 +58,7 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
                 end(&pidfd);
                 failed("foreground")(error)
             })?;
+            context.timings.mark("program");
             foreground.end().map_err(failed("foreground"))?;
             Ok(exit.status())
         }
@@ -170,10 +173,12 @@ fn launch(
     config: &spec::Spec,
     process: &validate::Process,
     host: &HostFacts,
+    context: &Context,
 ) -> Result<engine::Launched, Box<Report>> {
     let Some(init) = container.init()? else {
         return Err(refusal("not-running", "cannot exec in a stopped container"));
     };
+    require_descriptors(3, args.preserve_fds)?;
     let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
     let cgroup = container.record.cgroup.as_ref().map(|record| record.below(&args.cgroup)).transpose();
     let cgroup = cgroup.map_err(failed("bad-cgroup"))?.map(Cgroup::open);
@@ -199,6 +204,7 @@ fn launch(
     .map_err(failed("bad-config"))?;
     let alone = cgroup.as_ref().filter(|_| helped.is_none());
     let place = |pid: i32| helped.map_or(Ok(()), |cgroup| Ok(cgroup.attach(pid)?));
+    context.timings.mark("plan");
     let launch = Launch {
         compiled: &compiled,
         cgroups: alone.map(Cgroup::join_fds).transpose().map_err(cgroup_failed)?,
@@ -209,6 +215,7 @@ fn launch(
         seccomp,
         lock: None,
         euid: host.euid,
+        timings: &context.timings,
     };
     // A process beside the first is nobody's to remember: its caller gets its pid.
     let pid_file = PidFile::new(args.pid_file.as_deref());

@@ -3,7 +3,7 @@
 use super::bundle::{self, Bundle};
 use super::container;
 use super::delete::{remove_cgroup, run_poststop};
-use super::report::{and_undo, cgroup_failed, failed, launch_failed, state_failed};
+use super::report::{and_undo, cgroup_failed, failed, launch_failed, refusal, state_failed};
 use crate::cgroup::{Cgroup, JoinFds, UnitPlan};
 use crate::cli::{Context, LaunchArgs, Report, rfc3339_nano};
 use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, PlaceError, Until};
@@ -23,6 +23,8 @@ pub(super) struct Wish<'a> {
     pub(super) await_start: bool,
     /// Whether its terminal comes to the caller instead of a socket.
     pub(super) own_terminal: bool,
+    /// Whether the caller deletes it at its end.
+    pub(super) attended: bool,
 }
 
 /// A container that is up, still guarded: dropping it without [`Up::settle`] leaves the process to be killed.
@@ -38,9 +40,11 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     let host = HostFacts::probe().map_err(failed("host"))?;
     let bundle =
         bundle::load(wish.launch.bundle.as_deref(), wish.id.as_str(), &host, context.systemd, &context.log)?;
+    context.timings.mark("config");
     bundle::check_terminal(&bundle.spec, wish)?;
     let mut record = new_record(wish, &bundle, &host)?;
     let compiled = compile(wish, &bundle, &record, &host)?;
+    context.timings.mark("plan");
     for warning in compiled.seccomp.iter().flat_map(|seccomp| &seccomp.warnings) {
         context.log.warning(&warning.to_string());
     }
@@ -48,8 +52,12 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
         compiled.plan.steps.iter().for_each(|step| context.log.debug(&format!("planned: {step}")));
     }
     let entry = container::store(context).reserve(&wish.id).map_err(state_failed)?;
-    match set_up(wish, &bundle, &compiled, &entry, &mut record, &host) {
-        Ok(launched) => Ok(Up { entry, record, launched, bundle }),
+    match set_up(wish, &bundle, &compiled, &entry, &mut record, &host, context) {
+        Ok(launched) => {
+            // Its pages are still shared with the first process: freeing it piece by piece would copy them.
+            std::mem::forget(compiled);
+            Ok(Up { entry, record, launched, bundle })
+        }
         Err(report) => {
             // A root file system that is no directory is the most frequent cause, and costs nothing until it is one.
             let report = bundle::require_root_directory(&bundle.spec).err().unwrap_or(report);
@@ -83,10 +91,12 @@ fn new_record(wish: &Wish<'_>, bundle: &Bundle, host: &HostFacts) -> Result<Reco
         created: rfc3339_nano(SystemTime::now()),
         owner: host.euid,
         progress: Progress::Creating,
-        runtime: ProcessRecord::of(mydocker_sys::process::getpid().as_raw()).map_err(failed("host"))?,
         init: None,
         cgroup: Some(bundle.cgroup.clone()),
         annotations: spec.spec().annotations.clone(),
+        attended: wish.attended,
+        exit: None,
+        resources: None,
         namespaces: own.collect(),
     })
 }
@@ -98,6 +108,7 @@ fn compile(
     host: &HostFacts,
 ) -> Result<Compiled, Box<Report>> {
     let sockets = activation_sockets();
+    require_descriptors(3u32.saturating_add(sockets), wish.launch.preserve_fds)?;
     let options = CreateOptions {
         id: wish.id.as_str(),
         cgroup: &bundle.cgroup,
@@ -119,9 +130,30 @@ fn compile(
     engine::compile(inputs).map_err(failed("bad-config"))
 }
 
-/// How many sockets a service manager has passed (`sd_listen_fds(3)`): they go on to the container, as with runc.
+/// How many sockets a service manager has passed (`sd_listen_fds(3)`): they go on to the container, as with runc. Those
+/// of another process, whose environment was merely inherited, are not there.
 fn activation_sockets() -> u32 {
-    std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0)
+    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u32>().ok());
+    match (number("LISTEN_FDS"), number("LISTEN_PID")) {
+        (Some(count), Some(pid)) if i32::try_from(pid) == Ok(mydocker_sys::process::getpid().as_raw()) => {
+            count
+        }
+        _ => 0,
+    }
+}
+
+/// Refuses to hand over descriptors that the caller has not passed: the program would find others, or none.
+pub(super) fn require_descriptors(first: u32, count: u32) -> Result<(), Box<Report>> {
+    let passed = |number: &u32| i32::try_from(*number).is_ok_and(mydocker_sys::fs::is_inherited);
+    match (first..first.saturating_add(count)).find(|number| !passed(number)) {
+        None => Ok(()),
+        Some(number) => {
+            let place = number - first + 1;
+            let message =
+                format!("--preserve-fds {count}: descriptor {number}, number {place} of them, is not open");
+            Err(refusal("bad-descriptor", message))
+        }
+    }
 }
 
 /// What the container's program is told of them; it is process 1 of its pid namespace.
@@ -141,15 +173,18 @@ fn set_up(
     entry: &Entry,
     record: &mut Record,
     host: &HostFacts,
+    context: &Context,
 ) -> Result<Launched, Box<Report>> {
     entry.save(record).map_err(state_failed)?;
-    entry.save_config(&bundle.config).map_err(state_failed)?;
+    entry.save_config(&bundle.config, wish.attended).map_err(state_failed)?;
+    context.timings.mark("record");
     // What was refused, perhaps because it is somebody else's, is not ours to remove.
     record.cgroup = None;
     let cgroups = match &bundle.unit {
         None => Some(make_cgroup(bundle, entry, record)?),
         Some(_) => None,
     };
+    context.timings.mark("cgroup");
     let record = RefCell::new(record);
     let place = |pid: i32| match &bundle.unit {
         Some(unit) => start_unit(unit, bundle, entry, &mut record.borrow_mut(), pid),
@@ -169,6 +204,7 @@ fn set_up(
         seccomp: bundle.seccomp(),
         lock: Some(entry.directory()),
         euid: host.euid,
+        timings: &context.timings,
     };
     let until = if wish.await_start { Until::Created } else { Until::Executed };
     let pid_file = PidFile::new(wish.launch.pid_file.as_deref());
@@ -183,8 +219,9 @@ fn set_up(
         pid_file.take_back();
         launch_failed(error)
     })?;
+    context.timings.mark(if wish.await_start { "created" } else { "execve" });
     if let (Some(socket), Some(pidfd)) = (&wish.launch.pidfd_socket, launched.pidfd()) {
-        engine::send_pidfd(socket, pidfd).map_err(|error| {
+        engine::send_pidfd(socket, engine::PidfdKind::First, pidfd).map_err(|error| {
             pid_file.take_back();
             failed("pidfd-socket")(error)
         })?;

@@ -4,25 +4,34 @@ mod bundle;
 mod container;
 mod create;
 mod delete;
+mod events;
 mod exec;
+mod exit;
 mod explain;
 mod freeze;
+mod gc;
 mod kill;
 mod launch;
 mod list;
 mod report;
 mod start;
+mod update;
 mod view;
+mod wait;
 
 pub use create::{create, run};
 pub use delete::delete;
+pub use events::events;
 pub use exec::exec;
 pub use explain::explain;
 pub use freeze::{pause, resume};
+pub use gc::gc;
 pub use kill::kill;
 pub use list::{list, ps, state};
 pub use start::start;
+pub use update::update;
 pub use view::enter_readonly_view;
+pub use wait::wait;
 
 use crate::cli::{self, Context, FeaturesArgs, Report, SpecArgs};
 

@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::container::Container;
 use super::delete::{end_processes, forget, run_poststop};
-use super::report::{and_undo, failed, refusal, state_failed, step_failed};
+use super::report::{and_undo, failed, hook_failed, refusal, state_failed, step_failed};
 use crate::cli::{Context, IdArgs, Report};
 use crate::engine::{hooks, parse_failure};
 use crate::spec::Hook;
@@ -28,16 +28,19 @@ pub fn start(args: &IdArgs, context: &Context) -> Outcome {
             "/process: the configuration has no process, so there is nothing to start (runtime.md, Start)";
         return Err(refusal("no-process", message));
     }
+    context.timings.mark("config");
     // Noted before it happens: a runtime that is killed here leaves a container that counts as started.
     container.record.progress = Progress::Started;
     container.entry.save(&container.record).map_err(state_failed)?;
+    context.timings.mark("record");
     let started = let_go(&container);
+    context.timings.mark("execve");
     container.entry.remove_gate().map_err(state_failed)?;
     let state = container.record.state(Status::Running);
     let done = started.and_then(|()| {
-        hooks::run("poststart", &config.hooks.poststart, &state)
-            .map_err(|error| Report::new("hook", &error).into())
+        hooks::run("poststart", &config.hooks.poststart, &state).map_err(|error| hook_failed(&error))
     });
+    context.timings.mark("poststart");
     match done {
         Ok(()) => Ok(0),
         Err(report) if report.code == "hook" => {

@@ -56,6 +56,24 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The hook's program.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Start { path, .. } | Self::Failed { path, .. } | Self::Wait { path, .. } => path,
+        }
+    }
+
+    /// The hook's kind, as in `config.json`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Start { kind, .. } | Self::Failed { kind, .. } | Self::Wait { kind, .. } => kind,
+        }
+    }
+}
+
 /// Runs the hooks of one kind in order and stops at the first that fails.
 ///
 /// # Errors
@@ -100,6 +118,7 @@ fn failure(kind: &str, error: &Error) -> Box<Failure> {
         step: format!("run {kind} hooks"),
         message,
         syscall: None,
+        path: Some(error.path().to_owned()),
         errno: None,
         hint: None,
     })

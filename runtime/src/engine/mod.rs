@@ -23,7 +23,7 @@ mod terminal;
 
 pub use child::{Gate, Slots};
 pub use compile::{CompileError, Compiled, Inputs, compile};
-pub use console::{ConsoleError, send_pidfd};
+pub use console::{ConsoleError, PidfdKind, send_pidfd};
 pub use failure::{Code, Failure};
 pub use foreground::{Foreground, ForegroundError};
 pub use joined::JoinedError;

@@ -150,7 +150,9 @@ impl Planner<'_> {
 
     /// Whoever lives in a joined namespace may look at what arrives there, so the process hides before it joins. In
     /// procfs the files of a process that hides are root's: where an ordinary user has to write id maps or clock
-    /// offsets there, it can only hide after that.
+    /// offsets there, it can only hide after that. Nothing is lost by it: whoever may join namespaces of others has privileges
+    /// in them, and the kernel lets nobody trace a process that has privileges which he has not (`ptrace(2)`); and a user
+    /// without privileges joins nobody else's.
     fn hides_before_joining(&self) -> bool {
         let namespaces = &self.spec.namespaces;
         let written_by_owner =

@@ -36,6 +36,41 @@ pub enum Phase {
     Exec,
 }
 
+impl Phase {
+    /// All of them, in their order.
+    pub const ALL: [Self; 11] = [
+        Self::Namespaces,
+        Self::Mounts,
+        Self::CreateHooks,
+        Self::Pivot,
+        Self::Mask,
+        Self::Limits,
+        Self::Ready,
+        Self::Identity,
+        Self::Confine,
+        Self::AwaitStart,
+        Self::Exec,
+    ];
+
+    /// The name in JSON and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::Mounts => "mounts",
+            Self::CreateHooks => "create-hooks",
+            Self::Pivot => "pivot",
+            Self::Mask => "mask",
+            Self::Limits => "limits",
+            Self::Ready => "ready",
+            Self::Identity => "identity",
+            Self::Confine => "confine",
+            Self::AwaitStart => "await-start",
+            Self::Exec => "exec",
+        }
+    }
+}
+
 /// One thing that the first process does. Everything is decided: carrying a step out leaves no choice.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "step", rename_all = "kebab-case", rename_all_fields = "camelCase")]

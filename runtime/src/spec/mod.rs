@@ -6,6 +6,7 @@
 
 mod default;
 mod linux;
+mod merge;
 mod parse;
 mod process;
 mod resources;
