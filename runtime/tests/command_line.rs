@@ -121,9 +121,6 @@ fn features_is_a_json_document() {
 
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
-    let output = run(&["--systemd-cgroup", "features"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("--systemd-cgroup is not supported"));
     let output = run(&["--criu", "/usr/sbin/criu", "features"]);
     assert!(output.status.success());
     assert!(text(&output.stderr).contains("level=warning msg=\"--criu is ignored"));

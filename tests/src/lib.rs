@@ -37,6 +37,7 @@ pub mod refusal;
 pub mod runtime;
 pub mod strace;
 pub mod swap;
+pub mod systemd;
 pub mod terminal;
 pub mod wait;
 

@@ -41,10 +41,11 @@ pub fn update(args: &UpdateArgs, context: &Context) -> Outcome {
     // Noted before it happens, and taken back with the limits.
     container.record.resources = Some(change.after);
     container.entry.save(&container.record).map_err(state_failed)?;
-    cgroup.update(&limits, filter.as_ref()).map(|()| 0).map_err(|error| {
+    cgroup.update(&limits, filter.as_ref()).map_err(|error| {
         container.record.resources = before;
         and_undo(cgroup_failed(error), container.entry.save(&container.record).map_err(state_failed))
-    })
+    })?;
+    cgroup.tell_systemd(&change.plan, &limits, &layout).map(|()| 0).map_err(cgroup_failed)
 }
 
 fn refuse_intel_rdt(args: &UpdateArgs) -> Result<(), Box<Report>> {

@@ -21,8 +21,9 @@ pub struct Call<'a> {
 const LITTLE_ENDIAN: u8 = b'l';
 const BIG_ENDIAN: u8 = b'B';
 const VERSION: u8 = 1;
-/// Nobody is started for a call: systemd runs, or is not there.
-const NO_AUTO_START: u8 = 2;
+/// A reply is wanted, and whoever is called may be started for it: a user's bus that has just been started itself
+/// learns in this way of the systemd that started it.
+const NO_FLAGS: u8 = 0;
 
 const PATH: u8 = 1;
 const INTERFACE: u8 = 2;
@@ -62,7 +63,7 @@ impl Call<'_> {
             fields.push(field(SIGNATURE, Value::Signature(signature)));
         }
         let mut message = Encoder::default();
-        message.bytes.extend([LITTLE_ENDIAN, Kind::MethodCall as u8, NO_AUTO_START, VERSION]);
+        message.bytes.extend([LITTLE_ENDIAN, Kind::MethodCall as u8, NO_FLAGS, VERSION]);
         message.u32(u32::try_from(body.bytes.len()).map_err(|_| WireError::Long(body.bytes.len()))?);
         message.u32(serial);
         message.value(&Value::Array("(yv)".into(), fields))?;
@@ -180,7 +181,7 @@ fn big_endian(bytes: &[u8]) -> Result<bool, WireError> {
 mod tests {
     use super::*;
 
-    /// The first message of every client, byte for byte as sd-bus sends it but for the flag and the order of fields.
+    /// The first message of every client, byte for byte as sd-bus sends it but for the order of fields.
     #[test]
     fn hello_has_the_bytes_of_the_specification() {
         let hello = Call {
@@ -191,7 +192,7 @@ mod tests {
             arguments: &[],
         };
         let mut expected: Vec<u8> = Vec::new();
-        expected.extend([b'l', 1, 2, 1, 0, 0, 0, 0, 1, 0, 0, 0, 109, 0, 0, 0]);
+        expected.extend([b'l', 1, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 109, 0, 0, 0]);
         expected.extend([1, 1, b'o', 0, 21, 0, 0, 0]);
         expected.extend(b"/org/freedesktop/DBus\0\0\0");
         expected.extend([2, 1, b's', 0, 20, 0, 0, 0]);

@@ -7,8 +7,8 @@ use super::{hooks, identity, landlock, mounts, nodes, procfs::Procfs, program, r
 use crate::cgroup::JoinFds;
 use crate::plan::{Phase, Step, TargetRule};
 use crate::spec::NamespaceKind;
-use crate::validate::Rlimit;
 use crate::timings::PhaseClock;
+use crate::validate::Rlimit;
 use mydocker_sys::namespace::CloneFlags;
 use mydocker_sys::{AsFd, AsRawFd, Errno, OwnedFd, fs, mount, namespace, process, signal};
 use std::path::Path;

@@ -294,7 +294,8 @@ impl Entry {
     /// # Errors
     /// What the kernel says.
     pub fn is_attended(&self) -> mydocker_sys::Result<bool> {
-        let file = fs::openat(&self.directory, Path::new(CONFIG_FILE), OFlag::O_RDONLY | OFlag::O_NOFOLLOW, 0)?;
+        let file =
+            fs::openat(&self.directory, Path::new(CONFIG_FILE), OFlag::O_RDONLY | OFlag::O_NOFOLLOW, 0)?;
         Ok(!lock::try_lock_shared(&file)?)
     }
 

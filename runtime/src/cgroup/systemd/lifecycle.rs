@@ -57,18 +57,23 @@ impl Cgroup {
         Err(manager::Error::Elsewhere { unit: unit.name.clone(), expected, found }.into())
     }
 
-    /// Tells systemd of changed limits, where it keeps the cgroup: it would bring the old ones back when it writes the
-    /// files anew. To be followed by the writes.
+    /// Tells systemd of changed limits that are in force, where it keeps the cgroup: it would bring the old ones back
+    /// when it writes the files anew. It writes those that it knows at once, and rounds some, so that `limits`, the same
+    /// as files, are written again.
     ///
     /// # Errors
-    /// [`Error::Systemd`]; [`Error::Plan`] for a limit that is none.
-    pub fn tell_systemd(&self, plan: &ResourcePlan, layout: &Layout) -> Result<(), Error> {
+    /// [`Error::Systemd`]; [`Error::Plan`] for a limit that is none. The files keep the new limits.
+    pub fn tell_systemd(&self, plan: &ResourcePlan, limits: &Lowered, layout: &Layout) -> Result<(), Error> {
         let Some(unit) = &self.record().unit else { return Ok(()) };
         let properties = plan.properties(layout, unit.instance)?;
         if properties.is_empty() {
             return Ok(());
         }
-        Ok(Manager::connect(unit.instance)?.set_properties(&unit.name, &properties)?)
+        let mut manager = Manager::connect(unit.instance)?;
+        manager.set_properties(&unit.name, &properties)?;
+        // systemd writes the files after its answer, and before it looks at the next call.
+        manager.control_group()?;
+        self.apply(limits)
     }
 
     /// Whether a process can come into the cgroup only with the help of systemd: an ordinary user may not move one

@@ -17,6 +17,9 @@ pub enum Error {
     /// Nobody listens where systemd is to be found.
     #[error("systemd cannot be reached: {}", hint(*.0))]
     Unreachable(Instance, #[source] dbus::Error),
+    /// Nothing says where the user's bus is.
+    #[error("the user's systemd cannot be found: {}", hint(Instance::User))]
+    NoUserBus,
     /// A job ended otherwise than well.
     #[error(
         "systemd could not {what} the unit {unit}: its job ended as {result:?}; `systemctl status {unit}` may tell why"
@@ -70,6 +73,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Another length for that, which sd-bus, and so systemctl, understands too.
 const PATIENCE_VARIABLE: &str = "SYSTEMD_BUS_TIMEOUT";
 
+/// Where the system bus listens unless the environment says otherwise.
+const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
+
 /// A conversation with systemd.
 #[derive(Debug)]
 pub struct Manager {
@@ -93,7 +99,11 @@ impl Manager {
                 .or_else(|| text("XDG_RUNTIME_DIR").map(|directory| format!("unix:path={directory}/bus"))),
         };
         let given = address.is_some();
-        let address = address.unwrap_or_else(|| "unix:path=/run/dbus/system_bus_socket".into());
+        let address = match (address, instance) {
+            (Some(address), _) => address,
+            (None, Instance::System) => SYSTEM_BUS.into(),
+            (None, Instance::User) => return Err(Error::NoUserBus),
+        };
         let opened = Connection::open(&address, Peer::Bus, patience).map(|bus| (bus, Peer::Bus));
         let opened = match opened {
             Err(error) if !given && instance == Instance::System && nobody_listens(&error) => {
@@ -242,7 +252,7 @@ impl Manager {
 
     /// Waits for the end of the job that is the answer `job`, and gives its result.
     fn await_job(&mut self, job: &[Value], what: &str) -> Result<String, Error> {
-        let Some(job) = job.first().and_then(Value::as_text) else { return Err(Error::Answer(what.into())) };
+        let Some(Value::ObjectPath(job)) = job.first() else { return Err(Error::Answer(what.into())) };
         let waits = format!("{what}, whose job is queued");
         Ok(self.connection.signal(&waits, |signal| result_of(signal, job))?)
     }
