@@ -444,3 +444,17 @@ fn privileged_exec_begins_on_the_initial_cpus_and_goes_on_on_the_final_ones() {
     assert_eq!(cpus(serde_json::json!({"final": "0"})), "0");
     runtime.kill_and_delete(bundle.id());
 }
+
+/// The process that enters the container's namespaces tells the pid of the one that it makes there, which may be heard
+/// first: the limits must be set for that one all the same.
+#[test]
+fn privileged_many_execs_at_once_get_their_limits() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().args(["sleep", "1000"]);
+    runtime.run_detached(&bundle).discard();
+    let exec = || runtime.command(["exec", bundle.id(), "sh", "-c", "ulimit -n"]).spawn();
+    let running: Vec<_> = (0..200).map(|_| exec()).collect();
+    for exec in running {
+        assert_eq!(exec.wait().succeeds().stdout, "1024\n");
+    }
+}

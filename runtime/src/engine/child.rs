@@ -134,8 +134,9 @@ impl<'a> Child<'a> {
         match process::clone3(process::CloneArgs { flags, cgroup: None }) {
             Ok(process::Forked::Child) => true,
             Ok(process::Forked::Parent { pid, .. }) => {
-                // The runtime sees the end of the channel if this cannot be told.
-                drop(self.slots.channel.report(&Report::Spawned(pid.as_raw())));
+                if let Err(error) = self.slots.channel.report(&Report::Spawned(pid.as_raw())) {
+                    self.disown(pid, &error);
+                }
                 false
             }
             Err(error) => {
@@ -143,6 +144,12 @@ impl<'a> Child<'a> {
                 false
             }
         }
+    }
+
+    /// A first process of which the runtime has not heard would wait for it for ever.
+    fn disown(&self, pid: process::Pid, error: &mydocker_sys::Error) {
+        let killed = process::kill(pid, libc::SIGKILL);
+        self.tell(Failure::of_clone(killed.as_ref().err().unwrap_or(error)));
     }
 
     /// One exhaustive match: every step is visible here, in the order of its phases.

@@ -184,6 +184,8 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
                 launched,
                 commit,
                 id_maps: IdMaps::default(),
+                adopted: !prelude,
+                early: None,
                 ready: false,
             }
             .run(until);
@@ -213,6 +215,10 @@ struct Conversation<'a> {
     launched: Launched,
     commit: Commit<'a>,
     id_maps: IdMaps,
+    /// Whether the pid is that of the first process, and not of an intermediate one.
+    adopted: bool,
+    /// What the first process said before the intermediate one has told its pid: the two run at once.
+    early: Option<Report>,
     /// Whether only the program is left for the process to become.
     ready: bool,
 }
@@ -220,8 +226,7 @@ struct Conversation<'a> {
 impl Conversation<'_> {
     fn run(mut self, until: Until) -> Result<Launched, Error> {
         loop {
-            let report = self.channel.next().map_err(call("listen to the first process"))?;
-            match report {
+            match self.next_report()? {
                 Report::NeedsIdMaps => self.write_id_maps()?,
                 Report::Spawned(pid) => self.adopt(pid)?,
                 Report::NeedsSource(index) => self.send_source(index)?,
@@ -239,6 +244,23 @@ impl Conversation<'_> {
         }
     }
 
+    /// The next report in the order in which it makes sense: the first process waits for an answer, so that it cannot
+    /// have said more than one thing too early.
+    fn next_report(&mut self) -> Result<Report, Error> {
+        loop {
+            if self.adopted
+                && let Some(early) = self.early.take()
+            {
+                return Ok(early);
+            }
+            let report = self.channel.next().map_err(call("listen to the first process"))?;
+            if self.adopted || matches!(report, Report::Spawned(_) | Report::Failed(_) | Report::Closed) {
+                return Ok(report);
+            }
+            self.early = Some(report);
+        }
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_raw(self.launched.pid)
     }
@@ -251,6 +273,7 @@ impl Conversation<'_> {
     fn adopt(&mut self, pid: i32) -> Result<(), Error> {
         let pidfd = process::pidfd_open(Pid::from_raw(pid)).map_err(call("open the first process"))?;
         self.launched.pid = pid;
+        self.adopted = true;
         if let Some(intermediate) = self.launched.pidfd.replace(pidfd) {
             process::wait(&intermediate).map_err(call("wait for the intermediate process"))?;
         }
