@@ -435,7 +435,8 @@ fn privileged_resources_that_this_machine_lacks_are_refused_by_name() {
         ("hugepageLimits", json!([{"pageSize": "2MB", "limit": 4_194_304}]), "hugetlb"),
     ];
     for (field, value, controller) in resources {
-        if cgroup::v1(controller, "").is_dir() {
+        let unified = fs::read_to_string("/sys/fs/cgroup/unified/cgroup.controllers").unwrap_or_default();
+        if cgroup::v1(controller, "").is_dir() || unified.split_whitespace().any(|held| held == controller) {
             continue;
         }
         let bundle = runtime.bundle().with(|config| config["linux"]["resources"][field] = value);
