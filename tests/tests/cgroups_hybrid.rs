@@ -137,15 +137,12 @@ fn privileged_hybrid_all_devices_can_be_allowed() {
 #[test]
 fn privileged_hybrid_resources_that_this_machine_lacks_are_refused_by_name() {
     let runtime = Runtime::new();
-    // No controller for them is mounted here.
+    // No controller for them is mounted here; hugetlb would be the v2 hierarchy's.
     let resources = [
         ("network", json!({"classID": 1_048_577}), "net_cls"),
-        ("hugepageLimits", json!([{"pageSize": "2MB", "limit": 4_194_304}]), "hugetlb"),
+        ("rdma", json!({"mlx5_1": {"hcaHandles": 3}}), "rdma"),
     ];
     for (field, value, controller) in resources {
-        if cgroup::v1(controller, "").is_dir() {
-            continue;
-        }
         let bundle = runtime.bundle().with(|config| config["linux"]["resources"][field] = value);
         runtime.create(&bundle).fails().says(controller);
         assert!(!runtime.knows(bundle.id()), "{field}");

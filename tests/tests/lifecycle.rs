@@ -484,7 +484,7 @@ fn privileged_deleting_a_stopped_container_leaves_another_in_the_same_cgroup_alo
 #[test]
 fn privileged_delete_force_leaves_a_cgroup_that_somebody_else_made_at_the_same_path_alone() {
     let runtime = Runtime::new();
-    let bundle = waiting(&runtime).without_namespace("pid");
+    let bundle = runtime.waiting_bundle().without_namespace("pid");
     runtime.run_detached(&bundle);
     let groups = cgroup::existing(bundle.cgroup());
     let init = runtime.pid(bundle.id());
