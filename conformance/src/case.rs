@@ -421,7 +421,7 @@ impl<'a> Case<'a> {
             drop(self.call(["delete", "--force", id]));
         }
         for id in self.ids.borrow().iter() {
-            cgroup::remove(id);
+            cgroup::remove(id)?;
         }
         unmount_below(&self.name_of_scratch())?;
         self.base.close().context("the scratch directory stays")
@@ -442,7 +442,11 @@ fn end(pid: i32) {
     }
 }
 
-fn unmount_below(prefix: &str) -> Result<()> {
+/// Takes off every mount whose path begins so, innermost first.
+///
+/// # Errors
+/// One cannot be taken off.
+pub fn unmount_below(prefix: &str) -> Result<()> {
     let table = fs::read_to_string("/proc/self/mountinfo")?;
     let points = table.lines().filter_map(|line| line.split(' ').nth(4));
     let points: Vec<&str> = points.filter(|point| point.starts_with(prefix)).collect();

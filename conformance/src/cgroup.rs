@@ -144,18 +144,52 @@ fn collect(dir: &Path, id: &str, depth: u32, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Removes the cgroups that bear the id. One that still holds a process stays.
-pub fn remove(id: &str) {
+/// Ends the processes in the cgroups that bear the id, as one that a runtime left when its deadline came, and removes
+/// them.
+///
+/// # Errors
+/// One stays.
+pub fn remove(id: &str) -> Result<()> {
     for dir in find(id) {
-        remove_tree(&dir);
+        thaw(&dir);
+        for pid in processes_below(&dir) {
+            // One that has ended by itself is as good.
+            drop(mydocker_sys::process::kill(mydocker_sys::process::Pid::from_raw(pid), 9));
+        }
+        crate::process::wait_until(&format!("the cgroup {} to be empty", dir.display()), || {
+            remove_tree(&dir);
+            Ok(!dir.exists())
+        })?;
     }
+    Ok(())
+}
+
+/// A frozen process does not even die.
+fn thaw(dir: &Path) {
+    for (file, word) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
+        if dir.join(file).exists() {
+            drop(fs::write(dir.join(file), word));
+        }
+    }
+    for child in subdirectories(dir) {
+        thaw(&child);
+    }
+}
+
+fn processes_below(dir: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    let mut pids: Vec<i32> = text.lines().flat_map(str::parse).collect();
+    for child in subdirectories(dir) {
+        pids.extend(processes_below(&child));
+    }
+    pids
 }
 
 fn remove_tree(dir: &Path) {
     for child in subdirectories(dir) {
         remove_tree(&child);
     }
-    // What stays is found by the check at the end of a run.
+    // One that still holds a process stays, and is tried again.
     drop(fs::remove_dir(dir));
 }
 

@@ -6,7 +6,7 @@ use crate::command::{self, Streams};
 use crate::expected::Expectations;
 use crate::report::{self, Run};
 use crate::runtime_tools::{self, Drive};
-use crate::{hierarchies, runner, suite};
+use crate::{case, hierarchies, runner, suite};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use mydocker_sys as sys;
@@ -242,6 +242,9 @@ fn drive(args: &RuntimeTools) -> Result<ExitCode> {
         print(&runtime_tools::line(&result, &expected))?;
         results.push(result);
     }
+    drive.clear(scratch.path())?;
+    // A program whose container has no mount namespace of its own leaves mounts in that of this process.
+    case::unmount_below(&scratch.path().display().to_string())?;
     scratch.close().context("the scratch directory stays")?;
     let surprises = expected.surprises(results.iter().map(|result| (result.program.as_str(), result.passed)));
     let passed = results.iter().filter(|result| result.passed).count();

@@ -15,6 +15,9 @@ const INSIDE: &str = "runtimetest";
 /// The file that they unpack, by this name in their working directory.
 const ROOTFS: &str = "rootfs-amd64.tar.gz";
 
+/// The script through which they reach the runtime.
+const WRAPPER: &str = "runtime";
+
 /// What to drive, and how.
 #[derive(Debug, Clone)]
 pub struct Drive {
@@ -78,7 +81,31 @@ impl Drive {
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755))?;
         fs::copy(&inside, root.join(INSIDE))?;
         tar(Command::new("tar").arg("-czf").arg(dir.join(ROOTFS)).arg("-C").arg(&root).arg("."))?;
-        fs::create_dir(dir.join("tmp")).context("a directory for their bundles")
+        fs::create_dir(dir.join("tmp")).context("a directory for their bundles")?;
+        self.wrap(dir)
+    }
+
+    /// The programs know no state root: they are given a script that adds one, so that what they leave can be found.
+    fn wrap(&self, dir: &Path) -> Result<()> {
+        let script = dir.join(WRAPPER);
+        let (runtime, root) = (self.runtime.display(), dir.join("state").display().to_string());
+        fs::write(&script, format!("#!/bin/sh\nexec '{runtime}' --root '{root}' \"$@\"\n"))?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))
+            .context("the script around the runtime")
+    }
+
+    /// Deletes the containers that the programs left: some end with a container that cannot be deleted, as it must be.
+    ///
+    /// # Errors
+    /// The runtime cannot be run.
+    pub fn clear(&self, dir: &Path) -> Result<()> {
+        let Ok(entries) = fs::read_dir(dir.join("state")) else { return Ok(()) };
+        for entry in entries {
+            let mut call = Command::new(dir.join(WRAPPER));
+            call.args(["delete", "--force"]).arg(entry?.file_name());
+            command::run(call, &Streams::new(dir, "clear"), self.limit)?;
+        }
+        Ok(())
     }
 
     /// Runs one program.
@@ -87,7 +114,7 @@ impl Drive {
     /// It cannot be started; how it ends is no error.
     pub fn run(&self, dir: &Path, program: &str) -> Result<Finding> {
         let mut call = Command::new(self.dir.join(program));
-        call.current_dir(dir).env("RUNTIME", &self.runtime).env("TMPDIR", dir.join("tmp"));
+        call.current_dir(dir).env("RUNTIME", dir.join(WRAPPER)).env("TMPDIR", dir.join("tmp"));
         let outcome = command::run(call, &Streams::new(dir, program), self.limit)?;
         Ok(judge(program, &outcome))
     }
