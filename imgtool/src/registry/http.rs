@@ -168,16 +168,20 @@ impl HttpError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Connection { source, .. } => match &**source {
-                // Invalid data is what TLS cannot make sense of, or a certificate that is not trusted.
-                ureq::Error::Io(error) => {
-                    !matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::InvalidData)
-                }
+                ureq::Error::Io(error) => is_transient(error),
                 ureq::Error::Timeout(_) | ureq::Error::Protocol(_) | ureq::Error::ConnectionFailed => true,
                 _ => false,
             },
             _ => false,
         }
     }
+}
+
+/// Invalid data is what TLS cannot make sense of, or a certificate that is not trusted. That a name does not exist has no
+/// kind of its own, only std's words and the C library's.
+fn is_transient(error: &io::Error) -> bool {
+    let unknown_name = || error.to_string().ends_with("Name or service not known");
+    !matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::InvalidData) && !unknown_name()
 }
 
 /// The proxies that the environment names.
