@@ -7,6 +7,7 @@
 //! plan       ordered steps as data
 //! engine     the steps, carried out by the runtime and by the container's first process
 //! state      what is remembered of a container
+//! dbus       a small client, for the systemd cgroup driver
 //! commands   create, start, ... put together from the above
 //! ```
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@
 pub mod cgroup;
 pub mod cli;
 pub mod commands;
+pub mod dbus;
 pub mod engine;
 pub mod host;
 pub mod mount_options;

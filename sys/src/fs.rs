@@ -12,6 +12,8 @@ pub use nix::dir::{Dir, Type as DirEntryType};
 pub use nix::fcntl::OFlag;
 pub use nix::sys::stat::{FileStat, Mode, SFlag};
 
+pub use crate::lock::{lock_exclusive, lock_shared};
+
 /// The directory that relative paths start from: the working directory of the process.
 pub use nix::fcntl::AT_FDCWD;
 
@@ -49,6 +51,14 @@ pub fn openat(dir: impl AsFd, path: &Path, flags: OFlag, mode: u32) -> Result<Ow
 /// As [`openat`].
 pub fn open(path: &Path, flags: OFlag) -> Result<OwnedFd> {
     openat(AT_FDCWD, path, flags, 0)
+}
+
+/// Opens the very file behind an `O_PATH` descriptor, through `/proc/self/fd`.
+///
+/// # Errors
+/// What the kernel says; `ENOENT` where /proc is not there.
+pub fn reopen(fd: impl AsFd, flags: OFlag) -> Result<OwnedFd> {
+    open(&PathBuf::from(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())), flags)
 }
 
 /// Opens `path` below `root` as if `root` were `/`: symbolic links, also absolute ones and `..`, stay inside
@@ -322,28 +332,6 @@ pub fn chmodat(dir: impl AsFd, path: &Path, mode: u32) -> Result<()> {
         nix::sys::stat::FchmodatFlags::FollowSymlink,
     )
     .context("fchmodat", || format!("{}, {mode:o}", at(dir, path)))
-}
-
-/// An exclusive `flock(2)`, held until the descriptor is closed; waits for another holder when `wait`.
-///
-/// # Errors
-/// `EWOULDBLOCK` when somebody else holds it and `wait` is false.
-pub fn lock_exclusive(fd: impl AsFd, wait: bool) -> Result<()> {
-    flock(fd.as_fd(), libc::LOCK_EX | if wait { 0 } else { libc::LOCK_NB })
-}
-
-/// A shared `flock(2)`, held until the descriptor is closed.
-///
-/// # Errors
-/// What the kernel says, with the path behind the descriptor.
-pub fn lock_shared(fd: impl AsFd) -> Result<()> {
-    flock(fd.as_fd(), libc::LOCK_SH)
-}
-
-fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<()> {
-    // SAFETY: flock takes an open descriptor, which BorrowedFd guarantees, and no pointer.
-    let ret = unsafe { libc::flock(fd.as_raw_fd(), operation) };
-    check(ret.into(), "flock", || format!("{}, {operation}", describe(fd))).map(drop)
 }
 
 /// An anonymous file in memory that can be sealed (`memfd_create(2)`).

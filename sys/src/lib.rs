@@ -10,8 +10,11 @@
 //! There is no policy and no type of the container domain in this crate.
 
 pub mod bpf;
+#[cfg(target_arch = "x86_64")]
+pub mod early;
 pub mod error;
 pub mod fs;
+pub mod lock;
 pub mod mount;
 pub mod namespace;
 pub mod poll;

@@ -38,6 +38,12 @@ impl<'fd> Interest<'fd> {
         Self { fd, read: true, write: false, priority: false }
     }
 
+    /// Waits until `fd` can be written, or read or is at its end.
+    #[must_use]
+    pub fn write(fd: BorrowedFd<'fd>) -> Self {
+        Self { fd, read: true, write: true, priority: false }
+    }
+
     /// Waits until the kernel file behind `fd` has changed since it was last read.
     #[must_use]
     pub fn change(fd: BorrowedFd<'fd>) -> Self {

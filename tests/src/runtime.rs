@@ -4,10 +4,10 @@ use crate::bundle::Bundle;
 use crate::invocation::{Invocation, Outcome, Running};
 use crate::{cgroup, leftovers, strace, wait};
 use serde_json::Value;
-use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 /// The program that the environment names, else the one that `make` leaves in `bin/`.
@@ -29,7 +29,7 @@ pub struct Runtime {
     program: PathBuf,
     base: Option<TempDir>,
     name: String,
-    bundles: Cell<u32>,
+    bundles: AtomicU32,
 }
 
 impl Runtime {
@@ -61,7 +61,7 @@ impl Runtime {
         // Users of other ids, as in user namespaces, must be able to pass through to the root file systems.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(base.path(), open).expect("an own directory");
-        Self { program, base: Some(base), name, bundles: Cell::new(0) }
+        Self { program, base: Some(base), name, bundles: AtomicU32::new(0) }
     }
 
     /// The directory below which everything of this runtime lies. Its name is unlike that of any other, and begins the
@@ -112,8 +112,7 @@ impl Runtime {
     }
 
     fn bundle_dir(&self) -> PathBuf {
-        let number = self.bundles.get() + 1;
-        self.bundles.set(number);
+        let number = self.bundles.fetch_add(1, Ordering::Relaxed) + 1;
         let dir = self.scratch().join(format!("{}-{number}", self.name));
         fs::create_dir(&dir).expect("the scratch directory is writable");
         dir

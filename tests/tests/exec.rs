@@ -424,3 +424,17 @@ fn privileged_exec_in_a_container_without_a_mount_namespace_sees_the_containers_
     runtime.exec(bundle.id(), ["ls", "/only-here"]).succeeds();
     runtime.kill_and_delete(bundle.id());
 }
+
+/// The process that enters the container's namespaces tells the pid of the one that it makes there, which may be heard
+/// first: the limits must be set for that one all the same.
+#[test]
+fn privileged_many_execs_at_once_get_their_limits() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().args(["sleep", "1000"]);
+    runtime.run_detached(&bundle).discard();
+    let exec = || runtime.command(["exec", bundle.id(), "sh", "-c", "ulimit -n"]).spawn();
+    let running: Vec<_> = (0..200).map(|_| exec()).collect();
+    for exec in running {
+        assert_eq!(exec.wait().succeeds().stdout, "1024\n");
+    }
+}

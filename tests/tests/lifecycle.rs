@@ -841,6 +841,58 @@ fn privileged_deleting_a_stopped_container_leaves_another_in_the_same_cgroup_alo
     runtime.kill_and_delete(other.id());
 }
 
+/// Guards against a cgroup that was removed behind the runtime's back and made again by somebody else: a path is no
+/// proof of what lives there.
+#[test]
+fn privileged_delete_force_leaves_a_cgroup_that_somebody_else_made_at_the_same_path_alone() {
+    let runtime = Runtime::new();
+    let bundle = waiting(&runtime).without_namespace("pid");
+    runtime.run_detached(&bundle);
+    let groups = cgroup::existing(bundle.cgroup());
+    let init = runtime.pid(bundle.id());
+    for group in &groups {
+        fs::write(group.with_file_name("cgroup.procs"), init.to_string()).expect("the process can leave");
+        fs::remove_dir(group).expect("it is empty");
+        fs::create_dir(group).expect("somebody makes it again");
+    }
+    let newcomer = Newcomer::in_groups(&groups);
+    runtime.delete_force(bundle.id()).succeeds();
+    wait::for_exit(init);
+    assert!(procfs::is_alive(newcomer.pid()), "a process that is not the container's was ended");
+    drop(newcomer);
+    groups.iter().for_each(|group| fs::remove_dir(group).expect("it is still there, and empty"));
+}
+
+/// A process of somebody else's.
+struct Newcomer(std::process::Child);
+
+impl Newcomer {
+    /// One that is a member of `groups`; the new cpuset among them is given its parent's values first.
+    fn in_groups(groups: &[std::path::PathBuf]) -> Self {
+        let child = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep runs");
+        for group in groups {
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                if let Ok(value) = fs::read_to_string(group.with_file_name(file)) {
+                    fs::write(group.join(file), value).expect("the cpuset takes its parent's values");
+                }
+            }
+            fs::write(group.join("cgroup.procs"), child.id().to_string()).expect("it can join");
+        }
+        Self(child)
+    }
+
+    fn pid(&self) -> i32 {
+        i32::try_from(self.0.id()).expect("a process id")
+    }
+}
+
+impl Drop for Newcomer {
+    fn drop(&mut self) {
+        self.0.kill().expect("it is ours");
+        self.0.wait().expect("it is ours");
+    }
+}
+
 /// Guards against the kernel reaping children by itself, as it does for who ignores SIGCHLD.
 #[test]
 fn privileged_a_caller_that_ignores_the_end_of_children_still_gets_the_exit_status() {
@@ -865,4 +917,27 @@ fn privileged_signals_that_the_caller_ignores_reach_the_program() {
     for signal in [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM] {
         assert_eq!(mask >> (signal.as_raw() - 1) & 1, 0, "{signal:?} is ignored: {mask:x}");
     }
+}
+
+/// Guards against a record that says "creating" for ever: it is so only while somebody makes the container.
+#[test]
+fn privileged_a_container_is_creating_as_long_as_its_maker_lives() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle();
+    let (reached, released) = (bundle.dir().join("reached"), bundle.dir().join("released"));
+    runtime.host(["mkfifo".as_ref(), released.as_os_str()]).run().succeeds();
+    let script = format!("touch {}; read line <{}", reached.display(), released.display());
+    let hook = json!({ "path": "/bin/sh", "args": ["sh", "-c", script] });
+    let bundle = bundle.with(|config| config["hooks"] = json!({ "createRuntime": [hook] }));
+    let maker = runtime.bundle_command("create", &bundle, &[]).spawn();
+    wait::until("the hook to run", || reached.exists().then_some(()));
+    assert_eq!(runtime.status(bundle.id()), "creating");
+    let listed = runtime.command(["list"]).run().succeeds();
+    assert!(listed.stdout.contains("creating"), "{}", listed.describe());
+    maker.signal(Signal::KILL);
+    maker.wait().discard();
+    assert_eq!(runtime.status(bundle.id()), "stopped");
+    runtime.delete_force(bundle.id()).succeeds();
+    assert!(!runtime.knows(bundle.id()));
+    fs::write(released, "go\n").expect("the hook still reads");
 }

@@ -145,6 +145,23 @@ fn privileged_a_namespace_path_that_is_none_is_refused() {
     }
 }
 
+/// Guards against effects of opening: a tape rewinds, a watchdog begins to run, a fifo lets its writer go.
+#[test]
+fn privileged_a_namespace_path_that_is_none_is_not_even_opened() {
+    use rustix::fs::inotify;
+    let runtime = Runtime::new();
+    let file = runtime.scratch().join("file");
+    fs::write(&file, "").expect("scratch");
+    let watcher = inotify::init(inotify::CreateFlags::NONBLOCK).expect("inotify");
+    inotify::add_watch(&watcher, &file, inotify::WatchFlags::OPEN).expect("a file that is there");
+    let bundle = runtime.bundle().namespace("network", Some(&file));
+    runtime.run(&bundle).fails().says("no network namespace");
+    let mut events = [0_u8; 4096];
+    assert_eq!(rustix::io::read(&watcher, &mut events), Err(rustix::io::Errno::AGAIN), "it was opened");
+    fs::File::open(&file).expect("it is there");
+    rustix::io::read(&watcher, &mut events).expect("the watch sees an opening");
+}
+
 #[test]
 fn privileged_namespaces_listed_twice_or_unknown_are_refused() {
     let runtime = Runtime::new();

@@ -267,7 +267,7 @@ impl Layout {
     pub fn parse(mountinfo: &str, cgroup: &str) -> Result<Self, LayoutError> {
         let mut hierarchies: Vec<Hierarchy> = Vec::new();
         for mount in visible_mounts(mountinfo) {
-            let own = own_cgroup(cgroup, &mount.kind);
+            let own = cgroup_of(cgroup, &mount.kind);
             let own = below_mount(&own, &unescape(mount.root));
             let found = Hierarchy { kind: mount.kind, mount_point: unescape(mount.point), own };
             match hierarchies.iter_mut().find(|known| same_hierarchy(&known.kind, &found.kind)) {
@@ -411,8 +411,8 @@ fn hierarchy_kind<'text>(mut fields: impl Iterator<Item = &'text str>) -> Option
     }
 }
 
-/// This process's cgroup in a hierarchy, as `/proc/self/cgroup` tells it.
-fn own_cgroup(cgroup: &str, kind: &HierarchyKind) -> String {
+/// A process's cgroup in a hierarchy, as its `/proc/PID/cgroup` tells it.
+pub(super) fn cgroup_of(cgroup: &str, kind: &HierarchyKind) -> String {
     let path = cgroup.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let (names, path) = (fields.next()?, fields.next()?);

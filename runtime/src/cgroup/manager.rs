@@ -68,6 +68,12 @@ pub enum Error {
     /// Some directories could not be removed.
     #[error("cannot remove {}", list(.0))]
     Remove(Vec<(PathBuf, sys::Error)>),
+    /// systemd did not do what the cgroup needs.
+    #[error(transparent)]
+    Systemd(#[from] super::systemd::Error),
+    /// A limit is none.
+    #[error(transparent)]
+    Plan(#[from] super::PlanError),
     /// Making the cgroup failed, and then removing what had been made.
     #[error("{0}; then the cgroup could not be removed")]
     Undo(String, #[source] Box<Error>),
@@ -170,6 +176,10 @@ impl Cgroup {
         &self.record
     }
 
+    pub(super) fn record_mut(&mut self) -> &mut CgroupRecord {
+        &mut self.record
+    }
+
     /// Makes the directories that `record` places, and applies the limits. A failure removes what was made.
     ///
     /// # Errors
@@ -188,14 +198,8 @@ impl Cgroup {
 
     fn make(&mut self, limits: &Lowered) -> Result<(), Error> {
         for directory in &mut self.record.directories {
-            make_directory(directory)?;
-            match &directory.hierarchy {
-                HierarchyKind::V1(set) if set.contains(Controller::Cpuset) => {
-                    inherit_cpuset(directory, "cpuset.cpus", limits.cpus)?;
-                    inherit_cpuset(directory, "cpuset.mems", limits.mems)?;
-                }
-                _ => {}
-            }
+            make_and_fill(directory, limits)?;
+            note_inode(directory)?;
         }
         self.enable_controllers(limits.unified)
     }
@@ -211,6 +215,20 @@ impl Cgroup {
         if wanted.split_whitespace().any(|name| !has(&here, name)) {
             for up in (1..=directory.depth()).rev() {
                 hand_down(&directory.upper(up), &wanted, required)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes cgroup v2 hand the `required` controllers down, where somebody else decides on the rest.
+    pub(super) fn require_controllers(&self, required: ControllerSet) -> Result<(), Error> {
+        let Some(directory) = self.record.unified() else { return Ok(()) };
+        let here = controllers_of(&directory.upper(0))?;
+        let missing = required.iter().map(Controller::unified_name).filter(|name| !has(&here, name));
+        let missing: Vec<&str> = missing.collect();
+        if !missing.is_empty() {
+            for up in (1..=directory.depth()).rev() {
+                hand_down(&directory.upper(up), &missing.join(" "), required)?;
             }
         }
         Ok(())
@@ -359,19 +377,42 @@ impl Cgroup {
         all_processes(&directory.absolute()).map_err(|source| Error::Control("list", source))
     }
 
+    /// The part of the cgroup that is still what it was when it was noted: other directories at its paths are
+    /// somebody else's, as is everything that was only intended.
+    ///
+    /// # Errors
+    /// [`Error::Control`]
+    pub(super) fn still_own(&self) -> Result<Self, Error> {
+        let mut own = self.clone();
+        own.record.directories.clear();
+        for directory in &self.record.directories {
+            if directory.open_own().map_err(|source| Error::Control("look at", source))?.is_some() {
+                own.record.directories.push(directory.clone());
+            }
+        }
+        Ok(own)
+    }
+
     /// Removes the cgroup with all cgroups below it, and the parents that this runtime made where nobody else uses
     /// them. Processes that are about to end are waited for until `deadline`.
+    ///
+    /// A directory that somebody else has made at the same path stays, unless it is empty: to look at each first
+    /// would cost every container a system call for each hierarchy.
     ///
     /// # Errors
     /// [`Error::Remove`] with every directory that is left.
     pub fn remove(&self, deadline: Instant) -> Result<(), Error> {
+        let end_of_unit = self.end_of_unit()?;
         let mut failures = Vec::new();
         for directory in &self.record.directories {
             if let Err(error) = self.remove_directory(directory, deadline) {
                 failures.push((directory.absolute(), error));
             }
         }
-        if failures.is_empty() { Ok(()) } else { Err(Error::Remove(failures)) }
+        if !failures.is_empty() {
+            return Err(Error::Remove(failures));
+        }
+        end_of_unit.map_or(Ok(()), |end| end.tell())
     }
 
     fn remove_directory(&self, directory: &Directory, deadline: Instant) -> sys::Result<()> {
@@ -379,8 +420,9 @@ impl Cgroup {
         match fs::rmdirat(fs::AT_FDCWD, &path) {
             Err(error) if error.errno() == Errno::ENOENT => {}
             Err(error) if error.errno() == Errno::EBUSY => {
-                self.wait_empty(deadline)?;
-                tree::walk(&path, &mut Remove)?;
+                let Some(own) = directory.open_own()? else { return Ok(()) };
+                wait_empty(directory, deadline)?;
+                tree::walk(own, &mut Remove)?;
                 present(fs::rmdirat(fs::AT_FDCWD, &path))?;
             }
             other => other?,
@@ -401,34 +443,30 @@ impl Cgroup {
         }
         if failures.is_empty() { Ok(()) } else { Err(Error::Remove(failures)) }
     }
+}
 
-    /// Waits until no process is left in the cgroup and below.
-    ///
-    /// # Errors
-    /// `ETIMEDOUT` at the deadline.
-    pub fn wait_empty(&self, deadline: Instant) -> sys::Result<()> {
-        match self.record.unified() {
-            Some(directory) => wait_for_event(directory, "populated 0", deadline),
-            None => self.wait_for_ends(deadline),
-        }
+/// Waits until no process is left in a directory and below; `ETIMEDOUT` at the deadline.
+pub(super) fn wait_empty(directory: &Directory, deadline: Instant) -> sys::Result<()> {
+    match directory.hierarchy {
+        HierarchyKind::Unified => wait_for_event(directory, "populated 0", deadline),
+        _ => wait_for_ends(&directory.absolute(), deadline),
     }
+}
 
-    /// v1 tells nobody that a cgroup has become empty; its processes tell that they have ended.
-    fn wait_for_ends(&self, deadline: Instant) -> sys::Result<()> {
-        let Some(directory) = self.record.listing() else { return Ok(()) };
-        loop {
-            let Some(pid) = all_processes(&directory.absolute())?.first().copied() else { return Ok(()) };
-            let what = || format!("the end of process {pid} in the cgroup {:?}", directory.absolute());
-            match sys::process::pidfd_open(sys::process::Pid::from_raw(pid)) {
-                Ok(pidfd) => {
-                    sys::poll::poll(&[sys::poll::Interest::read(pidfd.as_fd())], Some(deadline), &what())?;
-                }
-                Err(error) if error.errno() == Errno::ESRCH => {}
-                Err(error) => return Err(error),
+/// v1 tells nobody that a cgroup has become empty; its processes tell that they have ended.
+fn wait_for_ends(directory: &Path, deadline: Instant) -> sys::Result<()> {
+    loop {
+        let Some(pid) = all_processes(directory)?.first().copied() else { return Ok(()) };
+        let what = || format!("the end of process {pid} in the cgroup {directory:?}");
+        match sys::process::pidfd_open(sys::process::Pid::from_raw(pid)) {
+            Ok(pidfd) => {
+                sys::poll::poll(&[sys::poll::Interest::read(pidfd.as_fd())], Some(deadline), &what())?;
             }
-            if Instant::now() >= deadline {
-                return Err(sys::Error::new("poll", what(), Errno::ETIMEDOUT));
-            }
+            Err(error) if error.errno() == Errno::ESRCH => {}
+            Err(error) => return Err(error),
+        }
+        if Instant::now() >= deadline {
+            return Err(sys::Error::new("poll", what(), Errno::ETIMEDOUT));
         }
     }
 }
@@ -486,7 +524,9 @@ const MAX_FILE: u64 = 64 << 20;
 
 fn all_processes(directory: &Path) -> sys::Result<Vec<i32>> {
     let mut collected = Collect(Vec::new());
-    tree::walk(directory, &mut collected)?;
+    if let Some(start) = tree::open(directory)? {
+        tree::walk(start, &mut collected)?;
+    }
     Ok(collected.0)
 }
 
@@ -534,6 +574,35 @@ fn make_directory(directory: &mut Directory) -> Result<(), Error> {
     }
     let gone = sys::Error::new("mkdirat", directory.upper(0), Errno::ENOENT);
     Err(Error::Make(directory.absolute(), gone))
+}
+
+/// Makes a directory, and gives a cpuset what it needs to take processes.
+pub(super) fn make_and_fill(directory: &mut Directory, limits: &Lowered) -> Result<(), Error> {
+    make_directory(directory)?;
+    match &directory.hierarchy {
+        HierarchyKind::V1(set) if set.contains(Controller::Cpuset) => {
+            inherit_cpuset(directory, "cpuset.cpus", limits.cpus)?;
+            inherit_cpuset(directory, "cpuset.mems", limits.mems)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts a process of others into a directory.
+pub(super) fn join_later(directory: &Directory, pid: i32) -> Result<(), Error> {
+    let file = directory.file("cgroup.procs");
+    fs::write_at(fs::AT_FDCWD, &file, pid.to_string().as_bytes())
+        .map_err(|source| Error::Control("put the first process into", source))
+}
+
+/// Notes which directory it is that was made or found: a path alone may come to lead to another.
+pub(super) fn note_inode(directory: &mut Directory) -> Result<(), Error> {
+    let path = directory.absolute();
+    match fs::lstatat(fs::AT_FDCWD, &path) {
+        Ok(stat) => directory.inode = Some(stat.st_ino),
+        Err(error) => return Err(Error::Make(path, error)),
+    }
+    Ok(())
 }
 
 /// Puts `program` in the place of the device programs that are attached to the cgroup.

@@ -8,6 +8,7 @@
 //! ResourcePlan::lower   limits as ordered file writes    (pure)
 //! Cgroup::create        directories, then limits         (undoes itself on failure)
 //! Cgroup::join          descriptors that let the new process put itself in
+//! systemd               the same through a unit of systemd
 //! ```
 //!
 //! There is one typed plan of limits; only the last step, from a [`Setting`] to files, differs
@@ -24,6 +25,7 @@ pub mod path;
 pub mod plan;
 pub mod record;
 pub mod stats;
+pub mod systemd;
 mod tree;
 
 pub use layout::{Controller, ControllerSet, Hierarchy, HierarchyKind, Layout, LayoutError, Mode};
@@ -31,8 +33,9 @@ pub use lower::{Devices, Lowered, Write};
 pub use manager::{Cgroup, Error, JoinFds};
 pub use path::{CgroupPath, PathError};
 pub use plan::{Limit, PlanError, ResourcePlan, Setting};
-pub use record::{CgroupRecord, Directory};
+pub use record::{CgroupRecord, Directory, UnitRecord};
 pub use stats::Stats;
+pub use systemd::{Instance, UnitPlan, UnitPlanError};
 
 #[cfg(test)]
 mod devices_tests;

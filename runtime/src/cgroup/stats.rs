@@ -497,7 +497,7 @@ mod tests {
             .for_each(|(name, text)| std::fs::write(place.path().join("c").join(name), text).unwrap());
         let mount_point = place.path().to_str().unwrap().to_owned();
         let hierarchy = HierarchyKind::Unified;
-        (place, Directory { hierarchy, mount_point, path: "c".into(), made: 0 })
+        (place, Directory { hierarchy, mount_point, path: "c".into(), made: 0, inode: None })
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn linux() -> LinuxFeatures {
     LinuxFeatures {
         namespaces: NAMESPACES.to_vec(),
         capabilities: capabilities(),
-        cgroup: CgroupFeatures { v1: true, v2: true, systemd: false, systemd_user: false, rdma: true },
+        cgroup: CgroupFeatures { v1: true, v2: true, systemd: true, systemd_user: true, rdma: true },
         seccomp: seccomp(),
         apparmor: Enabled { enabled: false },
         selinux: Enabled { enabled: false },

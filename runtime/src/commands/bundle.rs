@@ -2,7 +2,8 @@
 
 use super::launch::Wish;
 use super::report::{failed, refusal};
-use crate::cgroup::{CgroupPath, CgroupRecord, Layout, Lowered, ResourcePlan};
+use crate::cgroup::systemd::Manager;
+use crate::cgroup::{CgroupPath, CgroupRecord, Instance, Layout, Lowered, ResourcePlan, UnitPlan};
 use crate::cli::{Log, Report};
 use crate::host::HostFacts;
 use crate::spec::{self, MAX_CONFIG_BYTES, Spec};
@@ -23,13 +24,17 @@ pub(super) struct Bundle {
     pub(super) cgroup: CgroupRecord,
     /// The limits as writes to files.
     pub(super) limits: Lowered,
+    /// The unit around the cgroups, with the systemd driver.
+    pub(super) unit: Option<UnitPlan>,
 }
 
-/// Reads and checks the bundle in `directory` (none: the working directory) for the container `id`.
+/// Reads and checks the bundle in `directory` (none: the working directory) for the container `id`, whose cgroups
+/// `systemd` makes or, without one, the runtime itself.
 pub(super) fn load(
     directory: Option<&Path>,
     id: &str,
     host: &HostFacts,
+    systemd: Option<Instance>,
     log: &Log,
 ) -> Result<Bundle, Box<Report>> {
     let path = absolute(directory)?;
@@ -45,8 +50,8 @@ pub(super) fn load(
     for warning in &spec.warnings {
         log.warning(&format!("{}: {}", warning.pointer, warning.message));
     }
-    let (cgroup, limits) = place_cgroup(&spec, id)?;
-    Ok(Bundle { path, config, spec, cgroup, limits })
+    let Placed { cgroup, limits, unit } = place_cgroup(&spec, id, systemd)?;
+    Ok(Bundle { path, config, spec, cgroup, limits, unit })
 }
 
 /// The bundle's path as messages and records have it: absolute and without `.` and `..`, which are taken off by name
@@ -90,16 +95,38 @@ fn check(parsed: Spec, bundle: &Path, host: &HostFacts) -> Result<ValidSpec, Box
     validate::validate(parsed, bundle, &facts).map_err(failed("bad-config"))
 }
 
-fn place_cgroup(spec: &ValidSpec, id: &str) -> Result<(CgroupRecord, Lowered), Box<Report>> {
+/// Where a container's cgroups will be, and with what.
+struct Placed {
+    cgroup: CgroupRecord,
+    limits: Lowered,
+    unit: Option<UnitPlan>,
+}
+
+fn place_cgroup(spec: &ValidSpec, id: &str, systemd: Option<Instance>) -> Result<Placed, Box<Report>> {
     let default = spec::Linux::default();
     let linux = spec.spec().linux.as_ref().unwrap_or(&default);
-    let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
     let no_limits = spec::Resources::default();
     let resources = linux.resources.as_ref().unwrap_or(&no_limits);
     let plan = ResourcePlan::from_spec(resources, &linux.devices).map_err(failed("bad-config"))?;
     let layout = Layout::load(plan.controllers()).map_err(failed("cgroup"))?;
-    let limits = plan.lower(&layout).map_err(failed("bad-config"))?;
-    Ok((CgroupRecord::place(&layout, &path), limits))
+    let mut limits = plan.lower(&layout).map_err(failed("bad-config"))?;
+    let Some(instance) = systemd else {
+        let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
+        return Ok(Placed { cgroup: CgroupRecord::place(&layout, &path), limits, unit: None });
+    };
+    let annotations = &spec.spec().annotations;
+    let unit = UnitPlan::new(&linux.cgroups_path, id, instance, &layout, &plan, annotations)
+        .map_err(failed("bad-config"))?;
+    let root = match instance {
+        Instance::System => String::new(),
+        // A user may not load a device filter, and cannot make the nodes that it would be about.
+        Instance::User => {
+            limits.devices = None;
+            Manager::connect(instance).and_then(|mut user| user.control_group()).map_err(failed("cgroup"))?
+        }
+    };
+    let cgroup = unit.place(&layout, &root).map_err(failed("bad-config"))?;
+    Ok(Placed { cgroup, limits, unit: Some(unit) })
 }
 
 impl Bundle {

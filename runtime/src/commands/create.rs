@@ -8,7 +8,7 @@ use super::report::{and_undo, failed, refusal, state_failed};
 use crate::cli::{Context, CreateArgs, Report, RunArgs, choose_bundle};
 use crate::engine::{Foreground, end, hooks};
 use crate::spec::Hook;
-use crate::state::{self, Record, Status};
+use crate::state::{Entry, Record, Status};
 use mydocker_sys::process;
 use std::path::Path;
 
@@ -68,13 +68,13 @@ fn after_start(up: Up, context: &Context) -> Result<Up, Box<Report>> {
 }
 
 /// Deletes a container whose program has ended, unless somebody else has done it meanwhile.
-fn forget_ended(record: &Record, poststop: &[Hook], context: &Context) -> Result<(), Box<Report>> {
-    let entry = match container::store(context).open(&container::id(&record.id)?) {
-        Err(state::Error::NotFound { .. }) => return Ok(()),
-        other => other.map_err(state_failed)?,
-    };
-    // Another container may have been made under this id meanwhile.
-    if entry.load().is_ok_and(|now| now.init != record.init) {
+fn forget_ended(
+    entry: Entry,
+    record: &Record,
+    poststop: &[Hook],
+    context: &Context,
+) -> Result<(), Box<Report>> {
+    if !entry.lock().map_err(state_failed)? {
         return Ok(());
     }
     forget(entry, record)?;
@@ -84,23 +84,29 @@ fn forget_ended(record: &Record, poststop: &[Hook], context: &Context) -> Result
 
 fn attend(args: &RunArgs, context: &Context, up: Up, foreground: &mut Foreground) -> Outcome {
     let Up { entry, record, mut launched, bundle } = after_start(up, context)?;
+    // Others must be able to pause, kill and delete the container while it runs.
+    if let Err(error) = entry.unlock() {
+        drop(launched);
+        return Err(and_undo(state_failed(error), undo(entry, &record)));
+    }
     let (pid, terminal) = (launched.pid, launched.terminal.take());
     let Ok(pidfd) = launched.release() else {
         return Err(refusal("setup", "the container's first process is not known"));
     };
-    // Others must be able to pause, kill and delete the container while it runs.
-    drop(entry);
     let exit = match foreground.attend(pid, &pidfd, terminal) {
         Ok(exit) => exit,
         Err(error) => {
             end(&pidfd);
             let poststop = &bundle.spec.spec().hooks.poststop;
-            return Err(and_undo(failed("foreground")(error), forget_ended(&record, poststop, context)));
+            return Err(and_undo(
+                failed("foreground")(error),
+                forget_ended(entry, &record, poststop, context),
+            ));
         }
     };
     foreground.end().map_err(failed("foreground"))?;
     if !args.keep {
-        forget_ended(&record, &bundle.spec.spec().hooks.poststop, context)?;
+        forget_ended(entry, &record, &bundle.spec.spec().hooks.poststop, context)?;
     }
     Ok(process::Exit::status(exit))
 }

@@ -3,11 +3,11 @@
 use super::Outcome;
 use super::container::{Container, id, store};
 use super::report::{cgroup_failed, failed, refusal, state_failed};
-use crate::cgroup::Cgroup;
+use crate::cgroup::{self, Cgroup};
 use crate::cli::{Context, DeleteArgs, Log, Report};
 use crate::engine::hooks;
 use crate::spec::NamespaceKind;
-use crate::state::{self, Entry, Progress, Record, State, Status};
+use crate::state::{self, Entry, Record, State, Status};
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::{AsFd, OwnedFd, process};
 use std::time::{Duration, Instant};
@@ -81,7 +81,6 @@ pub(super) fn end_processes(container: &Container) -> Result<(), Box<Report>> {
         }
     }
     if container.status != Status::Stopped
-        && container.record.progress != Progress::Creating
         && let Some(record) = &container.record.cgroup
     {
         Cgroup::open(record.clone()).kill_all(libc::SIGKILL, deadline).map_err(cgroup_failed)?;
@@ -97,38 +96,33 @@ fn await_end(init: &OwnedFd, deadline: Instant) -> Result<(), Box<Report>> {
 
 /// Removes the cgroups, and then what is remembered.
 pub(super) fn forget(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
-    remove_cgroup(record, may_end_others(record))?;
+    remove_cgroup(record, !has_ended_as_a_whole(record))?;
     entry.remove().map_err(state_failed)
 }
 
-/// Whether what is found in the container's cgroups must be the container's: not where they were only intended, and
-/// not where all of its processes have ended with the first, so that others must have come since.
-fn may_end_others(record: &Record) -> bool {
-    let made =
-        record.cgroup.iter().flat_map(|cgroup| &cgroup.directories).any(|directory| directory.made > 0);
-    let only_intended = record.progress == Progress::Creating && record.init.is_none() && !made;
-    let ended_together = record.init.is_some() && record.namespaces.contains(&NamespaceKind::Pid);
-    !only_intended && !ended_together
+/// Whether all processes of the container have ended with the first: what is found in its cgroups then is of another
+/// container, which has taken over the empty cgroup.
+fn has_ended_as_a_whole(record: &Record) -> bool {
+    record.init.is_some() && record.namespaces.contains(&NamespaceKind::Pid)
 }
 
-/// Removes the cgroups; with everything in them where they are known to be the container's.
-pub(super) fn remove_cgroup(record: &Record, known: bool) -> Result<(), Box<Report>> {
+/// Removes the cgroups, where `with_processes` also with everything that lives in them.
+pub(super) fn remove_cgroup(record: &Record, with_processes: bool) -> Result<(), Box<Report>> {
     let Some(place) = &record.cgroup else { return Ok(()) };
     let cgroup = Cgroup::open(place.clone());
-    match cgroup.remove(Instant::now()) {
-        Ok(()) => Ok(()),
-        // Only intended when the runtime was ended: what lives there is somebody else's.
-        // Either the last of its processes are about to leave, or the rest is somebody else's and stays.
-        Err(_) if !known => {
-            drop(cgroup.remove(Instant::now() + DEPARTURE));
-            Ok(())
-        }
+    let removed = match cgroup.remove(Instant::now()) {
+        // Either the last of its processes are about to leave, or the cgroup is in use by another container.
+        Err(cgroup::Error::Remove(_)) if !with_processes => match cgroup.remove(Instant::now() + DEPARTURE) {
+            Err(cgroup::Error::Remove(_)) => Ok(()),
+            other => other,
+        },
         // Processes are left: a container without a pid namespace of its own, or something that joined.
-        Err(_) => {
-            cgroup.kill_all(libc::SIGKILL, Instant::now() + PATIENCE).map_err(cgroup_failed)?;
-            cgroup.remove(Instant::now() + PATIENCE).map_err(cgroup_failed)
-        }
-    }
+        Err(cgroup::Error::Remove(_)) => cgroup
+            .kill_all(libc::SIGKILL, Instant::now() + PATIENCE)
+            .and_then(|()| cgroup.remove(Instant::now() + PATIENCE)),
+        other => other,
+    };
+    removed.map_err(cgroup_failed)
 }
 
 /// Runs the poststop hooks; their failures are warnings (runtime.md, Lifecycle 13).

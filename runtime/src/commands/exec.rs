@@ -4,7 +4,7 @@ use super::Outcome;
 use super::container::Container;
 use super::launch::PidFile;
 use super::report::{cgroup_failed, failed, launch_failed, refusal};
-use crate::cgroup::{Cgroup, CgroupRecord, JoinFds};
+use crate::cgroup::{Cgroup, JoinFds};
 use crate::cli::{Context, ExecArgs, Report};
 use crate::engine::{self, Foreground, Inputs, Launch, Until, end};
 use crate::host::HostFacts;
@@ -175,8 +175,12 @@ fn launch(
         return Err(refusal("not-running", "cannot exec in a stopped container"));
     };
     let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    let cgroup = container.record.cgroup.as_ref().map(|record| record.below(&args.cgroup)).transpose();
+    let cgroup = cgroup.map_err(failed("bad-cgroup"))?.map(Cgroup::open);
+    let helped = cgroup.as_ref().filter(|cgroup| cgroup.needs_help_to_join());
     let options = ExecOptions {
         id: &container.record.id,
+        unit: helped.and_then(|cgroup| cgroup.record().unit.as_ref()),
         namespaces: &container.record.namespaces,
         rootfs: &container.record.rootfs,
         seccomp: seccomp.is_some(),
@@ -193,13 +197,12 @@ fn launch(
         state: container.record.state(Status::Running),
     })
     .map_err(failed("bad-config"))?;
-    let cgroups = match &container.record.cgroup {
-        Some(record) => Some(join_fds(args, container, record)?),
-        None => None,
-    };
+    let alone = cgroup.as_ref().filter(|_| helped.is_none());
+    let place = |pid: i32| helped.map_or(Ok(()), |cgroup| Ok(cgroup.attach(pid)?));
     let launch = Launch {
         compiled: &compiled,
-        cgroups,
+        cgroups: alone.map(|cgroup| join_fds(args, container, cgroup)).transpose()?,
+        place: Some(&place),
         container: Some(init),
         gate: None,
         console_socket: args.console_socket.as_deref(),
@@ -216,9 +219,9 @@ fn launch(
     })
 }
 
-/// The group that was asked for and no other, or that of the container or, where it takes no process, of its first.
-fn join_fds(args: &ExecArgs, container: &Container, record: &CgroupRecord) -> Result<JoinFds, Box<Report>> {
-    let cgroup = Cgroup::open(record.below(&args.cgroup).map_err(failed("bad-cgroup"))?);
+/// The way into the group that was asked for and no other, or into that of the container or, where that one takes no
+/// process, of its first.
+fn join_fds(args: &ExecArgs, container: &Container, cgroup: &Cgroup) -> Result<JoinFds, Box<Report>> {
     match container.record.init {
         Some(init) if args.cgroup.is_empty() => cgroup.join_fds_beside(init.pid),
         _ => cgroup.join_fds(),

@@ -4,14 +4,14 @@ use super::bundle::{self, Bundle};
 use super::container;
 use super::delete::{remove_cgroup, run_poststop};
 use super::report::{and_undo, cgroup_failed, failed, launch_failed, state_failed};
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, JoinFds, UnitPlan};
 use crate::cli::{Context, LaunchArgs, Report, rfc3339_nano};
-use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Until};
+use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, PlaceError, Until};
 use crate::host::HostFacts;
 use crate::plan::{self, CreateOptions};
 use crate::spec::NamespaceKind;
 use crate::state::{ContainerId, Entry, ProcessRecord, Progress, Record, Status};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -36,7 +36,8 @@ pub(super) struct Up {
 /// Brings a container up.
 pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Report>> {
     let host = HostFacts::probe().map_err(failed("host"))?;
-    let bundle = bundle::load(wish.launch.bundle.as_deref(), wish.id.as_str(), &host, &context.log)?;
+    let bundle =
+        bundle::load(wish.launch.bundle.as_deref(), wish.id.as_str(), &host, context.systemd, &context.log)?;
     bundle::check_terminal(&bundle.spec, wish)?;
     let mut record = new_record(wish, &bundle, &host)?;
     let compiled = compile(wish, &bundle, &record, &host)?;
@@ -48,7 +49,11 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     }
     let entry = container::store(context).reserve(&wish.id).map_err(state_failed)?;
     match set_up(wish, &bundle, &compiled, &entry, &mut record, &host) {
-        Ok(launched) => Ok(Up { entry, record, launched, bundle }),
+        Ok(launched) => {
+            // Its pages are still shared with the first process: freeing it piece by piece would copy them.
+            std::mem::forget(compiled);
+            Ok(Up { entry, record, launched, bundle })
+        }
         Err(report) => {
             // A root file system that is no directory is the most frequent cause, and costs nothing until it is one.
             let report = bundle::require_root_directory(&bundle.spec).err().unwrap_or(report);
@@ -82,7 +87,6 @@ fn new_record(wish: &Wish<'_>, bundle: &Bundle, host: &HostFacts) -> Result<Reco
         created: rfc3339_nano(SystemTime::now()),
         owner: host.euid,
         progress: Progress::Creating,
-        runtime: ProcessRecord::of(mydocker_sys::process::getpid().as_raw()).map_err(failed("host"))?,
         init: None,
         cgroup: Some(bundle.cgroup.clone()),
         annotations: spec.spec().annotations.clone(),
@@ -145,17 +149,23 @@ fn set_up(
     entry.save_config(&bundle.config).map_err(state_failed)?;
     // What was refused, perhaps because it is somebody else's, is not ours to remove.
     record.cgroup = None;
-    let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
-    record.cgroup = Some(cgroup.record().clone());
-    // What was made is known to be ours from here on.
-    entry.save(record).map_err(state_failed)?;
+    let cgroups = match &bundle.unit {
+        None => Some(make_cgroup(bundle, entry, record)?),
+        Some(_) => None,
+    };
+    let record = RefCell::new(record);
+    let place = |pid: i32| match &bundle.unit {
+        Some(unit) => start_unit(unit, bundle, entry, &mut record.borrow_mut(), pid),
+        None => Ok(()),
+    };
     let gate = match wish.await_start {
         true => Some(entry.make_gate().map_err(state_failed)?),
         false => None,
     };
     let launch = Launch {
         compiled,
-        cgroups: Some(cgroup.join_fds().map_err(cgroup_failed)?),
+        cgroups,
+        place: Some(&place),
         container: None,
         gate: gate.map(|(start, error)| Gate { start, error }),
         console_socket: wish.launch.console_socket.as_deref().filter(|_| !wish.own_terminal),
@@ -166,9 +176,10 @@ fn set_up(
     let until = if wish.await_start { Until::Created } else { Until::Executed };
     let pid_file = PidFile::new(wish.launch.pid_file.as_deref());
     let mut commit = |pid: i32| {
+        let mut record = record.borrow_mut();
         record.init = Some(ProcessRecord::of(pid)?);
         record.progress = if wish.await_start { Progress::Created } else { Progress::Started };
-        entry.save(record)?;
+        entry.save(&record)?;
         pid_file.write(pid)
     };
     let launched = engine::launch(launch, until, &mut commit).map_err(|error| {
@@ -182,6 +193,31 @@ fn set_up(
         })?;
     }
     Ok(launched)
+}
+
+/// Makes the cgroups by the runtime itself.
+fn make_cgroup(bundle: &Bundle, entry: &Entry, record: &mut Record) -> Result<JoinFds, Box<Report>> {
+    let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
+    record.cgroup = Some(cgroup.record().clone());
+    // What was made is known to be ours from here on.
+    entry.save(record).map_err(state_failed)?;
+    cgroup.join_fds().map_err(cgroup_failed)
+}
+
+/// Has systemd start the container's unit around its first process, and makes the rest.
+fn start_unit(
+    unit: &UnitPlan,
+    bundle: &Bundle,
+    entry: &Entry,
+    record: &mut Record,
+    pid: i32,
+) -> Result<(), PlaceError> {
+    let mut cgroup = Cgroup::start_unit(bundle.cgroup.clone(), unit, pid)?;
+    let completed = cgroup.complete_unit(&bundle.limits, pid);
+    // What was made is known to be ours from here on, also where it is not all.
+    record.cgroup = Some(cgroup.record().clone());
+    entry.save(record)?;
+    Ok(completed?)
 }
 
 /// The file of `--pid-file`, if one was asked for.

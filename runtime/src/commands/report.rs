@@ -1,7 +1,7 @@
 //! From the errors of the rooms below to the report that leaves the program.
 
 use crate::cli::Report;
-use crate::engine::{self, Failure};
+use crate::engine::{self, Failure, PlaceError};
 use crate::{cgroup, state};
 
 /// A refusal in one sentence.
@@ -38,7 +38,10 @@ pub(super) fn launch_failed(error: engine::Error) -> Box<Report> {
         engine::Error::Hook(_) => Report::new("hook", &error).into(),
         engine::Error::Joined(_) => Report::new("namespace", &error).into(),
         engine::Error::Console(_) => Report::new("console", &error).into(),
-        engine::Error::Commit(_) => Report::new("state-io", &error).into(),
+        engine::Error::Place(PlaceError::Cgroup(_)) => Report::new("cgroup", &error).into(),
+        engine::Error::Place(PlaceError::State(_)) | engine::Error::Commit(_) => {
+            Report::new("state-io", &error).into()
+        }
         engine::Error::Call { .. } | engine::Error::Ended(_) => Report::new("setup", &error).into(),
     }
 }

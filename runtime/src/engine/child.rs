@@ -7,6 +7,7 @@ use super::{hooks, identity, mounts, nodes, procfs::Procfs, program, rootfs, shi
 use crate::cgroup::JoinFds;
 use crate::plan::{Step, TargetRule};
 use crate::spec::NamespaceKind;
+use crate::validate::Rlimit;
 use mydocker_sys::namespace::CloneFlags;
 use mydocker_sys::{AsFd, AsRawFd, Errno, OwnedFd, fs, mount, namespace, process, signal};
 use std::path::Path;
@@ -134,8 +135,9 @@ impl<'a> Child<'a> {
         match process::clone3(process::CloneArgs { flags, cgroup: None }) {
             Ok(process::Forked::Child) => true,
             Ok(process::Forked::Parent { pid, .. }) => {
-                // The runtime sees the end of the channel if this cannot be told.
-                drop(self.slots.channel.report(&Report::Spawned(pid.as_raw())));
+                if let Err(error) = self.slots.channel.report(&Report::Spawned(pid.as_raw())) {
+                    self.disown(pid, &error);
+                }
                 false
             }
             Err(error) => {
@@ -145,11 +147,18 @@ impl<'a> Child<'a> {
         }
     }
 
+    /// A first process of which the runtime has not heard would wait for it for ever.
+    fn disown(&self, pid: process::Pid, error: &mydocker_sys::Error) {
+        let killed = process::kill(pid, libc::SIGKILL);
+        self.tell(Failure::of_clone(killed.as_ref().err().unwrap_or(error)));
+    }
+
     /// One exhaustive match: every step is visible here, in the order of its phases.
     fn perform(&mut self, step: &Step) -> Outcome {
         match step {
             Step::HideFromTracers => Ok(process::set_dumpable(false)?),
             Step::JoinCgroups => self.join_cgroups(),
+            Step::AwaitUnit { .. } => self.ask(&Report::NeedsUnit),
             Step::AwaitIdMaps => self.ask(&Report::NeedsIdMaps),
             Step::JoinNamespace { kind, .. } => self.join_namespace(*kind),
             Step::JoinContainer { kinds } => self.join_container(kinds),
@@ -183,7 +192,7 @@ impl<'a> Child<'a> {
             Step::SetScheduler { attributes } => Ok(process::set_scheduler(*attributes)?),
             Step::SetIoPriority { class, level } => Ok(process::set_io_priority(*class, *level)?),
             Step::SetMemoryPolicy { mode, nodes } => Ok(process::set_memory_policy(*mode, nodes)?),
-            Step::Ready => self.ask(&Report::Ready),
+            Step::Ready => self.ready(),
             Step::DropBounding { keep } => identity::drop_bounding(*keep),
             Step::OwnStandardStreams { uid } => identity::own_standard_streams(*uid),
             Step::SetIds { uid, gid, groups, keep_groups, umask } => identity::set_ids(
@@ -207,6 +216,26 @@ impl<'a> Child<'a> {
     fn ask(&mut self, report: &Report) -> Outcome {
         self.slots.channel.report(report)?;
         Ok(self.slots.channel.await_go()?)
+    }
+
+    /// From here on the container's own limits are in force. What opens files for the program comes before, and what will
+    /// have to open one finds low numbers free.
+    fn ready(&mut self) -> Outcome {
+        self.home = program::missing_home(&self.compiled.program);
+        if self.compiled.plan.parent.rlimits.iter().any(leaves_few_descriptors) {
+            self.close_spent()?;
+        }
+        self.ask(&Report::Ready)
+    }
+
+    /// Closes what execve would close, and no step needs any more.
+    fn close_spent(&mut self) -> Outcome {
+        let mut spent = std::mem::take(&mut self.kept);
+        spent.append(&mut self.slots.namespaces);
+        spent.extend(self.slots.container.take());
+        spent.extend(self.shields.take());
+        fs::close_all(spent)?;
+        Ok(self.slots.cgroups.take().map_or(Ok(()), JoinFds::close)?)
     }
 
     fn tell(&self, failure: Failure) {
@@ -362,7 +391,6 @@ impl<'a> Child<'a> {
         use signal::Signal::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
         [SIGPIPE, SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().try_for_each(signal::reset_disposition)?;
         self.program = Some(program::find(&self.compiled.program)?);
-        self.home = program::missing_home(&self.compiled.program);
         Ok(())
     }
 
@@ -399,6 +427,12 @@ impl<'a> Child<'a> {
 /// The `CLONE_NEW*` flags of some kinds of namespaces.
 pub(super) fn clone_flags(kinds: &[NamespaceKind]) -> CloneFlags {
     CloneFlags::from_bits_retain(kinds.iter().fold(0, |flags, kind| flags | kind.clone_flag()))
+}
+
+/// Whether a limit may be below the numbers of the descriptors that are open here.
+fn leaves_few_descriptors(rlimit: &Rlimit) -> bool {
+    const FEW: u64 = 256;
+    rlimit.resource == libc::RLIMIT_NOFILE && rlimit.soft < FEW
 }
 
 fn new_session() -> Outcome {

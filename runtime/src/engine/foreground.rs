@@ -58,7 +58,8 @@ impl Foreground {
         let mut relay = terminal.map(|terminal| self.take_terminal(terminal)).transpose()?;
         loop {
             let (ready, terminal_events, input_events) = self.wait(pidfd, relay.as_ref())?;
-            if ready.signals {
+            // The end of the program answers every signal.
+            if ready.signals && !ready.ended {
                 self.forward_signals(pidfd, relay.as_ref())?;
             }
             if let Some(relay) = &mut relay {

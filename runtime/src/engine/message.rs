@@ -3,10 +3,15 @@
 //! The child speaks, the parent answers; a message is one byte of kind and, where there is more, a number or text.
 //! The last two messages are sent with `write` and read with `read`: a system call filter may already be loaded,
 //! and these two calls are the least that it must allow.
+//!
+//! Neither waits for ever: the end of one is the end of the connection, and one that neither ends nor speaks, because it was
+//! stopped or hangs in a file system, is given up after a [`Patience`].
 
 use super::failure::Failure;
-use mydocker_sys::{AsFd, OwnedFd, Result, fs, socket};
+use crate::spec::Hook;
+use mydocker_sys::{AsFd, Errno, Error, OwnedFd, Result, fs, socket};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 /// The longest message: a failure with its texts, which are cut to three times 1,000 characters when it is longer (six
 /// bytes each at the most in JSON). The buffer's pages are touched when it is made, so that it is no larger.
@@ -15,6 +20,8 @@ const MAX_MESSAGE: usize = 20 * 1024;
 /// From the child.
 #[derive(Debug)]
 pub enum Report {
+    /// It waits to be put into the container's unit.
+    NeedsUnit,
     /// It waits for its id maps.
     NeedsIdMaps,
     /// An intermediate process has made the first process, with this pid.
@@ -46,12 +53,29 @@ pub enum Answer {
     Source(OwnedFd),
 }
 
+/// How long one end waits for the next message of the other; `None` as long as the other lives.
+pub type Patience = Option<Duration>;
+
+/// What the slowest ordinary thing may take between two messages: copying up a directory, waiting for a slow file system.
+const ORDINARY: Duration = Duration::from_secs(300);
+
+/// How long to wait for somebody who also runs these hooks: their own deadlines are added, and a hook without one may
+/// take as long as it likes.
+pub fn patience<'a>(hooks: impl IntoIterator<Item = &'a Hook>) -> Patience {
+    hooks.into_iter().try_fold(ORDINARY, |sum, hook| {
+        let seconds = u64::try_from(hook.timeout?).unwrap_or_default();
+        Some(sum.saturating_add(Duration::from_secs(seconds)))
+    })
+}
+
 /// One end of the conversation.
 #[derive(Debug)]
 pub struct Channel {
     socket: OwnedFd,
+    patience: Patience,
 }
 
+const NEEDS_UNIT: u8 = b'u';
 const NEEDS_ID_MAPS: u8 = b'i';
 const SPAWNED: u8 = b'p';
 const NEEDS_SOURCE: u8 = b's';
@@ -64,13 +88,29 @@ const FAILED: u8 = b'f';
 const GO: u8 = b'g';
 
 impl Channel {
-    /// Both ends: the parent's and the child's.
+    /// Both ends: the parent's and the child's, each with how long it waits for the other.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn pair() -> Result<(Self, Self)> {
+    pub fn pair(parents: Patience, childs: Patience) -> Result<(Self, Self)> {
         let (parent, child) = socket::seqpacket_pair()?;
-        Ok((Self { socket: parent }, Self { socket: child }))
+        Ok((Self::new(parent, parents)?, Self::new(child, childs)?))
+    }
+
+    fn new(socket: OwnedFd, patience: Patience) -> Result<Self> {
+        patience.map_or(Ok(()), |limit| socket::set_receive_timeout(&socket, limit))?;
+        Ok(Self { socket, patience })
+    }
+
+    /// The end of the patience, told as what was waited for.
+    fn in_time<T>(&self, waited_for: &str, result: Result<T>) -> Result<T> {
+        result.map_err(|error| match (error.errno(), self.patience) {
+            (Errno::EAGAIN, Some(limit)) => {
+                let seconds = limit.as_secs_f64();
+                Error::new(error.call(), format!("{waited_for} within {seconds} s"), Errno::ETIMEDOUT)
+            }
+            _ => error,
+        })
     }
 
     /// Sends a report (child).
@@ -81,6 +121,7 @@ impl Channel {
         match report {
             Report::Terminal(fd) => socket::send(&self.socket, &[TERMINAL], &[fd.as_raw_fd()]),
             Report::Failed(failure) => fs::write_once(&self.socket, &failure_message(failure)),
+            Report::NeedsUnit => self.say(NEEDS_UNIT, None),
             Report::NeedsIdMaps => self.say(NEEDS_ID_MAPS, None),
             Report::Spawned(pid) => self.say(SPAWNED, Some(*pid)),
             Report::NeedsSource(index) => self.say(NEEDS_SOURCE, Some(*index as i32)),
@@ -107,10 +148,10 @@ impl Channel {
     /// Waits for the parent's word to go on (child).
     ///
     /// # Errors
-    /// `EPIPE` when the parent is gone.
+    /// `EPIPE` when the parent is gone, `ETIMEDOUT` when it does not answer.
     pub fn await_go(&self) -> Result<()> {
         let mut byte = [0u8; 1];
-        match fs::read(&self.socket, &mut byte)? {
+        match self.in_time(THE_ANSWER, fs::read(&self.socket, &mut byte))? {
             1 if byte[0] == GO => Ok(()),
             _ => Err(gone("the runtime")),
         }
@@ -123,7 +164,7 @@ impl Channel {
     pub fn request_source(&self, index: u32) -> Result<OwnedFd> {
         self.report(&Report::NeedsSource(index))?;
         let mut byte = [0u8; 1];
-        let mut message = socket::receive(&self.socket, &mut byte)?;
+        let mut message = self.in_time(THE_ANSWER, socket::receive(&self.socket, &mut byte))?;
         message.fds.pop().ok_or_else(|| gone("the runtime"))
     }
 
@@ -141,18 +182,20 @@ impl Channel {
     /// The child's next report (parent).
     ///
     /// # Errors
-    /// What the kernel says, and `EPROTO` for a message that no child of ours sends.
+    /// What the kernel says, `ETIMEDOUT` when the child says nothing, and `EPROTO` for a message that no child of ours
+    /// sends.
     pub fn next(&self) -> Result<Report> {
         let mut buffer = vec![0u8; MAX_MESSAGE];
         let mut message = match socket::receive(&self.socket, &mut buffer) {
             // A child that was killed with an answer unread resets the connection.
-            Err(error) if error.errno() == mydocker_sys::Errno::ECONNRESET => return Ok(Report::Closed),
-            other => other?,
+            Err(error) if error.errno() == Errno::ECONNRESET => return Ok(Report::Closed),
+            other => self.in_time("the container's first process to say how far it is", other)?,
         };
         let bytes = &buffer[..message.length];
         let number = || -> Option<i32> { Some(i32::from_ne_bytes(bytes.get(1..5)?.try_into().ok()?)) };
         let report = match bytes.first() {
             None => Some(Report::Closed),
+            Some(&NEEDS_UNIT) => Some(Report::NeedsUnit),
             Some(&NEEDS_ID_MAPS) => Some(Report::NeedsIdMaps),
             Some(&SPAWNED) => number().map(Report::Spawned),
             Some(&NEEDS_SOURCE) => number().map(|index| Report::NeedsSource(index as u32)),
@@ -166,14 +209,14 @@ impl Channel {
             }
             Some(_) => None,
         };
-        report.ok_or_else(|| {
-            mydocker_sys::Error::new("recvmsg", format!("{bytes:02x?}"), mydocker_sys::Errno::EPROTO)
-        })
+        report.ok_or_else(|| Error::new("recvmsg", format!("{bytes:02x?}"), Errno::EPROTO))
     }
 }
 
-fn gone(who: &str) -> mydocker_sys::Error {
-    mydocker_sys::Error::new("read", format!("{who} has ended"), mydocker_sys::Errno::EPIPE)
+const THE_ANSWER: &str = "the runtime to answer";
+
+fn gone(who: &str) -> Error {
+    Error::new("read", format!("{who} has ended"), Errno::EPIPE)
 }
 
 /// A failure in the bytes of one message; its texts are cut where they would not fit.
@@ -198,5 +241,46 @@ pub fn parse_failure(bytes: &[u8]) -> Option<Failure> {
 impl AsFd for Channel {
     fn as_fd(&self) -> mydocker_sys::BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Patience = Some(Duration::from_millis(20));
+
+    fn hook(timeout: Option<i64>) -> Hook {
+        Hook { path: "/bin/true".into(), timeout, ..Hook::default() }
+    }
+
+    #[test]
+    fn a_partner_that_says_nothing_is_given_up_and_named() {
+        let (parent, child) = Channel::pair(SHORT, SHORT).unwrap();
+        let error = parent.next().unwrap_err();
+        assert_eq!(error.errno(), Errno::ETIMEDOUT);
+        assert!(error.args().contains("first process to say how far it is within 0.02 s"), "{error}");
+        for error in [child.await_go().unwrap_err(), child.request_source(0).unwrap_err()] {
+            assert_eq!(error.errno(), Errno::ETIMEDOUT);
+            assert!(error.args().contains("the runtime to answer"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_partner_needs_no_patience() {
+        let (parent, child) = Channel::pair(None, None).unwrap();
+        drop(child);
+        assert!(matches!(parent.next().unwrap(), Report::Closed));
+        let (parent, child) = Channel::pair(None, None).unwrap();
+        drop(parent);
+        assert_eq!(child.await_go().unwrap_err().errno(), Errno::EPIPE);
+    }
+
+    #[test]
+    fn patience_grows_with_the_deadlines_of_hooks_and_has_no_end_where_one_has_none() {
+        let seconds = |hooks: &[Hook]| patience(hooks).map(|limit| limit.as_secs());
+        assert_eq!(seconds(&[]), Some(300));
+        assert_eq!(seconds(&[hook(Some(5)), hook(Some(7))]), Some(312));
+        assert_eq!(seconds(&[hook(Some(5)), hook(None)]), None);
     }
 }

@@ -28,4 +28,4 @@ pub use failure::{Code, Failure};
 pub use foreground::{Foreground, ForegroundError};
 pub use joined::JoinedError;
 pub use message::{Channel, parse_failure};
-pub use parent::{Commit, CommitError, Error, Launch, Launched, Until, end, launch};
+pub use parent::{Commit, CommitError, Error, Launch, Launched, PlaceError, Until, end, launch};

@@ -7,18 +7,20 @@ use super::failure::Failure;
 use super::hooks;
 use super::id_map::IdMaps;
 use super::joined::{self, JoinedError};
-use super::message::{Answer, Channel, Report};
+use super::message::{Answer, Channel, Report, patience};
 use super::mounts::clone_kind;
 use crate::cgroup::JoinFds;
+use crate::plan::Step;
 use crate::spec::{IdMapping, Seccomp};
 use crate::validate::Rlimit;
+use mydocker_sys::fs;
+use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::process::{self, Exit, Pid};
-use mydocker_sys::{AsFd, fs};
-use mydocker_sys::{BorrowedFd, Errno, OwnedFd, mount};
+use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, mount};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// What the runtime brings along.
-#[derive(Debug)]
 pub struct Launch<'a> {
     /// The compiled plan.
     pub compiled: &'a Compiled,
@@ -28,6 +30,8 @@ pub struct Launch<'a> {
     pub container: Option<OwnedFd>,
     /// Where a created container waits for `start`.
     pub gate: Option<Gate>,
+    /// Puts the process with a pid into the container's unit, where systemd has to do that.
+    pub place: Option<Place<'a>>,
     /// Where the terminal goes; without one the caller gets it.
     pub console_socket: Option<&'a Path>,
     /// The filter as it is written, for its listener.
@@ -58,6 +62,32 @@ pub struct Launched {
     pidfd: Option<OwnedFd>,
 }
 
+impl Launch<'_> {
+    /// The OOM score that the first process has to inherit: its own file in /proc is root's as soon as it hides from
+    /// tracers, and an ordinary user can set no other's.
+    fn oom_score_to_lend(&self) -> Option<i32> {
+        self.compiled.plan.parent.oom_score_adj.filter(|_| self.euid != 0)
+    }
+}
+
+/// The runtime's own OOM score, changed for as long as it makes a process that inherits it.
+struct OomScore {
+    before: Option<i32>,
+}
+
+impl OomScore {
+    fn lend(score: i32) -> Result<Self, Error> {
+        let before = fs::read_at(fs::AT_FDCWD, Path::new("/proc/self/oom_score_adj"), 64)
+            .map_err(call("read oom_score_adj"))?;
+        set_oom_score_adj("self", score)?;
+        Ok(Self { before: String::from_utf8_lossy(&before).trim().parse().ok() })
+    }
+
+    fn take_back(self) -> Result<(), Error> {
+        self.before.map_or(Ok(()), |score| set_oom_score_adj("self", score))
+    }
+}
+
 impl Launched {
     /// Lets the process live on without this value.
     ///
@@ -82,10 +112,19 @@ impl Drop for Launched {
     }
 }
 
-/// Kills and reaps a child. Both can only fail because it has ended and was reaped.
+/// Kills and reaps a child. Both fail when it has ended and was reaped; one that hangs in the kernel is left to it.
 pub fn end(pidfd: &OwnedFd) -> Option<Exit> {
     drop(process::pidfd_kill(pidfd, libc::SIGKILL));
-    process::wait(pidfd).ok()
+    reap(pidfd, "a killed process to end").ok()
+}
+
+/// How long a process that is about to end may take: one that the kernel holds in a device's wait may take long.
+const END: Duration = Duration::from_secs(60);
+
+/// Waits for the end of a child and reaps it.
+fn reap(pidfd: &OwnedFd, what: &str) -> mydocker_sys::Result<Exit> {
+    poll(&[Interest::read(pidfd.as_fd())], Some(Instant::now() + END), what)?;
+    process::wait(pidfd)
 }
 
 /// Why the first process could not be brought up.
@@ -103,6 +142,9 @@ pub enum Error {
     /// A descriptor could not be handed over.
     #[error(transparent)]
     Console(#[from] ConsoleError),
+    /// The process could not be put into its unit.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The process could not be noted down.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -145,6 +187,20 @@ pub enum CommitError {
     },
 }
 
+/// Puts the process with a pid into the container's unit.
+pub type Place<'a> = &'a dyn Fn(i32) -> Result<(), PlaceError>;
+
+/// Why a process could not be put into its unit.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The unit, or what belongs to it, could not be made.
+    #[error(transparent)]
+    Cgroup(#[from] crate::cgroup::Error),
+    /// The record could not be written.
+    #[error(transparent)]
+    State(#[from] crate::state::Error),
+}
+
 /// Makes the first process and talks with it until it is as far as asked. On failure it is killed and reaped.
 ///
 /// # Errors
@@ -152,7 +208,8 @@ pub enum CommitError {
 pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<Launched, Error> {
     let joined = launch.compiled.plan.parent.joined_namespaces.iter();
     let namespaces = joined.map(joined::open).collect::<Result<Vec<_>, _>>()?;
-    let (channel, child_channel) = Channel::pair().map_err(call("make the socket to the first process"))?;
+    let (channel, child_channel) = conversation(launch.compiled)?;
+    let lent_score = launch.oom_score_to_lend().map(OomScore::lend).transpose()?;
     let prelude = !launch.compiled.plan.prelude.is_empty();
     let flags = if prelude { 0 } else { launch.compiled.clone_flags };
     let (forked, cloned_into_cgroup) = clone(flags, launch.cgroups.as_ref())
@@ -167,6 +224,7 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
             child::run(compiled, slots)
         }
         process::Forked::Parent { pid, pidfd } => {
+            lent_score.map_or(Ok(()), OomScore::take_back)?;
             // Only the first process holds the other end from here on: its end is the end of the conversation.
             drop(child_channel);
             let launched = Launched { pid: pid.as_raw(), terminal: None, pidfd: Some(pidfd) };
@@ -176,6 +234,8 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
                 launched,
                 commit,
                 id_maps: IdMaps::default(),
+                adopted: !prelude,
+                early: None,
                 ready: false,
             }
             .run(until);
@@ -185,6 +245,17 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
             result
         }
     }
+}
+
+/// Both ends of the conversation. While one runs hooks the other waits for as long as those may take.
+fn conversation(compiled: &Compiled) -> Result<(Channel, Channel), Error> {
+    let of_child = compiled.plan.steps.iter().flat_map(|step| match step {
+        Step::RunHooks { hooks, .. } => &hooks[..],
+        _ => &[],
+    });
+    let of_parent = compiled.plan.parent.hooks.iter().flat_map(|(_, hooks)| hooks);
+    Channel::pair(patience(of_child), patience(of_parent))
+        .map_err(call("make the socket to the first process"))
 }
 
 /// Clones the first process into its v2 cgroup where that works, and tells whether it did.
@@ -212,6 +283,10 @@ struct Conversation<'a> {
     launched: Launched,
     commit: Commit<'a>,
     id_maps: IdMaps,
+    /// Whether the pid is that of the first process, and not of an intermediate one.
+    adopted: bool,
+    /// What the first process said before the intermediate one has told its pid: the two run at once.
+    early: Option<Report>,
     /// Whether only the program is left for the process to become.
     ready: bool,
 }
@@ -219,8 +294,8 @@ struct Conversation<'a> {
 impl Conversation<'_> {
     fn run(mut self, until: Until) -> Result<Launched, Error> {
         loop {
-            let report = self.channel.next().map_err(call("listen to the first process"))?;
-            match report {
+            match self.next_report()? {
+                Report::NeedsUnit => self.place()?,
                 Report::NeedsIdMaps => self.write_id_maps()?,
                 Report::Spawned(pid) => self.adopt(pid)?,
                 Report::NeedsSource(index) => self.send_source(index)?,
@@ -237,6 +312,26 @@ impl Conversation<'_> {
         }
     }
 
+    /// The next report in the order in which it makes sense: the first process waits for an answer, so that it cannot
+    /// have said more than one thing too early.
+    fn next_report(&mut self) -> Result<Report, Error> {
+        loop {
+            if self.adopted
+                && let Some(early) = self.early.take()
+            {
+                return Ok(early);
+            }
+            let report = self.channel.next().map_err(call("listen to the first process"))?;
+            match report {
+                Report::NeedsUnit | Report::Spawned(_) | Report::Failed(_) | Report::Closed => {
+                    return Ok(report);
+                }
+                report if self.adopted => return Ok(report),
+                early => self.early = Some(early),
+            }
+        }
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_raw(self.launched.pid)
     }
@@ -249,10 +344,20 @@ impl Conversation<'_> {
     fn adopt(&mut self, pid: i32) -> Result<(), Error> {
         let pidfd = process::pidfd_open(Pid::from_raw(pid)).map_err(call("open the first process"))?;
         self.launched.pid = pid;
+        self.adopted = true;
         if let Some(intermediate) = self.launched.pidfd.replace(pidfd) {
-            process::wait(&intermediate).map_err(call("wait for the intermediate process"))?;
+            reap(&intermediate, "the intermediate process to end")
+                .map_err(call("wait for the intermediate process"))?;
         }
         Ok(())
+    }
+
+    fn place(&self) -> Result<(), Error> {
+        match self.launch.place {
+            Some(place) => place(self.launched.pid)?,
+            None => return Err(Error::Ended("it asked for a unit, which is not in the plan".into())),
+        }
+        self.go()
     }
 
     fn write_id_maps(&self) -> Result<(), Error> {
@@ -300,8 +405,8 @@ impl Conversation<'_> {
 
     fn set_limits(&mut self) -> Result<(), Error> {
         let plan = &self.launch.compiled.plan.parent;
-        if let Some(score) = plan.oom_score_adj {
-            set_oom_score_adj(self.launched.pid, score)?;
+        if let Some(score) = plan.oom_score_adj.filter(|_| self.launch.oom_score_to_lend().is_none()) {
+            set_oom_score_adj(&self.launched.pid.to_string(), score)?;
         }
         plan.rlimits.iter().try_for_each(|rlimit| set_rlimit(self.pid(), rlimit))?;
         (self.commit)(self.launched.pid)?;
@@ -340,8 +445,8 @@ pub(super) fn id_map(mappings: &[IdMapping]) -> String {
 }
 
 /// Sets the score; lowering it needs `CAP_SYS_RESOURCE`, which is not needed where the value is in force already.
-fn set_oom_score_adj(pid: i32, score: i32) -> Result<(), Error> {
-    let path = PathBuf::from(format!("/proc/{pid}/oom_score_adj"));
+fn set_oom_score_adj(process: &str, score: i32) -> Result<(), Error> {
+    let path = PathBuf::from(format!("/proc/{process}/oom_score_adj"));
     let refused = match fs::write_at(fs::AT_FDCWD, &path, score.to_string().as_bytes()) {
         Ok(()) => return Ok(()),
         Err(error) => error,
@@ -377,4 +482,24 @@ fn set_rlimit(pid: Pid, rlimit: &Rlimit) -> Result<(), Error> {
         String::new()
     };
     Err(call(format!("set {} to soft {}, hard {}{hint}", rlimit.name, rlimit.soft, rlimit.hard))(refused))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Its file in /proc may be root's by the time that its score could be set.
+    #[test]
+    fn a_process_of_an_ordinary_user_inherits_its_oom_score() {
+        let score = |process: &str| {
+            let text = std::fs::read_to_string(format!("/proc/{process}/oom_score_adj")).unwrap();
+            text.trim().parse::<i32>().unwrap()
+        };
+        let before = score("self");
+        let lent = OomScore::lend(before + 7).unwrap();
+        let output = std::process::Command::new("cat").arg("/proc/self/oom_score_adj").output().unwrap();
+        lent.take_back().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), (before + 7).to_string());
+        assert_eq!(score("self"), before);
+    }
 }

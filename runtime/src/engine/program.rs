@@ -85,7 +85,8 @@ fn search(name: &[u8], path: &[u8]) -> Outcome<CString> {
         match runnable(&candidate) {
             Ok(()) => return Ok(fs::cstring(&candidate)?),
             Err(Errno::EACCES) => denied = true,
-            Err(_) => {}
+            Err(errno) if is_elsewhere(errno) => {}
+            Err(errno) => return Err(cannot_run(candidate.as_os_str().as_bytes(), errno)),
         }
     }
     if denied {
@@ -93,6 +94,11 @@ fn search(name: &[u8], path: &[u8]) -> Outcome<CString> {
     }
     let message = format!("exec: {:?}: executable file not found in $PATH", String::from_utf8_lossy(name));
     Err(Fault::Other(Code::ExecutableNotFound, message))
+}
+
+/// Whether an error says no more than that this directory does not have the program.
+fn is_elsewhere(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG | Errno::EISDIR)
 }
 
 /// Whether a path is an executable file; a directory is executable to `access` too.

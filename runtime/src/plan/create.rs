@@ -1,7 +1,7 @@
 //! The plan of a new container.
 
 use super::{JoinedNamespace, MountStep, ParentPlan, Plan, Step, devices, mounts};
-use crate::cgroup::CgroupRecord;
+use crate::cgroup::{CgroupRecord, UnitRecord};
 use crate::spec::{Hook, NamespaceKind, escape};
 use crate::validate::{Placement, Process, ValidSpec, held_by};
 use mydocker_sys::process::CapabilitySets;
@@ -96,7 +96,7 @@ impl Planner<'_> {
             self.prelude.push(Step::SetTimeOffsets { offsets: self.spec.time_offsets });
         }
         let first = if self.prelude.is_empty() { &mut self.steps } else { &mut self.prelude };
-        first.insert(0, Step::JoinCgroups);
+        first.insert(0, enter(self.options.cgroup.unit.as_ref()));
         let hidden = self.hides_before_joining();
         if hidden {
             let first = if self.prelude.is_empty() { &mut self.steps } else { &mut self.prelude };
@@ -150,7 +150,9 @@ impl Planner<'_> {
 
     /// Whoever lives in a joined namespace may look at what arrives there, so the process hides before it joins. In
     /// procfs the files of a process that hides are root's: where an ordinary user has to write id maps or clock
-    /// offsets there, it can only hide after that.
+    /// offsets there, it can only hide after that. Nothing is lost by it: whoever may join namespaces of others has privileges
+    /// in them, and the kernel lets nobody trace a process that has privileges which he has not (`ptrace(2)`); and a user
+    /// without privileges joins nobody else's.
     fn hides_before_joining(&self) -> bool {
         let namespaces = &self.spec.namespaces;
         let written_by_owner =
@@ -317,6 +319,11 @@ pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, may_set_groups:
     });
     steps.push(Step::SetWorkingDirectory { path: process.cwd.clone() });
     steps.push(Step::FindProgram);
+}
+
+/// How a process comes into the container's cgroups: by itself, or with the help of systemd.
+pub(super) fn enter(unit: Option<&UnitRecord>) -> Step {
+    unit.map_or(Step::JoinCgroups, |unit| Step::AwaitUnit { unit: unit.name.clone() })
 }
 
 /// Labels, the filter and the capabilities, the same for both. Without no-new-privileges the kernel takes a filter

@@ -1,7 +1,8 @@
 //! The plan of a process that joins a running container.
 
-use super::create::{confine, identity, scheduling};
+use super::create::{confine, enter, identity, scheduling};
 use super::{ParentPlan, Plan, Step};
+use crate::cgroup::UnitRecord;
 use crate::spec::NamespaceKind;
 use crate::validate::Process;
 use std::path::Path;
@@ -13,6 +14,8 @@ pub struct ExecOptions<'a> {
     pub id: &'a str,
     /// The kinds of namespaces that the container does not share with the runtime.
     pub namespaces: &'a [NamespaceKind],
+    /// The unit that only systemd can put the process into, where that is so.
+    pub unit: Option<&'a UnitRecord>,
     /// The container's root on the host, for a container without a mount namespace.
     pub rootfs: &'a Path,
     /// Whether a system call filter is loaded.
@@ -27,7 +30,7 @@ pub struct ExecOptions<'a> {
 #[must_use]
 pub fn exec(process: &Process, options: &ExecOptions<'_>) -> Plan {
     let user = options.namespaces.contains(&NamespaceKind::User);
-    let mut prelude = vec![Step::HideFromTracers, Step::JoinCgroups];
+    let mut prelude = vec![Step::HideFromTracers, enter(options.unit)];
     if !options.namespaces.is_empty() {
         prelude.push(Step::JoinContainer { kinds: options.namespaces.to_vec() });
     }

@@ -44,6 +44,11 @@ pub enum Step {
     HideFromTracers,
     /// Enter the container's cgroups through descriptors that the parent has opened.
     JoinCgroups,
+    /// Wait until systemd has put the process into the container's unit, at the parent's request.
+    AwaitUnit {
+        /// The unit's name.
+        unit: String,
+    },
     /// Wait until the parent has written the id maps of the new user namespace.
     AwaitIdMaps,
     /// Join a namespace whose file the parent has opened.
@@ -314,6 +319,7 @@ impl Step {
         match self {
             Self::HideFromTracers
             | Self::JoinCgroups
+            | Self::AwaitUnit { .. }
             | Self::AwaitIdMaps
             | Self::JoinNamespace { .. }
             | Self::JoinContainer { .. }
@@ -370,6 +376,7 @@ impl fmt::Display for Step {
         match self {
             Self::HideFromTracers => write!(f, "hide the process from tracers"),
             Self::JoinCgroups => write!(f, "join the container's cgroups"),
+            Self::AwaitUnit { unit } => write!(f, "be put into the unit {unit} by systemd"),
             Self::AwaitIdMaps => write!(f, "wait for the id maps"),
             Self::JoinNamespace { kind, path } => write!(f, "join the {kind} namespace {}", path.display()),
             Self::JoinContainer { kinds } => write!(f, "join the container's namespaces: {}", names(kinds)),

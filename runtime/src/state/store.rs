@@ -4,7 +4,7 @@ use super::id::ContainerId;
 use super::record::Record;
 use crate::spec::CONFIG_FILE;
 use mydocker_sys::fs::{self, OFlag};
-use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd};
+use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, lock};
 use std::path::{Path, PathBuf};
 
 const RECORD_FILE: &str = "state.json";
@@ -46,7 +46,7 @@ pub enum Error {
     File {
         /// The id.
         id: String,
-        /// `read`, `written`, `locked` or `removed`.
+        /// `read`, `written`, `locked`, `unlocked` or `removed`.
         what: &'static str,
         /// Why.
         source: mydocker_sys::Error,
@@ -69,7 +69,7 @@ pub struct Store {
     root: PathBuf,
 }
 
-/// The directory of one container, locked while this is held.
+/// The directory of one container, locked while this is held and it was not [`look`](Store::look)ed up only.
 #[derive(Debug)]
 pub struct Entry {
     id: ContainerId,
@@ -131,13 +131,7 @@ impl Store {
     /// [`Error::NotFound`], also when another command has deleted it meanwhile.
     pub fn open(&self, id: &ContainerId) -> Result<Entry, Error> {
         let entry = self.look(id)?;
-        let failed = |source| Error::File { id: id.to_string(), what: "locked", source };
-        fs::lock_exclusive(&entry.directory, true).map_err(failed)?;
-        // A directory that was removed while this waited has no links left.
-        if fs::fstat(&entry.directory).map_err(failed)?.st_nlink == 0 {
-            return Err(self.not_found(id));
-        }
-        Ok(entry)
+        if entry.lock()? { Ok(entry) } else { Err(self.not_found(id)) }
     }
 
     /// Opens a container without its lock, to read only: records are replaced as a whole.
@@ -186,6 +180,34 @@ impl Entry {
     #[must_use]
     pub fn directory(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
+    }
+
+    /// Waits for the lock again that [`unlock`](Self::unlock) gave up; `false` where the container was removed meanwhile,
+    /// whatever has its id now.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn lock(&self) -> Result<bool, Error> {
+        lock::lock_exclusive(&self.directory, true).map_err(self.file_error("locked"))?;
+        // A directory that was removed has no links left.
+        Ok(fs::fstat(&self.directory).map_err(self.file_error("locked"))?.st_nlink > 0)
+    }
+
+    /// Gives the lock up, but keeps the directory: it stays the same container's, also when the id is taken again.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn unlock(&self) -> Result<(), Error> {
+        lock::unlock(&self.directory).map_err(self.file_error("unlocked"))
+    }
+
+    /// Whether somebody holds the lock; for an entry that was looked up.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn is_locked(&self) -> mydocker_sys::Result<bool> {
+        // A shared lock, so that two who look do not take each other for a maker; it goes with the descriptor.
+        Ok(!lock::try_lock_shared(&self.directory)?)
     }
 
     fn file_error(&self, what: &'static str) -> impl FnOnce(mydocker_sys::Error) -> Error + '_ {
@@ -286,15 +308,22 @@ impl Entry {
         fs::unlink_if_present(&self.directory, Path::new(name)).map(drop).map_err(self.file_error("removed"))
     }
 
-    /// Removes the container from the store; the record goes last, so that an interrupted removal can be repeated.
+    /// Removes the container from the store. A removal that is interrupted can be repeated: by the record, and without it
+    /// by `delete --force`, which removes what has none.
     ///
     /// # Errors
     /// [`Error::File`].
     pub fn remove(self) -> Result<(), Error> {
-        for name in [START_FIFO, ERROR_FIFO, CONFIG_FILE, NEW_RECORD_FILE, RECORD_FILE] {
-            self.unlink(name)?;
-        }
+        [CONFIG_FILE, RECORD_FILE].iter().try_for_each(|name| self.unlink(name))?;
         let path = self.root.join(self.id.as_str());
-        fs::rmdirat(fs::AT_FDCWD, &path).map_err(self.file_error("removed"))
+        match fs::rmdirat(fs::AT_FDCWD, &path) {
+            // Only a container that was never started, or a runtime that was interrupted, leaves more.
+            Err(error) if error.errno() == Errno::ENOTEMPTY => {
+                [START_FIFO, ERROR_FIFO, NEW_RECORD_FILE].iter().try_for_each(|name| self.unlink(name))?;
+                fs::rmdirat(fs::AT_FDCWD, &path)
+            }
+            other => other,
+        }
+        .map_err(self.file_error("removed"))
     }
 }

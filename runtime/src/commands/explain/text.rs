@@ -25,6 +25,12 @@ impl fmt::Display for Explanation<'_> {
 impl fmt::Display for CgroupView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "cgroup")?;
+        if let Some(unit) = &self.unit {
+            writeln!(f, "  the unit {} of systemd", unit.name)?;
+            for (name, _, value) in &unit.properties {
+                writeln!(f, "    {name} = {value}")?;
+            }
+        }
         for directory in &self.directories {
             let hierarchy = match directory.hierarchy.as_str() {
                 "" => "cgroup v2",

@@ -132,6 +132,7 @@ fn the_plans_of_real_configurations_keep_every_rule() {
         for (seccomp, may_set_groups) in [(false, true), (true, true), (true, false)] {
             let namespaces = [NamespaceKind::User, NamespaceKind::Pid, NamespaceKind::Mount];
             let options = ExecOptions {
+                unit: None,
                 id: "box",
                 namespaces: &namespaces,
                 rootfs: std::path::Path::new("/rootfs"),
