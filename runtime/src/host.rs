@@ -1,5 +1,6 @@
 //! The only look at the host that planning needs.
 
+use crate::validate::Facts;
 use mydocker_sys::process;
 
 /// The last capability of Linux 5.9 and of every release since; `mount_setattr` needs 5.12 anyway.
@@ -17,6 +18,12 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
+    /// What judging a configuration needs of them.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        Facts { euid: self.euid, last_capability: self.last_capability, permitted: self.permitted }
+    }
+
     /// Looks, with as few system calls as can be.
     ///
     /// # Errors

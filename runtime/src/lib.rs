@@ -8,6 +8,7 @@
 //! engine     the steps, carried out by the runtime and by the container's first process
 //! state      what is remembered of a container
 //! dbus       a small client, for the systemd cgroup driver
+//! timings    how long each part took, for --timings
 //! commands   create, start, ... put together from the above
 //! ```
 #![forbid(unsafe_code)]
@@ -18,9 +19,13 @@ pub mod commands;
 pub mod dbus;
 pub mod engine;
 pub mod host;
+pub mod landlock;
 pub mod mount_options;
 pub mod plan;
+pub mod resctrl;
 pub mod seccomp;
 pub mod spec;
 pub mod state;
+pub mod support;
+pub mod timings;
 pub mod validate;

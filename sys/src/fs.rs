@@ -1,10 +1,11 @@
 //! Files and directories, always relative to a directory descriptor.
 
+use crate::copy::sized;
 use crate::error::{Context, Result, check, describe};
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -589,16 +590,13 @@ pub fn mkfifoat(dir: impl AsFd, path: &Path, mode: u32) -> Result<()> {
     mknodat(dir, path, SFlag::S_IFIFO, mode, 0)
 }
 
-/// Takes ownership of a descriptor number that another program passed to this one (`LISTEN_FDS`, `--preserve-fds`).
-///
-/// # Errors
-/// `EBADF` when the number is not open.
-pub fn inherited(raw: i32) -> Result<OwnedFd> {
+/// Whether a caller has passed the descriptor number to this program (`LISTEN_FDS`, `--preserve-fds`): it is open, and
+/// stays so over execve, unlike everything that is opened here.
+#[must_use]
+pub fn is_inherited(raw: i32) -> bool {
     // SAFETY: F_GETFD takes any number and fails with EBADF for one that is not open.
-    let ret = unsafe { libc::fcntl(raw, libc::F_GETFD) };
-    check(ret.into(), "fcntl", || format!("{raw}, F_GETFD"))?;
-    // SAFETY: the number is open, and the callers name descriptors that only they were told of.
-    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+    let flags = unsafe { libc::fcntl(raw, libc::F_GETFD) };
+    flags >= 0 && flags & libc::FD_CLOEXEC == 0
 }
 
 /// A path as the C string that a system call takes.
@@ -622,6 +620,15 @@ pub fn umask(mask: u32) -> u32 {
 pub fn executable(path: &Path) -> Result<()> {
     nix::unistd::faccessat(AT_FDCWD, path, nix::unistd::AccessFlags::X_OK, nix::fcntl::AtFlags::AT_EACCESS)
         .context("faccessat", || format!("{path:?}, X_OK"))
+}
+
+/// `access(2)` for writing, with the effective ids (`AT_EACCESS`).
+///
+/// # Errors
+/// What the kernel says: `EACCES`, `EROFS`, ...
+pub fn writable(path: &Path) -> Result<()> {
+    nix::unistd::faccessat(AT_FDCWD, path, nix::unistd::AccessFlags::W_OK, nix::fcntl::AtFlags::AT_EACCESS)
+        .context("faccessat", || format!("{path:?}, W_OK"))
 }
 
 /// Sets the extended attribute that carries a file's SELinux label and the like (`fsetxattr(2)`).
@@ -662,17 +669,6 @@ pub fn fgetxattr(fd: impl AsFd, name: &CStr) -> Result<Vec<u8>> {
         unsafe { libc::fgetxattr(fd.as_raw_fd(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) }
     });
     value.context("fgetxattr", || format!("{}, {name:?}", describe(fd)))
-}
-
-/// Calls once for the size and once for the bytes; the kernel keeps both below 64 KiB (`XATTR_SIZE_MAX`).
-fn sized(mut call: impl FnMut(&mut [u8]) -> isize) -> nix::Result<Vec<u8>> {
-    let size = nix::errno::Errno::result(call(&mut []))?;
-    let mut bytes = vec![0; size as usize];
-    if size > 0 {
-        let length = nix::errno::Errno::result(call(&mut bytes))?;
-        bytes.truncate(length as usize);
-    }
-    Ok(bytes)
 }
 
 /// Sets the times of last access and modification to those in `stat` (`futimens(3)`).

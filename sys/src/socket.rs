@@ -72,6 +72,39 @@ pub fn connect_stream_nonblocking(name: SocketName<'_>) -> Result<OwnedFd> {
     Ok(fd)
 }
 
+/// A datagram socket that receives at `path`, which everybody may send to.
+///
+/// # Errors
+/// What the kernel says, with the path; `ENAMETOOLONG` for one over 107 bytes.
+pub fn bind_datagram(path: &Path) -> Result<OwnedFd> {
+    let fd = datagram()?;
+    let address = UnixAddr::new(path).context("bind", || format!("{path:?}"))?;
+    nix::sys::socket::bind(fd.as_raw_fd(), &address).context("bind", || format!("{path:?}"))?;
+    crate::fs::chmodat(crate::fs::AT_FDCWD, path, 0o777)?;
+    Ok(fd)
+}
+
+/// A datagram socket that sends to `path`; one that begins with `@` is a name in the abstract namespace (`unix(7)`).
+///
+/// # Errors
+/// What the kernel says, with the path; `ENAMETOOLONG` for one over 107 bytes.
+pub fn connect_datagram(path: &Path) -> Result<OwnedFd> {
+    use std::os::unix::ffi::OsStrExt;
+    let fd = datagram()?;
+    let address = match path.as_os_str().as_bytes().strip_prefix(b"@") {
+        Some(name) => UnixAddr::new_abstract(name),
+        None => UnixAddr::new(path),
+    };
+    let address = address.context("connect", || format!("{path:?}"))?;
+    nix::sys::socket::connect(fd.as_raw_fd(), &address).context("connect", || format!("{path:?}"))?;
+    Ok(fd)
+}
+
+fn datagram() -> Result<OwnedFd> {
+    nix::sys::socket::socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+        .context("socket", || "AF_UNIX, SOCK_DGRAM".into())
+}
+
 /// Sends one message, with descriptors.
 ///
 /// # Errors

@@ -11,6 +11,9 @@ use std::sync::OnceLock;
 /// The statically linked busybox that becomes the whole user land of a test container.
 const BUSYBOX: &str = "/usr/bin/busybox";
 
+/// The script of a container that says `ready` and then does nothing for long.
+pub const WAITS: &str = "echo ready; exec sleep 1000";
+
 /// A bundle on disk, with the id and the cgroup path that belong to it alone.
 #[derive(Debug)]
 pub struct Bundle {

@@ -27,6 +27,7 @@
 pub mod bundle;
 pub mod canary;
 pub mod cgroup;
+pub mod img;
 pub mod invocation;
 pub mod leftovers;
 pub mod plug;

@@ -1,6 +1,6 @@
 //! The runtime under test, with a state root of its own.
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, WAITS};
 use crate::invocation::{Invocation, Outcome, Running};
 use crate::{cgroup, leftovers, strace, wait};
 use serde_json::Value;
@@ -99,6 +99,15 @@ impl Runtime {
     #[must_use]
     pub fn bundle(&self) -> Bundle {
         Bundle::create(&self.bundle_dir())
+    }
+
+    /// A new bundle whose container says `ready` and then does nothing for long.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn waiting_bundle(&self) -> Bundle {
+        self.bundle().script(WAITS)
     }
 
     /// A new bundle with the config.json of another one and the same root file system, but an id and a cgroup of its

@@ -438,3 +438,23 @@ fn privileged_many_execs_at_once_get_their_limits() {
         assert_eq!(exec.wait().succeeds().stdout, "1024\n");
     }
 }
+
+#[test]
+fn privileged_exec_begins_on_the_initial_cpus_and_goes_on_on_the_final_ones() {
+    let runtime = Runtime::new();
+    let bundle = running(&runtime, |bundle| bundle);
+    let file = runtime.scratch().join("process.json");
+    let cpus = |affinity: serde_json::Value| {
+        let mut process = bundle.config["process"].clone();
+        process["args"] = serde_json::json!(["grep", "Cpus_allowed_list", "/proc/self/status"]);
+        process["execCPUAffinity"] = affinity;
+        std::fs::write(&file, process.to_string()).expect("the scratch directory is writable");
+        let exec = runtime.command(["exec", "--process"]).arg(&file).arg(bundle.id()).run().succeeds();
+        exec.stdout.split_whitespace().last().expect("a list").to_owned()
+    };
+    let all = cpus(serde_json::json!({}));
+    assert_ne!(all, "1", "this test needs a machine with two processors");
+    assert_eq!(cpus(serde_json::json!({"initial": "0", "final": "1"})), "1");
+    assert_eq!(cpus(serde_json::json!({"final": "0"})), "0");
+    runtime.kill_and_delete(bundle.id());
+}

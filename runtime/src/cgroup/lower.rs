@@ -243,6 +243,7 @@ impl Lowered {
             Limit::TcpMemory(value) => self.writes.push(to("memory.kmem.tcp.limit_in_bytes", &value.v1())),
             Limit::Swappiness(value) => self.writes.push(to("memory.swappiness", value)),
             Limit::OomKillerOff => self.writes.push(to("memory.oom_control", &1)),
+            Limit::OomKillerOn => self.writes.push(to("memory.oom_control", &0)),
             // The kernel would take another number and silently use the nearest of the range.
             Limit::CpuShares(shares) if !(2..=262_144).contains(shares) => {
                 return Err(PlanError::Invalid {
@@ -403,6 +404,7 @@ impl Lowered {
             Limit::TcpMemory(_)
             | Limit::Swappiness(_)
             | Limit::OomKillerOff
+            | Limit::OomKillerOn
             | Limit::CpuRealtime { .. }
             | Limit::IoLeafWeight(_)
             | Limit::IoDeviceLeafWeight(..)

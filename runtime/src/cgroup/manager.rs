@@ -74,6 +74,14 @@ pub enum Error {
     /// A limit is none.
     #[error(transparent)]
     Plan(#[from] super::PlanError),
+    /// An update was refused; what it had written was taken back.
+    #[error("{}; {}", chain(.cause), kept(.left))]
+    Changed {
+        /// What was refused.
+        cause: Box<Error>,
+        /// Every file that could not be given its old value again.
+        left: Vec<(PathBuf, sys::Error)>,
+    },
     /// Making the cgroup failed, and then removing what had been made.
     #[error("{0}; then the cgroup could not be removed")]
     Undo(String, #[source] Box<Error>),
@@ -85,6 +93,15 @@ fn list(failures: &[(PathBuf, sys::Error)]) -> String {
     let lines: Vec<String> =
         failures.iter().map(|(path, error)| format!("the cgroup {path:?}: {error}")).collect();
     lines.join("; ")
+}
+
+fn kept(left: &[(PathBuf, sys::Error)]) -> String {
+    if left.is_empty() {
+        return "all limits are as they were before".into();
+    }
+    let files: Vec<String> =
+        left.iter().map(|(path, error)| format!("{} ({error})", path.display())).collect();
+    format!("these keep their new values: {}", files.join(", "))
 }
 
 /// A container's cgroup in all hierarchies.
@@ -205,7 +222,7 @@ impl Cgroup {
     }
 
     /// Makes cgroup v2 hand its controllers down to the container.
-    fn enable_controllers(&self, required: ControllerSet) -> Result<(), Error> {
+    pub(super) fn enable_controllers(&self, required: ControllerSet) -> Result<(), Error> {
         let Some(directory) = self.record.unified() else { return Ok(()) };
         if self.record.mode != Mode::V2 && required.is_empty() {
             return Ok(());
@@ -318,7 +335,7 @@ impl Cgroup {
         result.map_err(|source| Error::Limit { pointer: write.pointer.to_string(), source })
     }
 
-    fn place(&self, write: &Write) -> Result<&Directory, Error> {
+    pub(super) fn place(&self, write: &Write) -> Result<&Directory, Error> {
         let (found, name) = match write.place {
             Place::V1(controller) => (self.record.v1(controller), controller.name()),
             Place::Unified => (self.record.unified(), "of cgroup v2"),

@@ -137,11 +137,19 @@ impl CgroupRecord {
     /// [`BelowError`] for a path that would leave the container's cgroup, or a controller that it is not in.
     pub fn below(&self, words: &[String]) -> Result<Self, BelowError> {
         let mut record = self.clone();
+        let mut named: Vec<&str> = Vec::new();
         for word in words {
             let (controllers, path) = match word.split_once(':') {
                 Some((controllers, path)) => (Some(controllers), path),
+                None if words.len() > 1 => return Err(BelowError::Unnamed(word.clone())),
                 None => (None, word.as_str()),
             };
+            for controller in controllers.into_iter().flat_map(|list| list.split(',')) {
+                if named.contains(&controller) {
+                    return Err(BelowError::Twice(controller.to_owned()));
+                }
+                named.push(controller);
+            }
             if path.split('/').any(|name| name == "..") {
                 return Err(BelowError::DotDot(word.clone()));
             }
@@ -178,6 +186,12 @@ pub enum BelowError {
     /// It would leave the container's cgroup.
     #[error("--cgroup {0:?} must not contain \"..\"")]
     DotDot(String),
+    /// Of several, one names no controller.
+    #[error("--cgroup {0:?} names no controller, and is not the only one: write CONTROLLER:CGROUP")]
+    Unnamed(String),
+    /// Two are for one controller.
+    #[error("--cgroup names the controller {0:?} more than once")]
+    Twice(String),
     /// The container has no cgroup with that controller.
     #[error("--cgroup {0:?}: the container is in no hierarchy of that controller")]
     NoController(String),

@@ -3,6 +3,7 @@
 use super::args::{GlobalArgs, Rootless};
 use super::log::Log;
 use crate::cgroup::Instance;
+use crate::timings::Timings;
 use mydocker_sys::fs::{AT_FDCWD, read_at};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -23,6 +24,8 @@ pub struct Context {
     pub systemd: Option<Instance>,
     /// The log.
     pub log: Log,
+    /// How long the parts of the command took, if that was asked for.
+    pub timings: Timings,
 }
 
 /// Where the state root is from.
@@ -97,7 +100,8 @@ impl Context {
                     log.warning("--criu is ignored: the criu program is found in PATH");
                 }
                 let systemd = systemd_instance(args, environment, in_user_namespace);
-                Ok(Self { root, root_source, rootless: args.rootless, systemd, log })
+                let timings = if args.timings { Timings::begin() } else { Timings::default() };
+                Ok(Self { root, root_source, rootless: args.rootless, systemd, log, timings })
             }
             Err(error) => Err((error, log)),
         }

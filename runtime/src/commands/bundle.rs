@@ -5,6 +5,7 @@ use super::report::{failed, refusal};
 use crate::cgroup::systemd::Manager;
 use crate::cgroup::{CgroupPath, CgroupRecord, Instance, Layout, Lowered, ResourcePlan, UnitPlan};
 use crate::cli::{Log, Report};
+use crate::engine::{DIRECTORY_INSIDE, SOCKET_NAME};
 use crate::host::HostFacts;
 use crate::spec::{self, MAX_CONFIG_BYTES, Spec};
 use crate::validate::{self, ValidSpec};
@@ -29,10 +30,12 @@ pub(super) struct Bundle {
 }
 
 /// Reads and checks the bundle in `directory` (none: the working directory) for the container `id`, whose cgroups
-/// `systemd` makes or, without one, the runtime itself.
+/// `systemd` makes or, without one, the runtime itself; `notify` is the directory of the socket through which it says
+/// that it is ready.
 pub(super) fn load(
     directory: Option<&Path>,
     id: &str,
+    notify: Option<&Path>,
     host: &HostFacts,
     systemd: Option<Instance>,
     log: &Log,
@@ -40,23 +43,40 @@ pub(super) fn load(
     let path = absolute(directory)?;
     let file = path.join(spec::CONFIG_FILE);
     let config = read_config(&file)?;
-    let parsed = spec::parse(&config).map_err(|error| {
+    let mut parsed = spec::parse(&config).map_err(|error| {
         let mut report = Report::new("bad-config", &error);
         report.message = format!("{}: {}", file.display(), report.message);
         report.path = Some(file.display().to_string());
         Box::new(report)
     })?;
+    if let Some(directory) = notify {
+        mount_notify(&mut parsed, directory);
+    }
     let spec = check(parsed, &path, host)?;
     for warning in &spec.warnings {
         log.warning(&format!("{}: {}", warning.pointer, warning.message));
     }
-    let Placed { cgroup, limits, unit } = place_cgroup(&spec, id, systemd)?;
+    let Placed { cgroup, limits, unit, warnings } = place_cgroup(&spec, id, systemd)?;
+    warnings.iter().for_each(|warning| log.warning(warning));
     Ok(Bundle { path, config, spec, cgroup, limits, unit })
+}
+
+/// The directory with the socket, and where it is, as runc has both.
+fn mount_notify(spec: &mut Spec, directory: &Path) {
+    spec.mounts.push(spec::Mount {
+        destination: DIRECTORY_INSIDE.to_owned(),
+        source: directory.display().to_string(),
+        options: ["bind", "nosuid", "noexec", "nodev", "ro"].map(str::to_owned).to_vec(),
+        ..spec::Mount::default()
+    });
+    if let Some(process) = &mut spec.process {
+        process.env.push(format!("NOTIFY_SOCKET={DIRECTORY_INSIDE}/{SOCKET_NAME}"));
+    }
 }
 
 /// The bundle's path as messages and records have it: absolute and without `.` and `..`, which are taken off by name
 /// as runc does.
-fn absolute(directory: Option<&Path>) -> Result<PathBuf, Box<Report>> {
+pub(super) fn absolute(directory: Option<&Path>) -> Result<PathBuf, Box<Report>> {
     let path = std::path::absolute(directory.unwrap_or(Path::new("."))).map_err(failed("bad-bundle"))?;
     let mut clean = PathBuf::new();
     for component in path.components() {
@@ -69,7 +89,7 @@ fn absolute(directory: Option<&Path>) -> Result<PathBuf, Box<Report>> {
     Ok(clean)
 }
 
-fn read_config(file: &Path) -> Result<Vec<u8>, Box<Report>> {
+pub(super) fn read_config(file: &Path) -> Result<Vec<u8>, Box<Report>> {
     fs::read_regular(file, MAX_CONFIG_BYTES).map_err(|error| {
         let mut report = Report::new("bad-config", &error);
         report.path = Some(file.display().to_string());
@@ -90,16 +110,15 @@ fn read_config(file: &Path) -> Result<Vec<u8>, Box<Report>> {
 }
 
 fn check(parsed: Spec, bundle: &Path, host: &HostFacts) -> Result<ValidSpec, Box<Report>> {
-    let facts =
-        validate::Facts { euid: host.euid, last_capability: host.last_capability, permitted: host.permitted };
-    validate::validate(parsed, bundle, &facts).map_err(failed("bad-config"))
+    validate::validate(parsed, bundle, &host.facts()).map_err(failed("bad-config"))
 }
 
-/// Where a container's cgroups will be, and with what.
+/// Where a container's cgroups will be, with what, and what is asked for in vain.
 struct Placed {
     cgroup: CgroupRecord,
     limits: Lowered,
     unit: Option<UnitPlan>,
+    warnings: Vec<String>,
 }
 
 fn place_cgroup(spec: &ValidSpec, id: &str, systemd: Option<Instance>) -> Result<Placed, Box<Report>> {
@@ -112,7 +131,8 @@ fn place_cgroup(spec: &ValidSpec, id: &str, systemd: Option<Instance>) -> Result
     let mut limits = plan.lower(&layout).map_err(failed("bad-config"))?;
     let Some(instance) = systemd else {
         let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
-        return Ok(Placed { cgroup: CgroupRecord::place(&layout, &path), limits, unit: None });
+        let cgroup = CgroupRecord::place(&layout, &path);
+        return Ok(Placed { cgroup, limits, unit: None, warnings: plan.warnings });
     };
     let annotations = &spec.spec().annotations;
     let unit = UnitPlan::new(&linux.cgroups_path, id, instance, &layout, &plan, annotations)
@@ -126,7 +146,7 @@ fn place_cgroup(spec: &ValidSpec, id: &str, systemd: Option<Instance>) -> Result
         }
     };
     let cgroup = unit.place(&layout, &root).map_err(failed("bad-config"))?;
-    Ok(Placed { cgroup, limits, unit: Some(unit) })
+    Ok(Placed { cgroup, limits, unit: Some(unit), warnings: plan.warnings })
 }
 
 impl Bundle {

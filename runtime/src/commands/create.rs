@@ -3,8 +3,9 @@
 use super::Outcome;
 use super::container;
 use super::delete::{forget, run_poststop};
+use super::exit::{self, Witness};
 use super::launch::{Up, Wish, bring_up, undo};
-use super::report::{and_undo, failed, refusal, state_failed};
+use super::report::{and_undo, failed, hook_failed, refusal, state_failed};
 use crate::cli::{Context, CreateArgs, Report, RunArgs, choose_bundle};
 use crate::engine::{Foreground, end, hooks};
 use crate::spec::Hook;
@@ -18,7 +19,7 @@ use std::path::Path;
 /// If the bundle is wrong or the container cannot be made; nothing is left then.
 pub fn create(args: &CreateArgs, context: &Context) -> Outcome {
     let id = container::id(&args.id)?;
-    let wish = Wish { launch: &args.launch, id, await_start: true, own_terminal: false };
+    let wish = Wish { launch: &args.launch, id, await_start: true, own_terminal: false, attended: false };
     let up = bring_up(&wish, context)?;
     up.launched.release().map_err(failed("setup"))?;
     Ok(0)
@@ -36,7 +37,13 @@ pub fn run(args: &RunArgs, context: &Context) -> Outcome {
     let target = choose_bundle(args, cwd, has_config).map_err(failed("bad-bundle"))?;
     launch.bundle = target.bundle;
     let id = container::id(&target.id)?;
-    let wish = Wish { launch: &launch, id, await_start: false, own_terminal: !args.detach };
+    let wish = Wish {
+        launch: &launch,
+        id,
+        await_start: false,
+        own_terminal: !args.detach,
+        attended: !args.detach && !args.keep,
+    };
     if args.detach {
         return detach(bring_up(&wish, context)?, context);
     }
@@ -46,8 +53,14 @@ pub fn run(args: &RunArgs, context: &Context) -> Outcome {
 }
 
 fn detach(up: Up, context: &Context) -> Outcome {
-    let up = after_start(up, context)?;
-    up.launched.release().map_err(failed("setup"))?;
+    let Up { entry, launched, notify, .. } = after_start(up, context)?;
+    // Others must be able to kill the container while it is waited for.
+    drop(entry);
+    let pid = launched.pid;
+    let pidfd = launched.release().map_err(failed("setup"))?;
+    if let Some(notify) = notify {
+        notify.wait(pid, &pidfd).map_err(failed("notify"))?;
+    }
     Ok(0)
 }
 
@@ -56,11 +69,14 @@ fn after_start(up: Up, context: &Context) -> Result<Up, Box<Report>> {
     let state = up.record.state(Status::Running);
     let hooks = &up.bundle.spec.spec().hooks;
     match hooks::run("poststart", &hooks.poststart, &state) {
-        Ok(()) => Ok(up),
+        Ok(()) => {
+            context.timings.mark("poststart");
+            Ok(up)
+        }
         Err(error) => {
-            let Up { entry, record, launched, bundle } = up;
+            let Up { entry, record, launched, bundle, .. } = up;
             drop(launched);
-            let report = and_undo(Report::new("hook", &error).into(), undo(entry, &record));
+            let report = and_undo(hook_failed(&error), undo(entry, &record));
             run_poststop(&bundle.spec.spec().hooks.poststop, &record.state(Status::Stopped), &context.log);
             Err(report)
         }
@@ -83,7 +99,8 @@ fn forget_ended(
 }
 
 fn attend(args: &RunArgs, context: &Context, up: Up, foreground: &mut Foreground) -> Outcome {
-    let Up { entry, record, mut launched, bundle } = after_start(up, context)?;
+    let Up { entry, record, mut launched, bundle, notify } = after_start(up, context)?;
+    foreground.announce(notify);
     // Others must be able to pause, kill and delete the container while it runs.
     if let Err(error) = entry.unlock() {
         drop(launched);
@@ -104,9 +121,16 @@ fn attend(args: &RunArgs, context: &Context, up: Up, foreground: &mut Foreground
             ));
         }
     };
+    context.timings.mark("program");
     foreground.end().map_err(failed("foreground"))?;
+    if args.keep || context.log.is_debug() {
+        let ended = Witness::of(&record, Some(bundle.spec.spec())).judge(exit, false);
+        context.log.debug(&format!("the program ended: {ended:?}"));
+        exit::note(context, &record, ended);
+    }
     if !args.keep {
         forget_ended(entry, &record, &bundle.spec.spec().hooks.poststop, context)?;
     }
+    context.timings.mark("delete");
     Ok(process::Exit::status(exit))
 }

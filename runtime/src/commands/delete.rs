@@ -6,6 +6,7 @@ use super::report::{cgroup_failed, failed, refusal, state_failed};
 use crate::cgroup::{self, Cgroup};
 use crate::cli::{Context, DeleteArgs, Log, Report};
 use crate::engine::hooks;
+use crate::resctrl::Removal;
 use crate::spec::NamespaceKind;
 use crate::state::{self, Entry, Record, State, Status};
 use mydocker_sys::poll::{Interest, poll};
@@ -37,13 +38,18 @@ pub fn delete(args: &DeleteArgs, context: &Context) -> Outcome {
             format!("cannot delete container {} that is not stopped: {}", args.id, container.status);
         return Err(refusal("not-stopped", message));
     }
+    destroy(container, context).map(|()| 0)
+}
+
+/// Ends what is left of a container, and removes what it holds and what is remembered of it.
+pub(super) fn destroy(container: Container, context: &Context) -> Result<(), Box<Report>> {
     // Without a pid namespace of its own the container's other processes live on after the first.
     end_processes(&container)?;
     let poststop = container.config().map(|config| config.hooks.poststop).unwrap_or_default();
     let state = container.record.state(Status::Stopped);
     forget(container.entry, &container.record)?;
     run_poststop(&poststop, &state, &context.log);
-    Ok(0)
+    Ok(())
 }
 
 /// A directory without a record: the runtime that made it was ended before it did anything else.
@@ -94,9 +100,10 @@ fn await_end(init: &OwnedFd, deadline: Instant) -> Result<(), Box<Report>> {
         .map_err(failed("kill"))
 }
 
-/// Removes the cgroups, and then what is remembered.
+/// Removes the cgroups and the class of service, and then what is remembered.
 pub(super) fn forget(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
     remove_cgroup(record, !has_ended_as_a_whole(record))?;
+    remove_class(record, Removal::Delete)?;
     entry.remove().map_err(state_failed)
 }
 
@@ -123,6 +130,11 @@ pub(super) fn remove_cgroup(record: &Record, with_processes: bool) -> Result<(),
         other => other,
     };
     removed.map_err(cgroup_failed)
+}
+
+/// Removes what is the container's own in the resctrl file system.
+pub(super) fn remove_class(record: &Record, removal: Removal) -> Result<(), Box<Report>> {
+    record.intel_rdt.as_ref().map_or(Ok(()), |class| class.remove(removal).map_err(failed("intel-rdt")))
 }
 
 /// Runs the poststop hooks; their failures are warnings (runtime.md, Lifecycle 13).

@@ -31,8 +31,9 @@ pub fn explain(args: &ExplainArgs, context: &Context) -> Outcome {
     let probed = HostFacts::probe().map_err(failed("host"))?;
     let host = HostFacts { euid: 0, permitted: u64::MAX, ..probed };
     let directory = args.bundle.as_deref().or(args.dir.as_deref().map(Path::new));
-    let bundle = bundle::load(directory, ID, &host, context.systemd, &context.log)?;
-    let explanation = Explanation::new(&bundle.spec, &bundle.cgroup, &bundle.limits, bundle.unit.as_ref());
+    let bundle = bundle::load(directory, ID, None, &host, context.systemd, &context.log)?;
+    let explanation =
+        Explanation::new(args, &bundle.spec, &bundle.cgroup, &bundle.limits, bundle.unit.as_ref());
     plan::lint(&explanation.plan).map_err(failed("bad-plan"))?;
     print(&match args.format {
         PlanFormat::Text => explanation.to_string(),
@@ -59,6 +60,7 @@ struct Explanation<'a> {
 
 impl<'a> Explanation<'a> {
     fn new(
+        args: &ExplainArgs,
         spec: &'a ValidSpec,
         cgroup: &'a CgroupRecord,
         limits: &'a Lowered,
@@ -68,8 +70,8 @@ impl<'a> Explanation<'a> {
             id: ID,
             cgroup,
             await_start: true,
-            no_pivot: false,
-            no_new_keyring: false,
+            no_pivot: args.no_pivot,
+            no_new_keyring: args.no_new_keyring,
             preserve_fds: 0,
             euid: 0,
         };

@@ -1,6 +1,7 @@
 //! `list`, `state` and `ps`.
 
 use super::container::{Container, store};
+use super::exit;
 use super::report::{cgroup_failed, failed, refusal, state_failed};
 use super::{Outcome, print};
 use crate::cgroup::Cgroup;
@@ -15,7 +16,8 @@ use crate::state::Status;
 /// # Errors
 /// If there is no such container.
 pub fn state(args: &IdArgs, context: &Context) -> Outcome {
-    let container = Container::look(context, &args.id)?;
+    let mut container = Container::look(context, &args.id)?;
+    exit::learn(&mut container, context);
     let texts = Texts::of(&container, String::new());
     print(&state_json(&texts.view(&container)).map_err(failed("state-io"))?)
 }
@@ -83,6 +85,7 @@ impl Texts {
             created: &record.created,
             annotations: &record.annotations,
             owner: &self.owner,
+            exit: record.exit.as_ref(),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The container's first process: carries out the steps of a plan, one after the other, and becomes the program.
 
 use super::compile::Compiled;
-use super::failure::{Code, Failure};
+use super::failure::{Code, Failure, ProgramFault};
 use super::message::{Channel, Report, failure_message};
-use super::{hooks, identity, mounts, nodes, procfs::Procfs, program, rootfs, shield, terminal};
+use super::{hooks, identity, landlock, mounts, nodes, procfs::Procfs, program, rootfs, shield, terminal};
 use crate::cgroup::JoinFds;
-use crate::plan::{Step, TargetRule};
+use crate::plan::{Phase, Step, TargetRule};
 use crate::spec::NamespaceKind;
+use crate::timings::PhaseClock;
 use crate::validate::Rlimit;
 use mydocker_sys::namespace::CloneFlags;
 use mydocker_sys::{AsFd, AsRawFd, Errno, OwnedFd, fs, mount, namespace, process, signal};
@@ -27,6 +28,8 @@ pub struct Slots {
     pub container: Option<OwnedFd>,
     /// Where a created container waits for `start`.
     pub gate: Option<Gate>,
+    /// Whether the parent wants to know how long each phase took.
+    pub timed: bool,
 }
 
 /// The two fifos of a created container. Both are held open for reading and writing, so that no end of them ever
@@ -45,6 +48,8 @@ pub(super) enum Fault {
     Call(mydocker_sys::Error),
     /// Something else is wrong.
     Other(Code, String),
+    /// The user's program cannot be executed.
+    Program(ProgramFault),
     /// It is told in full already.
     Told(Box<Failure>),
 }
@@ -75,6 +80,8 @@ pub(super) struct Child<'a> {
     /// Whether `start` has let the process go: failures are told to it then.
     started: bool,
     joined: usize,
+    /// How long each phase takes, until that is told.
+    clock: Option<PhaseClock>,
     /// Descriptors that execve closes: closing each here would be a system call more.
     kept: Vec<OwnedFd>,
 }
@@ -87,6 +94,7 @@ pub fn run(compiled: &Compiled, slots: Slots) -> ! {
     let mut child = Child {
         caller_umask,
         compiled,
+        clock: slots.timed.then(PhaseClock::begin),
         slots,
         root: None,
         procfs: None,
@@ -108,6 +116,7 @@ impl Fault {
         match self {
             Self::Call(error) => Failure::of_call(step, &error),
             Self::Other(code, message) => Failure::of_step(step, code, message),
+            Self::Program(fault) => Failure::of_program(step, fault),
             Self::Told(failure) => *failure,
         }
     }
@@ -117,9 +126,15 @@ impl<'a> Child<'a> {
     /// Carries out steps until one fails, and tells of it; `true` when all are done.
     fn follow(&mut self, steps: &'a [Step]) -> bool {
         for step in steps {
+            if step.phase() >= Phase::AwaitStart {
+                self.tell_timings();
+            }
             if let Err(fault) = self.perform(step) {
                 self.tell(fault.into_failure(step));
                 return false;
+            }
+            if let Some(clock) = &mut self.clock {
+                clock.add(step.phase());
             }
         }
         true
@@ -159,6 +174,7 @@ impl<'a> Child<'a> {
             Step::HideFromTracers => Ok(process::set_dumpable(false)?),
             Step::JoinCgroups => self.join_cgroups(),
             Step::AwaitUnit { .. } => self.ask(&Report::NeedsUnit),
+            Step::SetCpuAffinity { cpus } => Ok(process::set_affinity(process::Pid::from_raw(0), cpus)?),
             Step::AwaitIdMaps => self.ask(&Report::NeedsIdMaps),
             Step::JoinNamespace { kind, .. } => self.join_namespace(*kind),
             Step::JoinContainer { kinds } => self.join_container(kinds),
@@ -175,6 +191,7 @@ impl<'a> Child<'a> {
             Step::Mount(step) => mounts::mount(self, step),
             Step::MakeNodes { nodes } => nodes::make_below_root(self, nodes),
             Step::OpenTerminal { size, console } => terminal::open(self, *size, *console),
+            Step::AwaitNetDevices => self.ask_for_net_devices(),
             Step::AwaitRuntimeHooks => self.ask(&Report::NeedsHooks),
             Step::RunHooks { kind, hooks } => self.run_hooks(kind, hooks),
             Step::Pivot { still_shared } => self.pivot(*still_shared),
@@ -205,6 +222,7 @@ impl<'a> Child<'a> {
             Step::FindProgram => self.find_program(),
             Step::SetLabel { file, label } => self.procfs()?.set_label(file, label),
             Step::SetNoNewPrivileges => Ok(process::set_no_new_privileges()?),
+            Step::RestrictFiles { rules } => landlock::restrict(self, rules),
             Step::SetCapabilities { sets, ambient } => identity::set_capabilities(*sets, *ambient),
             Step::LoadSeccomp => self.load_seccomp(),
             Step::AwaitStart => self.await_start(),
@@ -236,6 +254,20 @@ impl<'a> Child<'a> {
         spent.extend(self.shields.take());
         fs::close_all(spent)?;
         Ok(self.slots.cgroups.take().map_or(Ok(()), JoinFds::close)?)
+    }
+
+    /// The way to the program is measured up to here: what follows may be a wait of hours.
+    fn tell_timings(&mut self) {
+        if let Some(clock) = self.clock.take() {
+            // A parent that is gone will not be told the next word either, and that is an error.
+            drop(self.slots.channel.report(&Report::Timings(clock.microseconds())));
+        }
+    }
+
+    /// The descriptor tells the parent which namespace is meant: procfs would not show it to every parent.
+    fn ask_for_net_devices(&mut self) -> Outcome {
+        let namespace = fs::open(Path::new("/proc/self/ns/net"), fs::OFlag::O_RDONLY)?;
+        self.ask(&Report::NeedsNetDevices(namespace))
     }
 
     fn tell(&self, failure: Failure) {

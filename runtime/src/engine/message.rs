@@ -8,6 +8,7 @@
 //! stopped or hangs in a file system, is given up after a [`Patience`].
 
 use super::failure::Failure;
+use crate::plan::Phase;
 use crate::spec::Hook;
 use mydocker_sys::{AsFd, Errno, Error, OwnedFd, Result, fs, socket};
 use std::os::fd::AsRawFd;
@@ -28,6 +29,8 @@ pub enum Report {
     Spawned(i32),
     /// It needs the mount source with this number.
     NeedsSource(u32),
+    /// It waits for network devices in this network namespace.
+    NeedsNetDevices(OwnedFd),
     /// It waits for the prestart and createRuntime hooks.
     NeedsHooks,
     /// The multiplexer of its terminal.
@@ -36,6 +39,8 @@ pub enum Report {
     Ready,
     /// The filter is loaded; the number is the listener's descriptor in the child.
     Listener(i32),
+    /// How many microseconds the child has spent in each phase, where that was asked for.
+    Timings([u32; Phase::ALL.len()]),
     /// Everything is done but waiting for `start`.
     Created,
     /// A step failed; the child ends.
@@ -79,11 +84,13 @@ const NEEDS_UNIT: u8 = b'u';
 const NEEDS_ID_MAPS: u8 = b'i';
 const SPAWNED: u8 = b'p';
 const NEEDS_SOURCE: u8 = b's';
+const NEEDS_NET_DEVICES: u8 = b'n';
 const NEEDS_HOOKS: u8 = b'h';
 const TERMINAL: u8 = b't';
 const READY: u8 = b'r';
 const LISTENER: u8 = b'l';
 const CREATED: u8 = b'c';
+const TIMINGS: u8 = b'm';
 const FAILED: u8 = b'f';
 const GO: u8 = b'g';
 
@@ -120,6 +127,9 @@ impl Channel {
     pub fn report(&self, report: &Report) -> Result<()> {
         match report {
             Report::Terminal(fd) => socket::send(&self.socket, &[TERMINAL], &[fd.as_raw_fd()]),
+            Report::NeedsNetDevices(fd) => {
+                socket::send(&self.socket, &[NEEDS_NET_DEVICES], &[fd.as_raw_fd()])
+            }
             Report::Failed(failure) => fs::write_once(&self.socket, &failure_message(failure)),
             Report::NeedsUnit => self.say(NEEDS_UNIT, None),
             Report::NeedsIdMaps => self.say(NEEDS_ID_MAPS, None),
@@ -128,6 +138,10 @@ impl Channel {
             Report::NeedsHooks => self.say(NEEDS_HOOKS, None),
             Report::Ready => self.say(READY, None),
             Report::Listener(fd) => self.say(LISTENER, Some(*fd)),
+            Report::Timings(spent) => {
+                let numbers = spent.iter().flat_map(|spent| spent.to_ne_bytes());
+                fs::write_once(&self.socket, &std::iter::once(TIMINGS).chain(numbers).collect::<Vec<u8>>())
+            }
             Report::Created => self.say(CREATED, None),
             Report::Closed => Ok(()),
         }
@@ -199,10 +213,12 @@ impl Channel {
             Some(&NEEDS_ID_MAPS) => Some(Report::NeedsIdMaps),
             Some(&SPAWNED) => number().map(Report::Spawned),
             Some(&NEEDS_SOURCE) => number().map(|index| Report::NeedsSource(index as u32)),
+            Some(&NEEDS_NET_DEVICES) => message.fds.pop().map(Report::NeedsNetDevices),
             Some(&NEEDS_HOOKS) => Some(Report::NeedsHooks),
             Some(&TERMINAL) => message.fds.pop().map(Report::Terminal),
             Some(&READY) => Some(Report::Ready),
             Some(&LISTENER) => number().map(Report::Listener),
+            Some(&TIMINGS) => timings(&bytes[1..]).map(Report::Timings),
             Some(&CREATED) => Some(Report::Created),
             Some(&FAILED) => {
                 serde_json::from_slice(&bytes[1..]).ok().map(|failure| Report::Failed(Box::new(failure)))
@@ -217,6 +233,12 @@ const THE_ANSWER: &str = "the runtime to answer";
 
 fn gone(who: &str) -> Error {
     Error::new("read", format!("{who} has ended"), Errno::EPIPE)
+}
+
+fn timings(bytes: &[u8]) -> Option<[u32; Phase::ALL.len()]> {
+    let (numbers, rest) = bytes.as_chunks();
+    let spent: Vec<u32> = numbers.iter().map(|number| u32::from_ne_bytes(*number)).collect();
+    spent.try_into().ok().filter(|_| rest.is_empty())
 }
 
 /// A failure in the bytes of one message; its texts are cut where they would not fit.

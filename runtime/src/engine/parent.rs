@@ -9,9 +9,11 @@ use super::id_map::IdMaps;
 use super::joined::{self, JoinedError};
 use super::message::{Answer, Channel, Report, patience};
 use super::mounts::clone_kind;
+use super::net_devices;
 use crate::cgroup::JoinFds;
 use crate::plan::Step;
 use crate::spec::{IdMapping, Seccomp};
+use crate::timings::Timings;
 use crate::validate::Rlimit;
 use mydocker_sys::fs;
 use mydocker_sys::poll::{Interest, poll};
@@ -41,6 +43,8 @@ pub struct Launch<'a> {
     pub lock: Option<BorrowedFd<'a>>,
     /// The runtime's effective user id.
     pub euid: u32,
+    /// Where it is told how long the parts took.
+    pub timings: &'a Timings,
 }
 
 /// How far the conversation goes.
@@ -136,6 +140,9 @@ pub enum Error {
     /// A namespace cannot be joined.
     #[error(transparent)]
     Joined(#[from] JoinedError),
+    /// A network device cannot be moved.
+    #[error(transparent)]
+    NetDevice(#[from] net_devices::Error),
     /// A hook failed.
     #[error(transparent)]
     Hook(#[from] hooks::Error),
@@ -174,6 +181,9 @@ pub enum CommitError {
     /// It could not be looked at.
     #[error("the first process cannot be looked at")]
     Process(#[from] mydocker_sys::Error),
+    /// It could not be put into its class of service.
+    #[error(transparent)]
+    IntelRdt(#[from] crate::resctrl::Error),
     /// The record could not be written.
     #[error(transparent)]
     State(#[from] crate::state::Error),
@@ -218,15 +228,23 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
         process::Forked::Child => {
             drop(channel);
             launch.lock.into_iter().for_each(fs::close_copy);
-            let Launch { compiled, cgroups, container, gate, .. } = launch;
-            let slots =
-                Slots { channel: child_channel, cgroups, cloned_into_cgroup, namespaces, container, gate };
+            let Launch { compiled, cgroups, container, gate, timings, .. } = launch;
+            let slots = Slots {
+                channel: child_channel,
+                cgroups,
+                cloned_into_cgroup,
+                namespaces,
+                container,
+                gate,
+                timed: timings.is_on(),
+            };
             child::run(compiled, slots)
         }
         process::Forked::Parent { pid, pidfd } => {
             lent_score.map_or(Ok(()), OomScore::take_back)?;
             // Only the first process holds the other end from here on: its end is the end of the conversation.
             drop(child_channel);
+            launch.timings.mark("clone");
             let launched = Launched { pid: pid.as_raw(), terminal: None, pidfd: Some(pidfd) };
             let result = Conversation {
                 launch: &launch,
@@ -299,10 +317,15 @@ impl Conversation<'_> {
                 Report::NeedsIdMaps => self.write_id_maps()?,
                 Report::Spawned(pid) => self.adopt(pid)?,
                 Report::NeedsSource(index) => self.send_source(index)?,
+                Report::NeedsNetDevices(namespace) => self.move_net_devices(&namespace)?,
                 Report::NeedsHooks => self.run_hooks()?,
                 Report::Terminal(multiplexer) => self.take_terminal(multiplexer)?,
                 Report::Ready => self.set_limits()?,
                 Report::Listener(number) => self.hand_over_listener(number)?,
+                Report::Timings(spent) => {
+                    self.launch.timings.first_process(&spent);
+                    self.launch.timings.mark("set-up");
+                }
                 Report::Created if until == Until::Created => return Ok(self.launched),
                 Report::Created => {}
                 Report::Failed(failure) => return Err(Error::Step(failure)),
@@ -384,6 +407,11 @@ impl Conversation<'_> {
             Some(id_map) => self.id_maps.open(source, id_map, self.launched.pid)?,
         };
         self.channel.answer(&Answer::Source(tree)).map_err(call("answer the first process"))
+    }
+
+    fn move_net_devices(&self, namespace: &OwnedFd) -> Result<(), Error> {
+        net_devices::move_all(&self.launch.compiled.plan.parent.net_devices, namespace.as_fd())?;
+        self.go()
     }
 
     fn run_hooks(&self) -> Result<(), Error> {

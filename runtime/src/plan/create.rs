@@ -2,6 +2,7 @@
 
 use super::{JoinedNamespace, MountStep, ParentPlan, Plan, Step, devices, mounts};
 use crate::cgroup::{CgroupRecord, UnitRecord};
+use crate::landlock::Ruleset;
 use crate::spec::{Hook, NamespaceKind, escape};
 use crate::validate::{Placement, Process, ValidSpec, held_by};
 use mydocker_sys::process::CapabilitySets;
@@ -51,7 +52,8 @@ pub fn create(spec: &ValidSpec, options: &CreateOptions<'_>) -> Plan {
         planner.parent.oom_score_adj = process.oom_score_adj;
         let (may_set_groups, plain_root) = (planner.may_set_groups(), planner.is_plain_root());
         identity(&mut planner.steps, process, may_set_groups, plain_root);
-        confine(&mut planner.steps, process, spec.spec().linux.as_ref().is_some_and(|l| l.seccomp.is_some()));
+        let seccomp = spec.spec().linux.as_ref().is_some_and(|linux| linux.seccomp.is_some());
+        confine(&mut planner.steps, process, seccomp, spec.landlock.as_ref());
     }
     planner.start();
     Plan { parent: planner.parent, prelude: planner.prelude, steps: planner.steps }
@@ -185,6 +187,10 @@ impl Planner<'_> {
     }
 
     fn create_hooks(&mut self) {
+        if !self.spec.net_devices.is_empty() {
+            self.parent.net_devices.clone_from(&self.spec.net_devices);
+            self.steps.push(Step::AwaitNetDevices);
+        }
         let hooks = &self.spec.spec().hooks;
         for (kind, hooks) in hooks.kinds().into_iter().take(2).filter(|(_, hooks)| !hooks.is_empty()) {
             self.parent.hooks.push((kind, hooks.to_vec()));
@@ -328,7 +334,7 @@ pub(super) fn enter(unit: Option<&UnitRecord>) -> Step {
 
 /// Labels, the filter and the capabilities, the same for both. Without no-new-privileges the kernel takes a filter
 /// from a privileged process only, so it is loaded before the capabilities go; with it, as late as possible.
-pub(super) fn confine(steps: &mut Vec<Step>, process: &Process, seccomp: bool) {
+pub(super) fn confine(steps: &mut Vec<Step>, process: &Process, seccomp: bool, landlock: Option<&Ruleset>) {
     let label = |file: &str, label: &String| Step::SetLabel { file: file.into(), label: label.clone() };
     steps.extend(process.selinux_label.as_ref().map(|name| label("exec", name)));
     steps.extend(
@@ -337,6 +343,7 @@ pub(super) fn confine(steps: &mut Vec<Step>, process: &Process, seccomp: bool) {
     if process.no_new_privileges {
         steps.push(Step::SetNoNewPrivileges);
     }
+    steps.extend(landlock.map(|rules| Step::RestrictFiles { rules: rules.clone() }));
     let capabilities = process.capabilities;
     let sets = CapabilitySets {
         effective: capabilities.effective,

@@ -3,6 +3,7 @@
 use super::create::{confine, enter, identity, scheduling};
 use super::{ParentPlan, Plan, Step};
 use crate::cgroup::UnitRecord;
+use crate::landlock::Ruleset;
 use crate::spec::NamespaceKind;
 use crate::validate::Process;
 use std::path::Path;
@@ -20,6 +21,8 @@ pub struct ExecOptions<'a> {
     pub rootfs: &'a Path,
     /// Whether a system call filter is loaded.
     pub seccomp: bool,
+    /// The container's rules of Landlock.
+    pub landlock: Option<&'a Ruleset>,
     /// Whether the runtime may set supplementary groups.
     pub may_set_groups: bool,
     /// How many descriptors after the standard streams the program keeps.
@@ -33,6 +36,10 @@ pub fn exec(process: &Process, options: &ExecOptions<'_>) -> Plan {
     let mut prelude = vec![Step::HideFromTracers, enter(options.unit)];
     if !options.namespaces.is_empty() {
         prelude.push(Step::JoinContainer { kinds: options.namespaces.to_vec() });
+    }
+    let affinity = process.exec_cpu_affinity.as_ref();
+    if let Some(cpus) = affinity.map(|affinity| &affinity.last).filter(|cpus| !cpus.is_empty()) {
+        prelude.push(Step::SetCpuAffinity { cpus: cpus.clone() });
     }
     let mut steps = Vec::new();
     if user {
@@ -58,11 +65,12 @@ pub fn exec(process: &Process, options: &ExecOptions<'_>) -> Plan {
     scheduling(&mut steps, process);
     steps.push(Step::Ready);
     identity(&mut steps, process, options.may_set_groups, options.may_set_groups && !user);
-    confine(&mut steps, process, options.seccomp);
+    confine(&mut steps, process, options.seccomp, options.landlock);
     steps.push(Step::Exec { args: process.args.clone() });
     let parent = ParentPlan {
         rlimits: process.rlimits.clone(),
         oom_score_adj: process.oom_score_adj,
+        initial_cpus: affinity.map(|affinity| affinity.initial.clone()).unwrap_or_default(),
         first_closed_fd: 3u32.saturating_add(options.preserve_fds),
         ..ParentPlan::default()
     };

@@ -1,7 +1,9 @@
 //! The record of a container and its status.
 
+use super::exit::ExitRecord;
 use super::liveness::{Liveness, ProcessRecord};
 use crate::cgroup::CgroupRecord;
+use crate::spec::Resources;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,9 +31,21 @@ pub struct Record {
     pub init: Option<ProcessRecord>,
     /// Its cgroups, noted before they are made.
     pub cgroup: Option<CgroupRecord>,
+    /// Its class of service, noted before it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intel_rdt: Option<crate::resctrl::Record>,
     /// The annotations of `config.json`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// Whether the runtime that made it attends it and deletes it at its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attended: bool,
+    /// How it ended, where a command of this runtime saw that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<ExitRecord>,
+    /// The limits after the last `update`; none while those of `config.json` hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
     /// The names of the containers' namespaces that exec joins: those of `config.json`.
     pub namespaces: Vec<crate::spec::NamespaceKind>,
 }

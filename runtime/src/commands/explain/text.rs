@@ -70,6 +70,10 @@ fn parent(f: &mut fmt::Formatter<'_>, parent: &ParentPlan) -> fmt::Result {
         let extent = if source.recursive { " and what is mounted below it" } else { "" };
         writeln!(f, "  open the mount source {}{extent}", source.path.display())?;
     }
+    for device in &parent.net_devices {
+        let (from, to) = (&device.name, &device.new_name);
+        writeln!(f, "  move the network device {from} and its addresses into the container, as {to}")?;
+    }
     parent.rlimits.iter().try_for_each(|limit| rlimit(f, limit))?;
     if let Some(score) = parent.oom_score_adj {
         writeln!(f, "  set the OOM score adjustment {score}")?;

@@ -137,6 +137,7 @@ fn the_plans_of_real_configurations_keep_every_rule() {
                 namespaces: &namespaces,
                 rootfs: std::path::Path::new("/rootfs"),
                 seccomp,
+                landlock: None,
                 may_set_groups,
                 preserve_fds: 0,
             };
