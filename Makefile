@@ -27,7 +27,7 @@ demo: dependencies-demo all
 	scripts/demo.sh
 
 ## make test: everything that has to hold, with the real programs around the runtime
-test: test-host test-vm
+test: test-host
 
 # On this machine, whose cgroups may be of v1 and v2 side by side.
 test-host: dependencies-test all

@@ -45,14 +45,8 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     let host = HostFacts::probe().map_err(failed("host"))?;
     let notify = engine::manager().map(|_| Entry::notify_directory(&context.root, &wish.id));
     let directory = wish.launch.bundle.as_deref();
-    let bundle = bundle::load(
-        directory,
-        wish.id.as_str(),
-        notify.as_deref(),
-        &host,
-        context.systemd,
-        &context.log,
-    )?;
+    let bundle =
+        bundle::load(directory, wish.id.as_str(), notify.as_deref(), &host, context.systemd, &context.log)?;
     context.timings.mark("config");
     bundle::check_terminal(&bundle.spec, wish)?;
     require_support(&support::missing(&bundle.spec))?;
