@@ -3,7 +3,6 @@
 use mydocker_tests::cgroup::limited;
 use mydocker_tests::{Runtime, cgroup};
 use serde_json::{Value, json};
-use std::fs;
 
 /// Checks that a container with these resources has these files: controller, file, content.
 fn check(resources: &Value, files: &[(&str, &str, &str)]) {
