@@ -344,6 +344,9 @@ impl Conversation<'_> {
             {
                 return Ok(early);
             }
+            if self.early.is_some() && !self.intermediate_speaks()? {
+                return Ok(Report::Closed);
+            }
             let report = self.channel.next().map_err(call("listen to the first process"))?;
             match report {
                 Report::NeedsUnit | Report::Spawned(_) | Report::Failed(_) | Report::Closed => {
@@ -355,12 +358,27 @@ impl Conversation<'_> {
         }
     }
 
+    /// Waits for the intermediate process to tell the pid; false when it has ended without that. The first process has the
+    /// socket too, so that its end would not be seen there.
+    fn intermediate_speaks(&self) -> Result<bool, Error> {
+        let Some(pidfd) = &self.launched.pidfd else { return Ok(true) };
+        let interests = [Interest::read(self.channel.as_fd()), Interest::read(pidfd.as_fd())];
+        let deadline = Some(Instant::now() + END);
+        let events = poll(&interests, deadline, "the pid of the first process")
+            .map_err(call("listen to the intermediate process"))?;
+        Ok(events.first().is_some_and(|channel| channel.readable))
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_raw(self.launched.pid)
     }
 
     fn go(&self) -> Result<(), Error> {
-        self.channel.answer(&Answer::Go).map_err(call("answer the first process"))
+        match self.channel.answer(&Answer::Go) {
+            // It has ended meanwhile, and its last report tells why.
+            Err(error) if error.errno() == Errno::EPIPE => Ok(()),
+            other => other.map_err(call("answer the first process")),
+        }
     }
 
     /// The intermediate process has made the first one, and ends.
