@@ -1,6 +1,6 @@
 //! The only look at the host that planning needs.
 
-use mydocker_sys::process;
+use mydocker_sys::{namespace, process};
 
 /// The last capability of Linux 5.9 and of every release since; `mount_setattr` needs 5.12 anyway.
 const CAP_CHECKPOINT_RESTORE: u8 = 40;
@@ -10,6 +10,9 @@ const CAP_CHECKPOINT_RESTORE: u8 = 40;
 pub struct HostFacts {
     /// The runtime's effective user id.
     pub euid: u32,
+    /// Whether the runtime runs in a user namespace below the host's first one: its capabilities then count for what
+    /// that namespace owns, and devices, foreign cgroups and unmapped ids are out of reach even for its root.
+    pub nested: bool,
     /// The kernel's last capability.
     pub last_capability: u8,
     /// The capabilities that the runtime can pass on.
@@ -24,8 +27,15 @@ impl HostFacts {
     pub fn probe() -> mydocker_sys::Result<Self> {
         Ok(Self {
             euid: process::euid(),
+            nested: !namespace::is_first_user_namespace(),
             last_capability: CAP_CHECKPOINT_RESTORE,
             permitted: process::capabilities()?.permitted,
         })
+    }
+
+    /// Whether the runtime has the host's own root's power.
+    #[must_use]
+    pub fn is_host_root(&self) -> bool {
+        self.euid == 0 && !self.nested
     }
 }

@@ -636,6 +636,15 @@ pub fn executable(path: &Path) -> Result<()> {
         .context("faccessat", || format!("{path:?}, X_OK"))
 }
 
+/// `access(2)` for writing, with the effective ids (`AT_EACCESS`).
+///
+/// # Errors
+/// What the kernel says: `ENOENT`, `EACCES`, `EROFS`, ...
+pub fn writable(path: &Path) -> Result<()> {
+    nix::unistd::faccessat(AT_FDCWD, path, nix::unistd::AccessFlags::W_OK, nix::fcntl::AtFlags::AT_EACCESS)
+        .context("faccessat", || format!("{path:?}, W_OK"))
+}
+
 /// Sets the extended attribute that carries a file's SELinux label and the like (`fsetxattr(2)`).
 ///
 /// # Errors

@@ -95,6 +95,8 @@ pub struct JoinFds {
     v1: Vec<OwnedFd>,
     /// The directory in the v2 hierarchy.
     unified: Option<OwnedFd>,
+    /// Whether a process may stay where it is when it may not move.
+    may_stay: bool,
 }
 
 impl JoinFds {
@@ -110,6 +112,14 @@ impl JoinFds {
     /// What the kernel says, with the file.
     pub fn join_v1(&self) -> sys::Result<()> {
         self.v1.iter().try_for_each(|procs| fs::write_once(procs, b"0"))
+    }
+
+    /// Lets the process stay outside where it is not allowed in. On v2 a user can move a process only within what was
+    /// delegated as a whole, so that a second session cannot join the cgroup that the first one made.
+    #[must_use]
+    pub fn or_stay(mut self) -> Self {
+        self.may_stay = true;
+        self
     }
 
     /// Closes the descriptors with one or two system calls instead of one for each.
@@ -128,7 +138,10 @@ impl JoinFds {
     /// What the kernel says, with the file.
     pub fn join(&self) -> sys::Result<()> {
         if let Some(unified) = &self.unified {
-            fs::write_at(unified, Path::new("cgroup.procs"), b"0")?;
+            match fs::write_at(unified, Path::new("cgroup.procs"), b"0") {
+                Err(error) if self.may_stay && matches!(error.errno(), Errno::EACCES | Errno::EPERM) => {}
+                other => other?,
+            }
         }
         self.join_v1()
     }
@@ -291,7 +304,8 @@ impl Cgroup {
     /// [`Error::Control`]
     pub fn join_fds(&self) -> Result<JoinFds, Error> {
         let fail = |source| Error::Control("open", source);
-        let mut fds = JoinFds { v1: Vec::with_capacity(self.record.directories.len()), unified: None };
+        let mut fds =
+            JoinFds { v1: Vec::with_capacity(self.record.directories.len()), unified: None, may_stay: false };
         for directory in &self.record.directories {
             if directory.hierarchy == HierarchyKind::Unified {
                 let flags = fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY;

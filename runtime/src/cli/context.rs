@@ -104,6 +104,19 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Whether a container does without the cgroups that the runtime may not make, as with runc: by itself where
+    /// the runtime is not the host's root.
+    #[must_use]
+    pub fn forgives_cgroups(&self, is_host_root: bool) -> bool {
+        match self.rootless {
+            Rootless::Auto => !is_host_root,
+            Rootless::True => true,
+            Rootless::False => false,
+        }
+    }
+}
+
 fn checked_root(args: &GlobalArgs, environment: &Environment) -> Result<(PathBuf, RootSource), ContextError> {
     if args.systemd_cgroup {
         return Err(ContextError::SystemdCgroup);

@@ -2,7 +2,7 @@
 
 use super::launch::Wish;
 use super::report::{failed, refusal};
-use crate::cgroup::{CgroupPath, CgroupRecord, Layout, Lowered, ResourcePlan};
+use crate::cgroup::{CgroupPath, CgroupRecord, Layout, LayoutError, Lowered, ResourcePlan, keep_permitted};
 use crate::cli::{Log, Report};
 use crate::host::HostFacts;
 use crate::spec::{self, MAX_CONFIG_BYTES, Spec};
@@ -25,11 +25,13 @@ pub(super) struct Bundle {
     pub(super) limits: Lowered,
 }
 
-/// Reads and checks the bundle in `directory` (none: the working directory) for the container `id`.
+/// Reads and checks the bundle in `directory` (none: the working directory) for the container `id`. `forgiving` lets
+/// it do without cgroups that may not be made (`--rootless`).
 pub(super) fn load(
     directory: Option<&Path>,
     id: &str,
     host: &HostFacts,
+    forgiving: bool,
     log: &Log,
 ) -> Result<Bundle, Box<Report>> {
     let path = absolute(directory)?;
@@ -45,7 +47,7 @@ pub(super) fn load(
     for warning in &spec.warnings {
         log.warning(&format!("{}: {}", warning.pointer, warning.message));
     }
-    let (cgroup, limits) = place_cgroup(&spec, id)?;
+    let (cgroup, limits) = place_cgroup(&spec, id, forgiving)?;
     Ok(Bundle { path, config, spec, cgroup, limits })
 }
 
@@ -90,16 +92,26 @@ fn check(parsed: Spec, bundle: &Path, host: &HostFacts) -> Result<ValidSpec, Box
     validate::validate(parsed, bundle, &facts).map_err(failed("bad-config"))
 }
 
-fn place_cgroup(spec: &ValidSpec, id: &str) -> Result<(CgroupRecord, Lowered), Box<Report>> {
+fn place_cgroup(spec: &ValidSpec, id: &str, forgiving: bool) -> Result<(CgroupRecord, Lowered), Box<Report>> {
     let default = spec::Linux::default();
     let linux = spec.spec().linux.as_ref().unwrap_or(&default);
     let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
     let no_limits = spec::Resources::default();
     let resources = linux.resources.as_ref().unwrap_or(&no_limits);
     let plan = ResourcePlan::from_spec(resources, &linux.devices).map_err(failed("bad-config"))?;
-    let layout = Layout::load(plan.controllers()).map_err(failed("cgroup"))?;
-    let limits = plan.lower(&layout).map_err(failed("bad-config"))?;
-    Ok((CgroupRecord::place(&layout, &path), limits))
+    let explicit = !linux.cgroups_path.is_empty();
+    let layout = match Layout::load(plan.controllers()) {
+        Err(LayoutError::NotMounted) if forgiving && !explicit && plan.controllers().is_empty() => {
+            return Ok((CgroupRecord::place(&Layout::none(), &path), Lowered::default()));
+        }
+        other => other.map_err(failed("cgroup"))?,
+    };
+    let mut limits = plan.lower(&layout).map_err(failed("bad-config"))?;
+    let mut record = CgroupRecord::place(&layout, &path);
+    if forgiving {
+        record = keep_permitted(record, &mut limits, explicit).map_err(failed("cgroup-permission"))?;
+    }
+    Ok((record, limits))
 }
 
 impl Bundle {

@@ -4,12 +4,12 @@ use super::Outcome;
 use super::container::Container;
 use super::launch::PidFile;
 use super::report::{cgroup_failed, failed, launch_failed, refusal};
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, JoinFds};
 use crate::cli::{Context, ExecArgs, Report};
 use crate::engine::{self, Foreground, Inputs, Launch, Until, end};
 use crate::host::HostFacts;
 use crate::plan::{self, ExecOptions};
-use crate::spec::{self, Process};
+use crate::spec::{self, NamespaceKind, Process};
 use crate::state::Status;
 use crate::validate;
 
@@ -26,8 +26,10 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
     let host = HostFacts::probe().map_err(failed("host"))?;
     let config = container.config()?;
     let process = wanted_process(args, &config)?;
-    let facts =
-        validate::Facts { euid: host.euid, last_capability: host.last_capability, permitted: host.permitted };
+    // In a user namespace of its own a process can be given everything, whatever the runtime holds outside.
+    let own_users = container.record.namespaces.contains(&NamespaceKind::User);
+    let permitted = if own_users { u64::MAX } else { host.permitted };
+    let facts = validate::Facts { euid: host.euid, last_capability: host.last_capability, permitted };
     let process = validate::validate_process(&process, "", &facts).map_err(failed("bad-process"))?;
     for warning in &process.1 {
         context.log.warning(&format!("{}: {}", warning.pointer, warning.message));
@@ -43,7 +45,8 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
         true => None,
         false => Some(Foreground::begin(false).map_err(failed("foreground"))?),
     };
-    let mut launched = launch(args, &container, &config, &process, &host)?;
+    let forgiving = context.forgives_cgroups(host.is_host_root());
+    let mut launched = launch(args, &container, &config, &process, &host, forgiving)?;
     if let (Some(socket), Some(pidfd)) = (&args.pidfd_socket, launched.pidfd()) {
         engine::send_pidfd(socket, pidfd).map_err(failed("pidfd-socket"))?;
     }
@@ -170,6 +173,7 @@ fn launch(
     config: &spec::Spec,
     process: &validate::Process,
     host: &HostFacts,
+    forgiving: bool,
 ) -> Result<engine::Launched, Box<Report>> {
     let Some(init) = container.init()? else {
         return Err(refusal("not-running", "cannot exec in a stopped container"));
@@ -180,7 +184,7 @@ fn launch(
         namespaces: &container.record.namespaces,
         rootfs: &container.record.rootfs,
         seccomp: seccomp.is_some(),
-        may_set_groups: host.euid == 0,
+        is_host_root: host.is_host_root(),
         preserve_fds: args.preserve_fds,
     };
     let plan = plan::exec(process, &options);
@@ -193,14 +197,7 @@ fn launch(
         state: container.record.state(Status::Running),
     })
     .map_err(failed("bad-config"))?;
-    let cgroups = match &container.record.cgroup {
-        Some(record) => Some(
-            Cgroup::open(record.below(&args.cgroup).map_err(failed("bad-cgroup"))?)
-                .join_fds()
-                .map_err(cgroup_failed)?,
-        ),
-        None => None,
-    };
+    let cgroups = join_fds(args, container, forgiving)?;
     let launch = Launch {
         compiled: &compiled,
         cgroups,
@@ -218,6 +215,22 @@ fn launch(
         pid_file.take_back();
         launch_failed(error)
     })
+}
+
+/// The cgroups to join. As with runc a process that may not move is let in all the same where the runtime has no
+/// privileges, unless a cgroup was asked for.
+fn join_fds(args: &ExecArgs, container: &Container, forgiving: bool) -> Result<Option<JoinFds>, Box<Report>> {
+    let Some(record) = &container.record.cgroup else {
+        return match args.cgroup.first() {
+            Some(path) => {
+                Err(refusal("bad-cgroup", format!("--cgroup {path:?}: the container has no cgroup")))
+            }
+            None => Ok(None),
+        };
+    };
+    let place = record.below(&args.cgroup).map_err(failed("bad-cgroup"))?;
+    let fds = Cgroup::open(place).join_fds().map_err(cgroup_failed)?;
+    Ok(Some(if forgiving && args.cgroup.is_empty() { fds.or_stay() } else { fds }))
 }
 
 #[cfg(test)]

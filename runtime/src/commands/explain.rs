@@ -29,9 +29,9 @@ const ID: &str = "container";
 /// If the bundle is wrong.
 pub fn explain(args: &ExplainArgs, context: &Context) -> Outcome {
     let probed = HostFacts::probe().map_err(failed("host"))?;
-    let host = HostFacts { euid: 0, permitted: u64::MAX, ..probed };
+    let host = HostFacts { euid: 0, nested: false, permitted: u64::MAX, ..probed };
     let directory = args.bundle.as_deref().or(args.dir.as_deref().map(Path::new));
-    let bundle = bundle::load(directory, ID, &host, &context.log)?;
+    let bundle = bundle::load(directory, ID, &host, false, &context.log)?;
     let explanation = Explanation::new(&bundle.spec, &bundle.cgroup, &bundle.limits);
     plan::lint(&explanation.plan).map_err(failed("bad-plan"))?;
     print(&match args.format {
@@ -67,6 +67,7 @@ impl<'a> Explanation<'a> {
             no_new_keyring: false,
             preserve_fds: 0,
             euid: 0,
+            nested: false,
         };
         let later = spec.spec().hooks.kinds().into_iter().skip(4);
         Self {

@@ -36,7 +36,10 @@ pub(super) struct Up {
 /// Brings a container up.
 pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Report>> {
     let host = HostFacts::probe().map_err(failed("host"))?;
-    let bundle = bundle::load(wish.launch.bundle.as_deref(), wish.id.as_str(), &host, &context.log)?;
+    let forgiving = context.forgives_cgroups(host.is_host_root());
+    let bundle =
+        bundle::load(wish.launch.bundle.as_deref(), wish.id.as_str(), &host, forgiving, &context.log)?;
+    warn_of_lost_processes(&bundle, context);
     bundle::check_terminal(&bundle.spec, wish)?;
     let mut record = new_record(wish, &bundle, &host)?;
     let compiled = compile(wish, &bundle, &record, &host)?;
@@ -71,6 +74,16 @@ pub(super) fn undo(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
     cgroup.and(removed)
 }
 
+/// Without a cgroup and a pid namespace of its own nobody can tell which processes are the container's.
+fn warn_of_lost_processes(bundle: &Bundle, context: &Context) {
+    if bundle.cgroup.directories.is_empty() && bundle.spec.namespaces.is_host(NamespaceKind::Pid) {
+        context.log.warning(
+            "the container has neither a cgroup nor a pid namespace of its own: kill and delete reach its first \
+             process alone",
+        );
+    }
+}
+
 fn new_record(wish: &Wish<'_>, bundle: &Bundle, host: &HostFacts) -> Result<Record, Box<Report>> {
     let spec = &bundle.spec;
     let own = NamespaceKind::ALL.into_iter().filter(|kind| !spec.namespaces.is_host(*kind));
@@ -84,7 +97,7 @@ fn new_record(wish: &Wish<'_>, bundle: &Bundle, host: &HostFacts) -> Result<Reco
         progress: Progress::Creating,
         runtime: ProcessRecord::of(mydocker_sys::process::getpid().as_raw()).map_err(failed("host"))?,
         init: None,
-        cgroup: Some(bundle.cgroup.clone()),
+        cgroup: bundle.cgroup.clone().unless_empty(),
         annotations: spec.spec().annotations.clone(),
         namespaces: own.collect(),
     })
@@ -105,6 +118,7 @@ fn compile(
         no_new_keyring: wish.launch.no_new_keyring,
         preserve_fds: wish.launch.preserve_fds.saturating_add(sockets),
         euid: host.euid,
+        nested: host.nested,
     };
     let plan = plan::create(&bundle.spec, &options);
     plan::lint(&plan).map_err(failed("bad-plan"))?;
@@ -146,7 +160,7 @@ fn set_up(
     // What was refused, perhaps because it is somebody else's, is not ours to remove.
     record.cgroup = None;
     let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
-    record.cgroup = Some(cgroup.record().clone());
+    record.cgroup = cgroup.record().clone().unless_empty();
     // What was made is known to be ours from here on.
     entry.save(record).map_err(state_failed)?;
     let gate = match wish.await_start {

@@ -10,6 +10,7 @@ mod freeze;
 mod kill;
 mod launch;
 mod list;
+mod processes;
 mod report;
 mod start;
 mod view;

@@ -37,6 +37,7 @@ pub(super) fn launch_failed(error: engine::Error) -> Box<Report> {
         engine::Error::Step(failure) => step_failed(failure),
         engine::Error::Hook(_) => Report::new("hook", &error).into(),
         engine::Error::Joined(_) => Report::new("namespace", &error).into(),
+        engine::Error::IdMap(_) => Report::new("id-map", &error).into(),
         engine::Error::Console(_) => Report::new("console", &error).into(),
         engine::Error::Commit(_) => Report::new("state-io", &error).into(),
         engine::Error::Call { .. } | engine::Error::Ended(_) => Report::new("setup", &error).into(),

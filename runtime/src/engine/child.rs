@@ -186,15 +186,14 @@ impl<'a> Child<'a> {
             Step::Ready => self.ask(&Report::Ready),
             Step::DropBounding { keep } => identity::drop_bounding(*keep),
             Step::OwnStandardStreams { uid } => identity::own_standard_streams(*uid),
-            Step::SetIds { uid, gid, groups, keep_groups, umask } => identity::set_ids(
-                *uid,
-                *gid,
-                (!keep_groups).then_some(groups),
-                umask.unwrap_or(self.caller_umask),
-            ),
+            Step::SetIds { uid, gid, groups, accept_fixed_groups, umask } => {
+                identity::set_groups(groups, *accept_fixed_groups)?;
+                identity::set_ids(*uid, *gid, umask.unwrap_or(self.caller_umask))
+            }
             Step::SetWorkingDirectory { path } => identity::set_working_directory(path),
             Step::FindProgram => self.find_program(),
             Step::SetLabel { file, label } => self.procfs()?.set_label(file, label),
+            Step::ShowToOwner => self.show_to_owner(),
             Step::SetNoNewPrivileges => Ok(process::set_no_new_privileges()?),
             Step::SetCapabilities { sets, ambient } => identity::set_capabilities(*sets, *ambient),
             Step::LoadSeccomp => self.load_seccomp(),
@@ -364,6 +363,16 @@ impl<'a> Child<'a> {
         self.program = Some(program::find(&self.compiled.program)?);
         self.home = program::missing_home(&self.compiled.program);
         Ok(())
+    }
+
+    /// Closes what could lead out of the container, for a process inside may look too from here on (CVE-2016-9962).
+    fn show_to_owner(&mut self) -> Outcome {
+        self.kept.clear();
+        self.shields = shield::Shields::default();
+        (self.root, self.procfs) = (None, None);
+        (self.slots.cgroups, self.slots.container) = (None, None);
+        self.slots.namespaces.clear();
+        Ok(process::set_dumpable(true)?)
     }
 
     fn load_seccomp(&mut self) -> Outcome {

@@ -20,6 +20,7 @@ mod program;
 mod rootfs;
 mod shield;
 mod terminal;
+mod user_map;
 
 pub use child::{Gate, Slots};
 pub use compile::{CompileError, Compiled, Inputs, compile};

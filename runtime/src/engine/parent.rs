@@ -9,6 +9,7 @@ use super::id_map::IdMaps;
 use super::joined::{self, JoinedError};
 use super::message::{Answer, Channel, Report};
 use super::mounts::clone_kind;
+use super::user_map;
 use crate::cgroup::JoinFds;
 use crate::spec::{IdMapping, Seccomp};
 use crate::validate::Rlimit;
@@ -100,6 +101,9 @@ pub enum Error {
     /// A hook failed.
     #[error(transparent)]
     Hook(#[from] hooks::Error),
+    /// The ids of the user namespace could not be mapped.
+    #[error(transparent)]
+    IdMap(#[from] user_map::IdMapError),
     /// A descriptor could not be handed over.
     #[error(transparent)]
     Console(#[from] ConsoleError),
@@ -251,13 +255,8 @@ impl Conversation<'_> {
 
     fn write_id_maps(&self) -> Result<(), Error> {
         let plan = &self.launch.compiled.plan.parent;
-        let pid = self.launched.pid;
-        if self.launch.euid != 0 {
-            // An ordinary user may map groups only where setgroups is given up (CVE-2014-8989).
-            write(&format!("/proc/{pid}/setgroups"), "deny")?;
-        }
-        write(&format!("/proc/{pid}/uid_map"), &id_map(&plan.uid_mappings))?;
-        write(&format!("/proc/{pid}/gid_map"), &id_map(&plan.gid_mappings))?;
+        let (uids, gids) = (&plan.uid_mappings, &plan.gid_mappings);
+        user_map::write(self.launched.pid, uids, gids, self.launch.euid)?;
         self.go()
     }
 

@@ -1,6 +1,6 @@
 //! The plan of a process that joins a running container.
 
-use super::create::{confine, identity, scheduling};
+use super::create::{confine, identity, label, scheduling};
 use super::{ParentPlan, Plan, Step};
 use crate::spec::NamespaceKind;
 use crate::validate::Process;
@@ -17,8 +17,8 @@ pub struct ExecOptions<'a> {
     pub rootfs: &'a Path,
     /// Whether a system call filter is loaded.
     pub seccomp: bool,
-    /// Whether the runtime may set supplementary groups.
-    pub may_set_groups: bool,
+    /// Whether the runtime is the host's own root.
+    pub is_host_root: bool,
     /// How many descriptors after the standard streams the program keeps.
     pub preserve_fds: u32,
 }
@@ -54,7 +54,9 @@ pub fn exec(process: &Process, options: &ExecOptions<'_>) -> Plan {
     }
     scheduling(&mut steps, process);
     steps.push(Step::Ready);
-    identity(&mut steps, process, options.may_set_groups, options.may_set_groups && !user);
+    // A user namespace of the container may have been made by somebody who had to give up setgroups.
+    identity(&mut steps, process, user || !options.is_host_root, options.is_host_root && !user);
+    label(&mut steps, process);
     confine(&mut steps, process, options.seccomp);
     steps.push(Step::Exec { args: process.args.clone() });
     let parent = ParentPlan {
