@@ -37,6 +37,7 @@ pub mod runtime;
 pub mod strace;
 pub mod swap;
 pub mod terminal;
+pub mod user;
 pub mod wait;
 
 pub use bundle::Bundle;
@@ -45,3 +46,4 @@ pub use invocation::{Invocation, Outcome, Running};
 pub use runtime::Runtime;
 pub use swap::Swapper;
 pub use terminal::{FdSocket, Terminal};
+pub use user::User;

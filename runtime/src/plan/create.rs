@@ -105,6 +105,12 @@ impl Planner<'_> {
         let by_clone = |kind: &NamespaceKind| !matches!(kind, NamespaceKind::Cgroup | NamespaceKind::Time);
         self.parent.new_namespaces = new.iter().copied().filter(by_clone).collect();
         self.plan_joins();
+        let users_first = self.makes_users_before_time();
+        if users_first {
+            self.parent.new_namespaces.retain(|kind| *kind != NamespaceKind::User);
+            self.prelude.push(Step::Unshare { kinds: vec![NamespaceKind::User] });
+            self.prelude.push(Step::AwaitIdMaps);
+        }
         if namespaces.is_new(NamespaceKind::Time) {
             self.parent.time_offsets = Some(self.spec.time_offsets);
             self.prelude.push(Step::Unshare { kinds: vec![NamespaceKind::Time] });
@@ -120,7 +126,9 @@ impl Planner<'_> {
         if namespaces.is_new(NamespaceKind::User) {
             self.parent.uid_mappings.clone_from(&self.spec.uid_mappings);
             self.parent.gid_mappings.clone_from(&self.spec.gid_mappings);
-            self.steps.push(Step::AwaitIdMaps);
+            if !users_first {
+                self.steps.push(Step::AwaitIdMaps);
+            }
         }
         if self.in_user_namespace() {
             self.steps.push(Step::BecomeNamespaceRoot);
@@ -141,6 +149,14 @@ impl Planner<'_> {
         }
         self.steps.extend(self.spec.hostname.clone().map(|name| Step::SetHostname { name }));
         self.steps.extend(self.spec.domainname.clone().map(|name| Step::SetDomainname { name }));
+    }
+
+    /// A time namespace takes its first member by clone, after it was made and set. Only in a user namespace of their
+    /// own can ordinary users make one, so that this one must be there before.
+    fn makes_users_before_time(&self) -> bool {
+        let namespaces = &self.spec.namespaces;
+        let both = namespaces.is_new(NamespaceKind::User) && namespaces.is_new(NamespaceKind::Time);
+        both && self.options.euid != 0
     }
 
     /// Joins happen in the first process where they can. A joined pid namespace takes children only; a joined user
