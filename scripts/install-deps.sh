@@ -11,7 +11,7 @@ declare -A groups=(
     [build]='gcc libc6-dev make git ca-certificates'
     [demo]='mmdebstrap jq'
     [test]='runc crun containerd podman docker.io conmon netavark aardvark-dns iptables iproute2 uidmap
-            mmdebstrap busybox-static strace libseccomp-dev jq procps e2fsprogs'
+            mmdebstrap busybox-static strace libseccomp-dev jq procps e2fsprogs criu'
     [bench]='runc crun mmdebstrap busybox-static strace libseccomp-dev jq'
 )
 

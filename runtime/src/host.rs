@@ -1,6 +1,17 @@
 //! The only look at the host that planning needs.
 
-use mydocker_sys::{namespace, process};
+use mydocker_sys::{fs, namespace, process};
+use std::path::PathBuf;
+
+/// Where programs are looked for when nothing else is said; also what `execvp(3)` does.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// The first program of this name in `$PATH`.
+#[must_use]
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| fs::executable(file).is_ok())
+}
 
 /// The last capability of Linux 5.9 and of every release since; `mount_setattr` needs 5.12 anyway.
 const CAP_CHECKPOINT_RESTORE: u8 = 40;

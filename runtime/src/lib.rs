@@ -6,6 +6,7 @@
 //! validate   every refusal that config.json can justify
 //! plan       ordered steps as data
 //! engine     the steps, carried out by the runtime and by the container's first process
+//! criu       checkpoints, by the program criu
 //! state      what is remembered of a container
 //! commands   create, start, ... put together from the above
 //! ```
@@ -14,6 +15,7 @@
 pub mod cgroup;
 pub mod cli;
 pub mod commands;
+pub mod criu;
 pub mod engine;
 pub mod host;
 pub mod mount_options;

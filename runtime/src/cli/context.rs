@@ -18,6 +18,8 @@ pub struct Context {
     pub root_source: RootSource,
     /// Whether missing permission on cgroups is forgiven.
     pub rootless: Rootless,
+    /// The criu program, if it is not to be found in PATH.
+    pub criu: Option<PathBuf>,
     /// The log.
     pub log: Log,
 }
@@ -94,10 +96,7 @@ impl Context {
         let log = Log::open(args).map_err(|error| (ContextError::Log(error), Log::stderr()))?;
         match checked_root(args, environment) {
             Ok((root, root_source)) => {
-                if args.criu.is_some() {
-                    log.warning("--criu is ignored: the criu program is found in PATH");
-                }
-                Ok(Self { root, root_source, rootless: args.rootless, log })
+                Ok(Self { root, root_source, rootless: args.rootless, criu: args.criu.clone(), log })
             }
             Err(error) => Err((error, log)),
         }

@@ -68,7 +68,7 @@ fn after_start(up: Up, context: &Context) -> Result<Up, Box<Report>> {
 }
 
 /// Deletes a container whose program has ended, unless somebody else has done it meanwhile.
-fn forget_ended(record: &Record, poststop: &[Hook], context: &Context) -> Result<(), Box<Report>> {
+pub(super) fn forget_ended(record: &Record, poststop: &[Hook], context: &Context) -> Result<(), Box<Report>> {
     let entry = match container::store(context).open(&container::id(&record.id)?) {
         Err(state::Error::NotFound { .. }) => return Ok(()),
         other => other.map_err(state_failed)?,

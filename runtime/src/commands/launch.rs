@@ -41,7 +41,7 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
         bundle::load(wish.launch.bundle.as_deref(), wish.id.as_str(), &host, forgiving, &context.log)?;
     warn_of_lost_processes(&bundle, context);
     bundle::check_terminal(&bundle.spec, wish)?;
-    let mut record = new_record(wish, &bundle, &host)?;
+    let mut record = new_record(&wish.id, &bundle, &host)?;
     let compiled = compile(wish, &bundle, &record, &host)?;
     for warning in compiled.seccomp.iter().flat_map(|seccomp| &seccomp.warnings) {
         context.log.warning(&warning.to_string());
@@ -84,11 +84,11 @@ fn warn_of_lost_processes(bundle: &Bundle, context: &Context) {
     }
 }
 
-fn new_record(wish: &Wish<'_>, bundle: &Bundle, host: &HostFacts) -> Result<Record, Box<Report>> {
+pub(super) fn new_record(id: &ContainerId, bundle: &Bundle, host: &HostFacts) -> Result<Record, Box<Report>> {
     let spec = &bundle.spec;
     let own = NamespaceKind::ALL.into_iter().filter(|kind| !spec.namespaces.is_host(*kind));
     Ok(Record {
-        id: wish.id.to_string(),
+        id: id.to_string(),
         oci_version: spec.spec().oci_version.clone(),
         bundle: bundle.path.clone(),
         rootfs: spec.root.path.clone(),

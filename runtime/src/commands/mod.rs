@@ -1,8 +1,10 @@
 //! What the commands do, each in a file of its own.
 
 mod bundle;
+mod checkpoint;
 mod container;
 mod create;
+mod criu_options;
 mod delete;
 mod exec;
 mod explain;
@@ -12,9 +14,12 @@ mod launch;
 mod list;
 mod processes;
 mod report;
+mod restore;
 mod start;
+mod streams;
 mod view;
 
+pub use checkpoint::checkpoint;
 pub use create::{create, run};
 pub use delete::delete;
 pub use exec::exec;
@@ -22,6 +27,7 @@ pub use explain::explain;
 pub use freeze::{pause, resume};
 pub use kill::kill;
 pub use list::{list, ps, state};
+pub use restore::restore;
 pub use start::start;
 pub use view::enter_readonly_view;
 

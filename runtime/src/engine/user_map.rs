@@ -4,6 +4,7 @@
 //! is the business of `newuidmap` and `newgidmap`, which look up in `/etc/subuid` and `/etc/subgid` what a user may map.
 
 use super::parent::id_map;
+use crate::host::find_program;
 use crate::spec::IdMapping;
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::{AsFd, Errno, fs, process};
@@ -15,9 +16,6 @@ use std::time::{Duration, Instant};
 
 /// How long `newuidmap` may take: it may have to ask a directory service for the user's ranges.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Where programs are looked for when nothing else is said; also what `execvp(3)` does.
-const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Why the ids could not be mapped.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +137,7 @@ fn map(pid: i32, map: &Map<'_>) -> Result<(), IdMapError> {
 
 fn have_mapped(pid: i32, map: &Map<'_>) -> Result<(), IdMapError> {
     let missing = || IdMapError::Missing { what: map.what, program: map.program, own: map.own };
-    let program = find(map.program).ok_or_else(missing)?;
+    let program = find_program(map.program).ok_or_else(missing)?;
     let mut command = Command::new(&program);
     command.arg(pid.to_string());
     for mapping in map.mappings {
@@ -172,11 +170,6 @@ fn wait(started: &std::process::Child) -> mydocker_sys::Result<bool> {
     let exit = process::wait(&pidfd)?;
     ended?;
     Ok(matches!(exit, process::Exit::Code(0)))
-}
-
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| fs::executable(file).is_ok())
 }
 
 /// The usual reasons, most certain first.
