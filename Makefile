@@ -2,7 +2,7 @@
 # by the scripts in scripts/ and by `cargo xtask`.
 
 PREFIX   ?= /usr/local
-PROGRAMS := mydocker-runtime
+PROGRAMS := mydocker-runtime mydocker-img
 BINARIES := $(PROGRAMS:%=bin/%)
 
 # An explicit target (.cargo/config.toml) puts what cargo builds under the name of the host.
@@ -11,7 +11,7 @@ RELEASE  := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
 
 # What a target lists is done in that order; cargo brings the parallelism.
 .NOTPARALLEL:
-.PHONY: all demo test bench install fmt lint clean prerequisites FORCE
+.PHONY: all demo test test-host test-vm bench install fmt lint clean prerequisites FORCE
 
 ## make: the programs, each one static binary in bin/
 all: $(BINARIES)
@@ -27,9 +27,16 @@ demo: dependencies-demo all
 	scripts/demo.sh
 
 ## make test: everything that has to hold, with the real programs around the runtime
-test: dependencies-test all
+test: test-host
+
+# On this machine, whose cgroups may be of v1 and v2 side by side.
+test-host: dependencies-test all
 	cargo xtask tidy
 	cargo nextest run --workspace --locked
+
+## make test-vm: the same tests in a machine with cgroup v2 alone and systemd as process 1
+test-vm: dependencies-vm all
+	cargo xtask vm test
 
 ## make bench: this runtime and its peers side by side
 bench: dependencies-bench all
@@ -53,7 +60,7 @@ clean:
 	cargo clean
 	rm -rf bin .cache
 
-DEPENDENCIES := dependencies-demo dependencies-test dependencies-bench
+DEPENDENCIES := dependencies-demo dependencies-test dependencies-vm dependencies-bench
 .PHONY: $(DEPENDENCIES)
 $(DEPENDENCIES): dependencies-%:
 	scripts/install-deps.sh build $*

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that the groups named on the command line need and that are missing:
 #
-#   scripts/install-deps.sh GROUP...      build, demo, test, bench
+#   scripts/install-deps.sh GROUP...      build, demo, test, vm, bench
 #
 # It asks nothing, starts no service, and does not touch the package lists when all is there.
 # The product needs none of these to run; only building, testing and measuring it does.
@@ -11,7 +11,9 @@ declare -A groups=(
     [build]='gcc libc6-dev make git ca-certificates'
     [demo]='mmdebstrap jq'
     [test]='runc crun containerd podman docker.io conmon netavark aardvark-dns iptables iproute2 uidmap
-            mmdebstrap busybox-static strace libseccomp-dev jq procps e2fsprogs criu'
+            mmdebstrap busybox-static strace libseccomp-dev jq procps e2fsprogs dbus-daemon criu
+            docker-registry skopeo umoci apache2-utils openssl'
+    [vm]='mmdebstrap e2fsprogs qemu-system-x86 binutils'
     [bench]='runc crun mmdebstrap busybox-static strace libseccomp-dev jq'
 )
 
@@ -67,7 +69,7 @@ main() {
         install_packages $missing
     fi
     case " $* " in
-    *' test '*) install_nextest ;;
+    *' test '* | *' vm '*) install_nextest ;;
     esac
 }
 

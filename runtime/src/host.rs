@@ -1,5 +1,6 @@
 //! The only look at the host that planning needs.
 
+use crate::validate::Facts;
 use mydocker_sys::{fs, namespace, process};
 use std::path::PathBuf;
 
@@ -10,7 +11,9 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 #[must_use]
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| fs::executable(file).is_ok())
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| fs::executable(file).is_ok() && file.is_file())
 }
 
 /// The last capability of Linux 5.9 and of every release since; `mount_setattr` needs 5.12 anyway.
@@ -31,6 +34,12 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
+    /// What judging a configuration needs of them.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        Facts { euid: self.euid, last_capability: self.last_capability, permitted: self.permitted }
+    }
+
     /// Looks, with as few system calls as can be.
     ///
     /// # Errors

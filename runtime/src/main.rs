@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 #![no_main]
 
-mydocker_sys::entry_point!(mydocker_runtime::cli::main_entry);
+// The commands that make processes in containers (`commands::enter_readonly_view`).
+mydocker_sys::entry_point!(mydocker_runtime::cli::main_entry, readonly_view for c"create", c"exec", c"run");

@@ -69,6 +69,50 @@ fn a_full_disk_behind_standard_output_is_an_error() {
 }
 
 #[test]
+fn amounts_and_spans_of_time_that_are_none_are_usage_errors() {
+    for (words, part) in [
+        (&["update", "--memory", "lots", "c"][..], "amount of bytes"),
+        (&["update", "--pids-limit", "many", "c"], "--pids-limit"),
+        (&["update", "--cpu-share=-5", "c"], "--cpu-share"),
+        (&["events", "--interval", "soon", "c"], "span of time"),
+        (&["events", "--interval", "0s", "c"], "must be greater than 0"),
+        (&["wait", "--format", "yaml", "c"], "--format"),
+        (&["gc", "c"], "'c'"),
+        (&["update"], "CONTAINER-ID"),
+        (&["events"], "CONTAINER-ID"),
+        (&["wait"], "CONTAINER-ID"),
+    ] {
+        let output = run(words);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        assert!(stderr.contains("code=usage") && stderr.contains(part), "{words:?}: {stderr}");
+    }
+}
+
+#[test]
+fn commands_on_a_container_that_is_not_there_say_so() {
+    let root = format!("/tmp/mydocker-no-such-root-{}", std::process::id());
+    for words in [&["update", "--pids-limit", "5", "c"][..], &["events", "c"], &["wait", "c"]] {
+        let output = runtime(&["--root", &root]).args(words).output().expect("the program runs");
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        assert!(text(&output.stderr).contains("container does not exist"), "{}", text(&output.stderr));
+    }
+    let output = runtime(&["--root", &root, "gc"]).output().expect("the program runs");
+    assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty());
+}
+
+#[test]
+fn timings_are_told_after_what_the_command_says() {
+    let output = run(&["--timings", "features"]);
+    assert!(output.status.success() && serde_json::from_slice::<serde_json::Value>(&output.stdout).is_ok());
+    assert!(
+        text(&output.stderr).starts_with("timings of features in microseconds\n"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
 fn features_is_a_json_document() {
     let output = run(&["features"]);
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -77,9 +121,6 @@ fn features_is_a_json_document() {
 
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
-    let output = run(&["--systemd-cgroup", "features"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("--systemd-cgroup is not supported"));
     let output = run(&["restore", "--no-pivot", "box"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("--no-pivot is not supported"));

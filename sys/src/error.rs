@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::{Path, PathBuf};
 
 pub use nix::errno::Errno;
 
@@ -45,6 +46,22 @@ impl Error {
         &self.args
     }
 
+    /// The path that the call was about, where its arguments begin with one: a path in quotes, a directory and a name
+    /// in it, or what is behind a descriptor.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        // A link's target comes first there, and is not what the call is about.
+        if self.call == "symlinkat" {
+            return None;
+        }
+        if let Some(path) = quoted(&self.args) {
+            return Some(path);
+        }
+        let (directory, rest) = self.args.split_once(", ").unwrap_or((&self.args, ""));
+        let directory = Some(Path::new(directory)).filter(|directory| directory.is_absolute())?;
+        Some(quoted(rest).map_or_else(|| directory.to_owned(), |name| directory.join(name)))
+    }
+
     /// The kernel's error number.
     #[must_use]
     pub fn errno(&self) -> Errno {
@@ -56,6 +73,12 @@ impl Error {
     pub fn is_unsupported(&self) -> bool {
         matches!(self.errno, Errno::ENOSYS | Errno::EOPNOTSUPP)
     }
+}
+
+/// The text in quotes at the beginning; one with escapes is no plain path.
+fn quoted(args: &str) -> Option<PathBuf> {
+    let text = args.strip_prefix('"')?.split_once('"')?.0;
+    (!text.contains('\\')).then(|| PathBuf::from(text))
 }
 
 impl fmt::Display for Error {
@@ -107,5 +130,28 @@ pub fn describe(fd: BorrowedFd<'_>) -> String {
     match std::fs::read_link(format!("/proc/self/fd/{raw}")) {
         Ok(path) => path.display().to_string(),
         Err(_) => format!("fd {raw}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_taken_from_the_arguments() {
+        for (call, args, path) in [
+            ("openat", "\"/a/b\", O_PATH", Some("/a/b")),
+            ("openat", "/run/x, \"state.json\", O_RDONLY", Some("/run/x/state.json")),
+            ("mkdirat", "/run/x, \"/y\"", Some("/y")),
+            ("fchown", "/dev/pts/3, 5", Some("/dev/pts/3")),
+            ("read", "/etc/passwd", Some("/etc/passwd")),
+            ("openat", "\"a\\nb\", O_PATH", None),
+            ("symlinkat", "\"target\", \"/l\"", None),
+            ("clone3", "0x20000", None),
+            ("fcntl", "fd 3, F_GETFL", None),
+        ] {
+            let error = Error::new(call, args, Errno::EPERM);
+            assert_eq!(error.path(), path.map(PathBuf::from), "{call}({args})");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Files and directories, always relative to a directory descriptor.
 
+use crate::copy::sized;
 use crate::error::{Context, Result, check, describe};
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub use nix::dir::{Dir, Type as DirEntryType};
 pub use nix::fcntl::OFlag;
 pub use nix::sys::stat::{FileStat, Mode, SFlag};
+
+pub use crate::lock::{lock_exclusive, lock_shared};
 
 /// The directory that relative paths start from: the working directory of the process.
 pub use nix::fcntl::AT_FDCWD;
@@ -49,6 +52,14 @@ pub fn openat(dir: impl AsFd, path: &Path, flags: OFlag, mode: u32) -> Result<Ow
 /// As [`openat`].
 pub fn open(path: &Path, flags: OFlag) -> Result<OwnedFd> {
     openat(AT_FDCWD, path, flags, 0)
+}
+
+/// Opens the very file behind an `O_PATH` descriptor, through `/proc/self/fd`.
+///
+/// # Errors
+/// What the kernel says; `ENOENT` where /proc is not there.
+pub fn reopen(fd: impl AsFd, flags: OFlag) -> Result<OwnedFd> {
+    open(&PathBuf::from(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())), flags)
 }
 
 /// Opens `path` below `root` as if `root` were `/`: symbolic links, also absolute ones and `..`, stay inside
@@ -324,28 +335,6 @@ pub fn chmodat(dir: impl AsFd, path: &Path, mode: u32) -> Result<()> {
     .context("fchmodat", || format!("{}, {mode:o}", at(dir, path)))
 }
 
-/// An exclusive `flock(2)`, held until the descriptor is closed; waits for another holder when `wait`.
-///
-/// # Errors
-/// `EWOULDBLOCK` when somebody else holds it and `wait` is false.
-pub fn lock_exclusive(fd: impl AsFd, wait: bool) -> Result<()> {
-    flock(fd.as_fd(), libc::LOCK_EX | if wait { 0 } else { libc::LOCK_NB })
-}
-
-/// A shared `flock(2)`, held until the descriptor is closed.
-///
-/// # Errors
-/// What the kernel says, with the path behind the descriptor.
-pub fn lock_shared(fd: impl AsFd) -> Result<()> {
-    flock(fd.as_fd(), libc::LOCK_SH)
-}
-
-fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<()> {
-    // SAFETY: flock takes an open descriptor, which BorrowedFd guarantees, and no pointer.
-    let ret = unsafe { libc::flock(fd.as_raw_fd(), operation) };
-    check(ret.into(), "flock", || format!("{}, {operation}", describe(fd))).map(drop)
-}
-
 /// An anonymous file in memory that can be sealed (`memfd_create(2)`).
 ///
 /// # Errors
@@ -601,15 +590,24 @@ pub fn mkfifoat(dir: impl AsFd, path: &Path, mode: u32) -> Result<()> {
     mknodat(dir, path, SFlag::S_IFIFO, mode, 0)
 }
 
-/// Takes ownership of a descriptor number that another program passed to this one (`LISTEN_FDS`, `--preserve-fds`).
+/// Whether a caller has passed the descriptor number to this program (`LISTEN_FDS`, `--preserve-fds`): it is open, and
+/// stays so over execve, unlike everything that is opened here.
+#[must_use]
+pub fn is_inherited(raw: i32) -> bool {
+    // SAFETY: F_GETFD takes any number and fails with EBADF for one that is not open.
+    let flags = unsafe { libc::fcntl(raw, libc::F_GETFD) };
+    flags >= 0 && flags & libc::FD_CLOEXEC == 0
+}
+
+/// Takes ownership of a descriptor number that a caller has passed to this program ([`is_inherited`]).
 ///
 /// # Errors
-/// `EBADF` when the number is not open.
+/// `EBADF` for a number that is not open, or was opened here.
 pub fn inherited(raw: i32) -> Result<OwnedFd> {
-    // SAFETY: F_GETFD takes any number and fails with EBADF for one that is not open.
-    let ret = unsafe { libc::fcntl(raw, libc::F_GETFD) };
-    check(ret.into(), "fcntl", || format!("{raw}, F_GETFD"))?;
-    // SAFETY: the number is open, and the callers name descriptors that only they were told of.
+    if !is_inherited(raw) {
+        return Err(crate::Error::new("fcntl", format!("{raw}, F_GETFD"), crate::Errno::EBADF));
+    }
+    // SAFETY: the number is open and nobody else's here, for what is opened here is close-on-exec.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
@@ -683,17 +681,6 @@ pub fn fgetxattr(fd: impl AsFd, name: &CStr) -> Result<Vec<u8>> {
         unsafe { libc::fgetxattr(fd.as_raw_fd(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) }
     });
     value.context("fgetxattr", || format!("{}, {name:?}", describe(fd)))
-}
-
-/// Calls once for the size and once for the bytes; the kernel keeps both below 64 KiB (`XATTR_SIZE_MAX`).
-fn sized(mut call: impl FnMut(&mut [u8]) -> isize) -> nix::Result<Vec<u8>> {
-    let size = nix::errno::Errno::result(call(&mut []))?;
-    let mut bytes = vec![0; size as usize];
-    if size > 0 {
-        let length = nix::errno::Errno::result(call(&mut bytes))?;
-        bytes.truncate(length as usize);
-    }
-    Ok(bytes)
 }
 
 /// Sets the times of last access and modification to those in `stat` (`futimens(3)`).

@@ -10,16 +10,23 @@
 //! There is no policy and no type of the container domain in this crate.
 
 pub mod bpf;
+pub mod copy;
+#[cfg(target_arch = "x86_64")]
+pub mod early;
 pub mod error;
 pub mod fs;
+pub mod landlock;
+pub mod lock;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod poll;
 pub mod process;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod start;
+pub mod sync;
 pub mod tty;
 pub mod usage;
 

@@ -73,6 +73,9 @@ pub fn open_tree_with(
     Ok(tree)
 }
 
+/// Of `<asm-generic/unistd.h>`: the same number on every architecture but alpha.
+pub(crate) const SYS_OPEN_TREE_ATTR: libc::c_long = 467;
+
 /// `open_tree_attr(2)`; `None` whenever it fails: older kernels do not have it, and the two calls say more clearly what
 /// is wrong.
 fn open_tree_attr(
@@ -81,8 +84,6 @@ fn open_tree_attr(
     clone: Clone,
     attributes: Attributes<'_>,
 ) -> Result<Option<OwnedFd>> {
-    /// Of `<asm-generic/unistd.h>`: the same number on every architecture but alpha.
-    const SYS_OPEN_TREE_ATTR: libc::c_long = 467;
     let attr = attributes.to_kernel();
     let mut flags = libc::OPEN_TREE_CLONE as i32 | libc::O_CLOEXEC;
     if path.as_os_str().is_empty() {

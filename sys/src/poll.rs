@@ -2,7 +2,7 @@
 
 use crate::error::{Context, Error, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// What happened on one descriptor.
@@ -38,11 +38,35 @@ impl<'fd> Interest<'fd> {
         Self { fd, read: true, write: false, priority: false }
     }
 
+    /// Waits until `fd` can be written, or read or is at its end.
+    #[must_use]
+    pub fn write(fd: BorrowedFd<'fd>) -> Self {
+        Self { fd, read: true, write: true, priority: false }
+    }
+
+    /// Waits for nothing but that the other end goes, or of a pidfd that the process has been reaped (Linux 6.9).
+    #[must_use]
+    pub fn gone(fd: BorrowedFd<'fd>) -> Self {
+        Self { fd, read: false, write: false, priority: false }
+    }
+
     /// Waits until the kernel file behind `fd` has changed since it was last read.
     #[must_use]
     pub fn change(fd: BorrowedFd<'fd>) -> Self {
         Self { fd, read: false, write: false, priority: true }
     }
+}
+
+/// A counter that the kernel can raise and that can be polled (`eventfd(2)`); reading it never waits.
+///
+/// # Errors
+/// What the kernel says.
+pub fn event() -> Result<OwnedFd> {
+    // SAFETY: the call takes two integers.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    crate::error::check(fd.into(), "eventfd2", || "0, EFD_CLOEXEC | EFD_NONBLOCK".into())?;
+    // SAFETY: the call succeeded, so fd is a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Waits until one of the descriptors is ready and says what happened on each, in their order.

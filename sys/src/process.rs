@@ -81,6 +81,15 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The end that a status of `wait(2)` tells, as `/proc/PID/stat` and pidfds have it too.
+    #[must_use]
+    pub fn from_wait_status(status: i32) -> Self {
+        match status & 0x7f {
+            0 => Self::Code(status >> 8 & 0xff),
+            number => Self::Signal { number, core: status & 0x80 != 0 },
+        }
+    }
+
     /// The status that a shell would report: the code, or 128 + the signal's number.
     #[must_use]
     pub fn status(self) -> u8 {
@@ -166,6 +175,41 @@ pub fn pidfd_open(pid: Pid) -> Result<OwnedFd> {
     let fd = check(ret, "pidfd_open", || pid.to_string())?;
     // SAFETY: the call succeeded, so fd is a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// `struct pidfd_info` of `<linux/pidfd.h>`, in its first size (Linux 6.13).
+#[repr(C)]
+#[derive(Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+/// How the process behind a descriptor ended, be it whose child it may, once it has been reaped (`PIDFD_GET_INFO` with
+/// `PIDFD_INFO_EXIT`, Linux 6.15); `None` before that, and where the kernel cannot tell. The descriptor must have been
+/// opened before the end.
+///
+/// # Errors
+/// What the kernel says beyond that.
+pub fn pidfd_exit(pidfd: impl AsFd) -> Result<Option<Exit>> {
+    const EXIT: u64 = 1 << 3;
+    const GET_INFO: libc::c_ulong = nix::request_code_readwrite!(0xff, 11, size_of::<PidfdInfo>());
+    let fd = pidfd.as_fd();
+    let mut info = PidfdInfo { mask: EXIT, ..PidfdInfo::default() };
+    // SAFETY: the request's number holds the size of info, which is plain data that outlives the call.
+    let ret = unsafe { libc::ioctl(fd.as_raw_fd(), GET_INFO, &raw mut info) };
+    match check(ret.into(), "ioctl", || format!("{}, PIDFD_GET_INFO", describe(fd))) {
+        Ok(_) => Ok((info.mask & EXIT != 0).then(|| Exit::from_wait_status(info.exit_code))),
+        // An older kernel: without the request, or without this answer to it.
+        Err(error)
+            if matches!(error.errno(), crate::Errno::ENOTTY | crate::Errno::EINVAL | crate::Errno::ESRCH) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Sends a signal to the process behind a descriptor (`pidfd_send_signal(2)`, Linux 5.1); 0 only checks.
@@ -612,6 +656,19 @@ pub fn set_scheduler(mut attributes: SchedulerAttributes) -> Result<()> {
     // SAFETY: attributes is live and as long as the size it names, or longer.
     let ret = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
     check(ret, "sched_setattr", || format!("{attributes:?}")).map(drop)
+}
+
+/// The I/O priority of the calling thread as its class and its level in the class (`ioprio_get(2)`).
+///
+/// # Errors
+/// What the kernel says.
+pub fn io_priority() -> Result<(u16, u16)> {
+    const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+    const IOPRIO_CLASS_SHIFT: u32 = 13;
+    // SAFETY: the call takes two integers.
+    let ret = unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0) };
+    let value = check(ret, "ioprio_get", || "IOPRIO_WHO_PROCESS, 0".into())?;
+    Ok(((value >> IOPRIO_CLASS_SHIFT) as u16, (value & ((1 << IOPRIO_CLASS_SHIFT) - 1)) as u16))
 }
 
 /// `ioprio_set(2)` of the calling thread; `class` 1 to 3, `level` 0 to 7.

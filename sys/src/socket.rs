@@ -22,6 +22,18 @@ pub fn seqpacket_pair() -> Result<(OwnedFd, OwnedFd)> {
         .context("socketpair", || "AF_UNIX, SOCK_SEQPACKET".into())
 }
 
+/// Makes every wait for a message end after `limit` with `EAGAIN` (`SO_RCVTIMEO`): one call for all waits to come, where
+/// a poll before each would be one more each time.
+///
+/// # Errors
+/// What the kernel says.
+pub fn set_receive_timeout(socket: impl AsFd, limit: std::time::Duration) -> Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
+    use nix::sys::time::TimeVal;
+    let limit = TimeVal::new(limit.as_secs() as libc::time_t, limit.subsec_micros().into());
+    setsockopt(&socket, ReceiveTimeout, &limit).context("setsockopt", || format!("SO_RCVTIMEO, {limit:?}"))
+}
+
 /// Connects to the stream socket at `path`.
 ///
 /// # Errors
@@ -32,6 +44,65 @@ pub fn connect_stream(path: &Path) -> Result<OwnedFd> {
     let address = UnixAddr::new(path).context("connect", || format!("{path:?}"))?;
     nix::sys::socket::connect(fd.as_raw_fd(), &address).context("connect", || format!("{path:?}"))?;
     Ok(fd)
+}
+
+/// Where a Unix socket listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketName<'a> {
+    /// In the file system.
+    Path(&'a Path),
+    /// In the abstract names of the network namespace, without the NUL byte at the beginning (`unix(7)`).
+    Abstract(&'a [u8]),
+}
+
+/// Connects to a stream socket without ever waiting; the descriptor does not block either.
+///
+/// # Errors
+/// `EAGAIN` while the listener's queue is full; otherwise as [`connect_stream`].
+pub fn connect_stream_nonblocking(name: SocketName<'_>) -> Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)
+        .context("socket", || "AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK".into())?;
+    let address = match name {
+        SocketName::Path(path) => UnixAddr::new(path),
+        SocketName::Abstract(name) => UnixAddr::new_abstract(name),
+    };
+    let address = address.context("connect", || format!("{name:?}"))?;
+    nix::sys::socket::connect(fd.as_raw_fd(), &address).context("connect", || format!("{name:?}"))?;
+    Ok(fd)
+}
+
+/// A datagram socket that receives at `path`, which everybody may send to.
+///
+/// # Errors
+/// What the kernel says, with the path; `ENAMETOOLONG` for one over 107 bytes.
+pub fn bind_datagram(path: &Path) -> Result<OwnedFd> {
+    let fd = datagram()?;
+    let address = UnixAddr::new(path).context("bind", || format!("{path:?}"))?;
+    nix::sys::socket::bind(fd.as_raw_fd(), &address).context("bind", || format!("{path:?}"))?;
+    crate::fs::chmodat(crate::fs::AT_FDCWD, path, 0o777)?;
+    Ok(fd)
+}
+
+/// A datagram socket that sends to `path`; one that begins with `@` is a name in the abstract namespace (`unix(7)`).
+///
+/// # Errors
+/// What the kernel says, with the path; `ENAMETOOLONG` for one over 107 bytes.
+pub fn connect_datagram(path: &Path) -> Result<OwnedFd> {
+    use std::os::unix::ffi::OsStrExt;
+    let fd = datagram()?;
+    let address = match path.as_os_str().as_bytes().strip_prefix(b"@") {
+        Some(name) => UnixAddr::new_abstract(name),
+        None => UnixAddr::new(path),
+    };
+    let address = address.context("connect", || format!("{path:?}"))?;
+    nix::sys::socket::connect(fd.as_raw_fd(), &address).context("connect", || format!("{path:?}"))?;
+    Ok(fd)
+}
+
+fn datagram() -> Result<OwnedFd> {
+    nix::sys::socket::socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+        .context("socket", || "AF_UNIX, SOCK_DGRAM".into())
 }
 
 /// Sends one message, with descriptors.

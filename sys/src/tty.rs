@@ -116,6 +116,19 @@ pub fn set_raw(terminal: impl AsFd) -> Result<Modes> {
     Ok(before)
 }
 
+/// Makes what is typed invisible, line by line as before. Returns the modes of before.
+///
+/// # Errors
+/// `ENOTTY` for what is none.
+pub fn hide_typing(terminal: impl AsFd) -> Result<Modes> {
+    let fd = terminal.as_fd();
+    let before = modes(fd)?;
+    let mut hidden = before.0.clone();
+    hidden.local_flags.remove(nix::sys::termios::LocalFlags::ECHO);
+    set_modes(fd, &Modes(hidden))?;
+    Ok(before)
+}
+
 /// Whether a descriptor is a terminal.
 #[must_use]
 pub fn is_terminal(fd: impl AsFd) -> bool {

@@ -31,6 +31,15 @@ pub fn children() -> Result<Usage> {
     Ok(Usage { user: duration(usage.user_time())?, system: duration(usage.system_time())? })
 }
 
+/// What this process has used so far, before its last execve too (`getrusage(RUSAGE_SELF)`).
+///
+/// # Errors
+/// What the kernel says.
+pub fn own() -> Result<Usage> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).context("getrusage", || "RUSAGE_SELF".into())?;
+    Ok(Usage { user: duration(usage.user_time())?, system: duration(usage.system_time())? })
+}
+
 fn duration(time: nix::sys::time::TimeVal) -> Result<Duration> {
     let parts = (u64::try_from(time.tv_sec()), u64::try_from(time.tv_usec()));
     match parts {

@@ -1,5 +1,6 @@
 //! Bundles: a busybox root file system and a config.json that a test edits.
 
+use crate::cgroup;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,11 +11,15 @@ use std::sync::OnceLock;
 /// The statically linked busybox that becomes the whole user land of a test container.
 const BUSYBOX: &str = "/usr/bin/busybox";
 
+/// The script of a container that says `ready` and then does nothing for long.
+pub const WAITS: &str = "echo ready; exec sleep 1000";
+
 /// A bundle on disk, with the id and the cgroup path that belong to it alone.
 #[derive(Debug)]
 pub struct Bundle {
     dir: PathBuf,
     id: String,
+    group: String,
     /// The content of config.json. Change it through [`Bundle::with`] or [`Bundle::edit`], which also write it.
     pub config: Value,
 }
@@ -29,7 +34,7 @@ impl Bundle {
         let id = dir.file_name().expect("a bundle's directory has a name").to_string_lossy().into_owned();
         make_root(&dir.join("rootfs"));
         let config = default_config(&id);
-        let bundle = Self { dir: dir.to_owned(), id, config };
+        let mut bundle = Self { dir: dir.to_owned(), id, group: String::new(), config };
         bundle.write();
         bundle
     }
@@ -43,8 +48,8 @@ impl Bundle {
         let id = dir.file_name().expect("a bundle's directory has a name").to_string_lossy().into_owned();
         let mut config = template.config.clone();
         config["root"]["path"] = json!(template.dir.join("rootfs"));
-        config["linux"]["cgroupsPath"] = json!(format!("/{id}"));
-        let bundle = Self { dir: dir.to_owned(), id, config };
+        config["linux"]["cgroupsPath"] = json!(cgroup::path_for(&id));
+        let mut bundle = Self { dir: dir.to_owned(), id, group: String::new(), config };
         bundle.write();
         bundle
     }
@@ -67,10 +72,10 @@ impl Bundle {
         self.dir.join("rootfs").join(inside.trim_start_matches('/'))
     }
 
-    /// The cgroup path of its config.json; empty when there is none.
+    /// The group that the cgroup path of its config.json names; empty when there is none.
     #[must_use]
     pub fn cgroup(&self) -> &str {
-        self.config["linux"]["cgroupsPath"].as_str().unwrap_or_default()
+        &self.group
     }
 
     /// Changes config.json.
@@ -137,7 +142,8 @@ impl Bundle {
         })
     }
 
-    fn write(&self) {
+    fn write(&mut self) {
+        self.group = cgroup::group_of(self.config["linux"]["cgroupsPath"].as_str().unwrap_or_default());
         let text = serde_json::to_vec_pretty(&self.config).expect("a JSON value can be written");
         fs::write(self.dir.join("config.json"), text).expect("the bundle is writable");
     }
@@ -200,7 +206,7 @@ fn default_config(id: &str) -> Value {
         "hostname": "mydocker-test",
         "mounts": default_mounts(),
         "linux": {
-            "cgroupsPath": format!("/{id}"),
+            "cgroupsPath": cgroup::path_for(id),
             "resources": {"devices": [{"allow": false, "access": "rwm"}]},
             "namespaces": [
                 {"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"},

@@ -1,5 +1,11 @@
 //! The cgroup hierarchies of this machine, as the tests see them: read-only, but for groups of their own.
+//!
+//! Tests run on hybrid hosts, where v1 has nearly every controller in a hierarchy of its own, and on hosts with v2
+//! alone. What holds on both asks with [`dir`], [`mount`] and [`is_everywhere`]. A test about the files of v1 is called
+//! `privileged_hybrid_...` and left out where there is none; one about v2 alone is called `privileged_v2_...`.
 
+use crate::{Bundle, Runtime};
+use serde_json::Value;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -29,6 +35,149 @@ pub fn hierarchies() -> Vec<PathBuf> {
 #[must_use]
 pub fn v1(controller: &str, path: &str) -> PathBuf {
     Path::new("/sys/fs/cgroup").join(controller).join(path.trim_start_matches('/'))
+}
+
+/// Whether the runtime under test is asked to let systemd make its groups: `MYDOCKER_CGROUP_DRIVER=systemd`.
+///
+/// # Panics
+/// When the variable names no driver.
+#[must_use]
+pub fn by_systemd() -> bool {
+    match std::env::var("MYDOCKER_CGROUP_DRIVER").as_deref() {
+        Err(_) | Ok("cgroupfs") => false,
+        Ok("systemd") => true,
+        Ok(other) => panic!("MYDOCKER_CGROUP_DRIVER={other}: cgroupfs or systemd"),
+    }
+}
+
+/// The `cgroupsPath` for the container `id`, whose name begins with a word and a dash.
+///
+/// # Panics
+/// When it does not.
+#[must_use]
+pub fn path_for(id: &str) -> String {
+    let (prefix, name) = id.split_once('-').expect("ids of tests have a dash");
+    if by_systemd() { format!("{SLICE}:{prefix}:{name}") } else { format!("/{id}") }
+}
+
+/// The group that a `cgroupsPath` names: itself, or the scope of systemd's `SLICE:PREFIX:NAME`.
+#[must_use]
+pub fn group_of(path: &str) -> String {
+    match path.splitn(3, ':').collect::<Vec<_>>()[..] {
+        [slice, prefix, name] => format!("/{slice}/{prefix}-{name}.scope"),
+        _ => path.to_owned(),
+    }
+}
+
+/// Where systemd puts the scopes of the tests.
+const SLICE: &str = "system.slice";
+
+/// The directories in which the groups of tests are made: the top of each hierarchy, and systemd's slice there.
+fn places() -> impl Iterator<Item = PathBuf> {
+    hierarchies().into_iter().flat_map(|point| [point.join(SLICE), point])
+}
+
+/// The names of the groups that begin with `prefix`, from the top of whatever hierarchy.
+#[must_use]
+pub fn by_prefix(prefix: &str) -> Vec<String> {
+    let mut groups: Vec<String> = places()
+        .flat_map(|place| named(&place, prefix))
+        .map(|dir| {
+            let within = |point: &PathBuf| Some(dir.strip_prefix(point).ok()?.to_string_lossy().into_owned());
+            // The longest mount point is the one that the directory lies in.
+            hierarchies().iter().rev().find_map(within).unwrap_or_default()
+        })
+        .collect();
+    groups.sort();
+    groups.dedup();
+    groups
+}
+
+/// The subdirectories whose names begin with `prefix`.
+fn named(place: &Path, prefix: &str) -> Vec<PathBuf> {
+    let begins =
+        |dir: &PathBuf| dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
+    subdirectories(place).into_iter().filter(begins).collect()
+}
+
+/// Where the hierarchy with `controller` is mounted, v1's or that of v2.
+#[must_use]
+pub fn mount(controller: &str) -> PathBuf {
+    let root = Path::new("/sys/fs/cgroup");
+    if is_v1(controller) { root.join(controller) } else { root.to_owned() }
+}
+
+/// The directory of the group `path` in the hierarchy that has `controller`.
+#[must_use]
+pub fn dir(controller: &str, path: &str) -> PathBuf {
+    mount(controller).join(path.trim_start_matches('/'))
+}
+
+/// Whether the group `path` exists in each hierarchy that the tests count on.
+#[must_use]
+pub fn is_everywhere(path: &str) -> bool {
+    CONTROLLERS.iter().all(|controller| dir(controller, path).is_dir())
+}
+
+/// The controllers of v1 that every hybrid host of the tests has.
+pub const CONTROLLERS: [&str; 8] =
+    ["cpu", "cpuset", "memory", "pids", "devices", "freezer", "blkio", "cpuacct"];
+
+/// The directories of the groups of process `pid` whose path contains `name`.
+///
+/// # Panics
+/// When the process is gone.
+#[must_use]
+pub fn of_process(pid: i32, name: &str) -> Vec<PathBuf> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
+    let dir = |line: &str| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        let mount = match controllers {
+            "" if is_v1("pids") => "/sys/fs/cgroup/unified".into(),
+            "name=systemd" => "/sys/fs/cgroup/systemd".into(),
+            controllers => mount(controllers),
+        };
+        path.contains(name).then(|| mount.join(path.trim_start_matches('/')))
+    };
+    text.lines().filter_map(dir).collect()
+}
+
+/// Freezes the group at `dir`, of the freezer of v1 or of v2.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn freeze(dir: &Path) {
+    let v1 = dir.join("freezer.state");
+    let (file, value) = if v1.exists() { (v1, "FROZEN") } else { (dir.join("cgroup.freeze"), "1") };
+    fs::write(file, value).expect("root may freeze groups");
+}
+
+/// A running container with these `linux.resources`, beside the default device rule.
+///
+/// # Panics
+/// When it does not start.
+#[must_use]
+pub fn limited(runtime: &Runtime, resources: &Value) -> Bundle {
+    let bundle = runtime.bundle().args(["sleep", "1000"]).with(|config| {
+        let own = config["linux"]["resources"].as_object_mut().expect("an object");
+        own.extend(resources.as_object().expect("an object").clone());
+    });
+    runtime.run_detached(&bundle);
+    bundle
+}
+
+/// A whole block device of this machine, as `MAJOR:MINOR`.
+///
+/// # Panics
+/// When the machine has none.
+#[must_use]
+pub fn block_device() -> (u64, u64) {
+    let devices = fs::read_dir("/sys/block").expect("sysfs");
+    let text = devices.flatten().find_map(|device| fs::read_to_string(device.path().join("dev")).ok());
+    let text = text.expect("the machine has a block device");
+    let (major, minor) = text.trim().split_once(':').expect("major and minor");
+    (major.parse().expect("a number"), minor.parse().expect("a number"))
 }
 
 /// The directories that exist for the group `path`, over all hierarchies.
@@ -77,29 +226,26 @@ fn processes_below(dir: &Path) -> Vec<i32> {
     pids
 }
 
-/// Thaws the v1 freezer group at `dir` and those below it. One that is not there, or that belongs to another
-/// hierarchy, has no such file.
+/// Thaws the group at `dir` and those below it. One that is not there, or that belongs to a hierarchy without a freezer,
+/// has no such files.
 pub fn thaw(dir: &Path) {
-    drop(fs::write(dir.join("freezer.state"), "THAWED"));
+    let thawed = [("freezer.state", "THAWED"), ("cgroup.freeze", "0")];
+    for (file, value) in thawed.map(|(file, value)| (dir.join(file), value)) {
+        if file.exists() {
+            drop(fs::write(file, value));
+        }
+    }
     for child in subdirectories(dir) {
         thaw(&child);
     }
 }
 
-/// Removes the groups whose names begin with `prefix` at the top of every hierarchy, with all below them. Returns
-/// those that were there; one that holds a process stays.
+/// Removes the groups of [`by_prefix`] from every hierarchy, with all below them. Returns those that were there; one
+/// that holds a process stays.
 #[must_use]
 pub fn remove_by_prefix(prefix: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for point in hierarchies() {
-        for dir in subdirectories(&point) {
-            let named = dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
-            if named {
-                remove_tree(&dir);
-                found.push(dir);
-            }
-        }
-    }
+    let found: Vec<PathBuf> = places().flat_map(|place| named(&place, prefix)).collect();
+    found.iter().for_each(|dir| remove_tree(dir));
     found
 }
 
@@ -117,4 +263,24 @@ fn remove_tree(dir: &Path) {
 fn subdirectories(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect()
+}
+
+/// Whether the controller is on cgroup v1 here; else cgroup v2 has it, at `/sys/fs/cgroup`.
+#[must_use]
+pub fn is_v1(controller: &str) -> bool {
+    Path::new("/sys/fs/cgroup").join(controller).join("cgroup.procs").exists()
+}
+
+/// One file of the group `path`, by the name that it has on the version that has the controller.
+///
+/// # Panics
+/// When it cannot be read.
+#[must_use]
+pub fn read_either(controller: &str, path: &str, v1_file: &str, v2_file: &str) -> String {
+    if is_v1(controller) {
+        return read(controller, path, v1_file);
+    }
+    let file = Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/')).join(v2_file);
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    text.trim_end().to_owned()
 }

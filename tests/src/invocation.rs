@@ -171,7 +171,7 @@ impl Invocation {
         let text = self.words.join(OsStr::new(" ")).to_string_lossy().into_owned();
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start `{text}`: {error}"));
         let stdin = child.stdin.take();
-        Running { text, child, stdin, out, err, deadline: Instant::now() + self.deadline, ended: false }
+        Running { text, child, stdin, out, err, deadline: wait::deadline(self.deadline), ended: false }
     }
 
     fn empty_file(&self) -> File {
@@ -240,22 +240,35 @@ impl Running {
     /// # Panics
     /// When it does not end in time; it is killed then, and the message holds what it said.
     #[must_use = "look at how it ended"]
-    pub fn wait(mut self) -> Outcome {
+    pub fn wait(self) -> Outcome {
+        self.wait_if_it_ends().unwrap_or_else(|report| panic!("{report}"))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// What it said, when it does not end in time; it is killed then.
+    ///
+    /// # Panics
+    /// When the kernel or the scratch directory fail.
+    pub fn wait_if_it_ends(mut self) -> Result<Outcome, String> {
         drop(self.stdin.take());
         let pid = Pid::from_child(&self.child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).expect("an unreaped child has a pidfd");
-        assert!(wait::readable(&pidfd, self.deadline), "`{}` did not end: {}", self.text, self.report());
+        if !wait::readable(&pidfd, self.deadline) {
+            return Err(format!("`{}` did not end: {}", self.text, self.report()));
+        }
         let status = self.child.wait().expect("a child that ended can be reaped");
         self.ended = true;
         let stdout_bytes = fs::read(&self.out).expect("the output file is readable");
-        Outcome {
+        Ok(Outcome {
             command: self.text.clone(),
             status,
             stdout: String::from_utf8_lossy(&stdout_bytes).into_owned(),
             stdout_bytes,
             stdout_file: self.out.clone(),
             stderr: String::from_utf8_lossy(&fs::read(&self.err).unwrap_or_default()).into_owned(),
-        }
+        })
     }
 
     fn report(&self) -> String {

@@ -47,11 +47,21 @@ fn reap_orphans() {
 pub(crate) fn clear(program: &Path, name: &str, base: TempDir) -> Vec<String> {
     let state = base.path().join("state");
     let mut found = delete_containers(program, &state, name);
-    found.extend(end_processes(name));
-    found.extend(state_entries(&state, name).into_iter().map(|entry| format!("state {entry}")));
+    let alone = std::env::var_os("NEXTEST_EXECUTION_MODE").is_some_and(|mode| mode == "process-per-test");
+    found.extend(take(&state, name, alone));
+    remove_scratch(base, &mut found);
+    found
+}
+
+/// Reports, and removes, what there still is of the containers whose ids and cgroups begin with `name`: processes, state
+/// in the state root, cgroups, and mounts. With `alone`, every child of this process and all state belongs to them.
+#[must_use]
+pub fn take(state: &Path, name: &str, alone: bool) -> Vec<String> {
+    let mut found = end_processes(name, alone);
+    let owned = if alone { "" } else { name };
+    found.extend(state_entries(state, owned).into_iter().map(|entry| format!("state {entry}")));
     found.extend(cgroup::remove_by_prefix(name).iter().map(|dir| format!("cgroup {}", dir.display())));
     found.extend(unmount_below(name));
-    remove_scratch(base, &mut found);
     found
 }
 
@@ -84,8 +94,7 @@ fn delete_containers(program: &Path, state: &Path, name: &str) -> Vec<String> {
 
 /// Reports and kills the processes that are left: those in the test's cgroups, and this process's children when it is
 /// sure that they belong to the test, which is so where each test has a process to itself.
-fn end_processes(name: &str) -> Vec<String> {
-    let alone = std::env::var_os("NEXTEST_EXECUTION_MODE").is_some_and(|mode| mode == "process-per-test");
+fn end_processes(name: &str, alone: bool) -> Vec<String> {
     let alive = || -> Vec<i32> {
         let mut pids = grouped_processes(name);
         if alone {
@@ -116,26 +125,14 @@ fn reap(pid: i32) {
     let _ = waitpid(Pid::from_raw(pid), WaitOptions::NOHANG);
 }
 
-fn own_groups(name: &str) -> Vec<String> {
-    let mut groups: Vec<String> = cgroup::hierarchies()
-        .iter()
-        .filter_map(|point| fs::read_dir(point).ok())
-        .flat_map(|entries| entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()))
-        .filter(|group| group.starts_with(name))
-        .collect();
-    groups.sort();
-    groups.dedup();
-    groups
-}
-
 fn grouped_processes(name: &str) -> Vec<i32> {
-    own_groups(name).iter().flat_map(|group| cgroup::processes(group)).collect()
+    cgroup::by_prefix(name).iter().flat_map(|group| cgroup::processes(group)).collect()
 }
 
 /// A frozen process does not even die. The groups of an engine's containers lie below a group of the test's name.
 fn thaw(name: &str) {
-    for group in own_groups(name) {
-        cgroup::thaw(&cgroup::v1("freezer", &group));
+    for group in cgroup::by_prefix(name) {
+        cgroup::thaw(&cgroup::dir("freezer", &group));
     }
 }
 

@@ -27,6 +27,7 @@
 pub mod bundle;
 pub mod canary;
 pub mod cgroup;
+pub mod img;
 pub mod invocation;
 pub mod leftovers;
 pub mod plug;
@@ -36,6 +37,7 @@ pub mod refusal;
 pub mod runtime;
 pub mod strace;
 pub mod swap;
+pub mod systemd;
 pub mod terminal;
 pub mod user;
 pub mod wait;

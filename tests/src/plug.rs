@@ -76,26 +76,29 @@ fn program(name: &str, words: &[&std::ffi::OsStr]) -> String {
 
 /// A script that runs its arguments after it has laid out what daemons see in a mount namespace of their own:
 ///
-/// * Every cgroup hierarchy has a mount point. A hierarchy is known to the whole machine as soon as somebody mounts it,
+/// * Every cgroup hierarchy of v1 has a mount point. A hierarchy is known to the whole machine as soon as somebody mounts it,
 ///   perhaps out of the daemons' sight, and containerd gives up on a container's cgroups when `/proc/PID/cgroup` lists
 ///   one that it finds no mount of.
 /// * `/run/containerd` and `/run/docker`, which no setting moves, are empty and vanish with the namespace.
 const OWN_VIEW: &str = r#"
 set -e
-view=$(mktemp -d)
-mount -t tmpfs -o mode=755 cgroup "$view"
-for mounted in /sys/fs/cgroup/*/; do
-    mkdir "$view/$(basename "$mounted")"
-    mount --bind "$mounted" "$view/$(basename "$mounted")"
-done
-cut -d: -f2 /proc/self/cgroup | while read -r controllers; do
-    case $controllers in '' | name=*) continue ;; esac
-    [ ! -e "$view/$controllers" ] || continue
-    mkdir "$view/$controllers"
-    mount -t cgroup -o "$controllers" cgroup "$view/$controllers"
-done
-mount --move "$view" /sys/fs/cgroup
-rmdir "$view"
+show_v1() {
+    view=$(mktemp -d)
+    mount -t tmpfs -o mode=755 cgroup "$view"
+    for mounted in /sys/fs/cgroup/*/; do
+        mkdir "$view/$(basename "$mounted")"
+        mount --bind "$mounted" "$view/$(basename "$mounted")"
+    done
+    cut -d: -f2 /proc/self/cgroup | while read -r controllers; do
+        case $controllers in '' | name=*) continue ;; esac
+        [ ! -e "$view/$controllers" ] || continue
+        mkdir "$view/$controllers"
+        mount -t cgroup -o "$controllers" cgroup "$view/$controllers"
+    done
+    mount --move "$view" /sys/fs/cgroup
+    rmdir "$view"
+}
+[ -e /sys/fs/cgroup/cgroup.procs ] || show_v1
 for dir in /run/containerd /run/docker; do
     mkdir -p "$dir"
     mount -t tmpfs -o mode=711 run "$dir"

@@ -56,3 +56,15 @@ pub fn command_line(pid: i32) -> String {
     let raw = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&raw).replace('\0', " ").trim_end().to_owned()
 }
+
+/// Whether the process watches the memory of a cgroup: it sleeps, with v1's counter or v2's file of events open.
+#[must_use]
+pub fn watches_memory(pid: i32) -> bool {
+    let Ok(fds) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let mut targets = fds.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+    let watches = targets.any(|target| {
+        let target = target.to_string_lossy();
+        target.contains("eventfd") || target.ends_with("/memory.events")
+    });
+    watches && status_field(pid, "State").is_some_and(|state| state.starts_with('S'))
+}

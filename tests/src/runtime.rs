@@ -1,13 +1,13 @@
 //! The runtime under test, with a state root of its own.
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, WAITS};
 use crate::invocation::{Invocation, Outcome, Running};
-use crate::{leftovers, strace, wait};
+use crate::{cgroup, leftovers, strace, wait};
 use serde_json::Value;
-use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 /// The program that the environment names, else the one that `make` leaves in `bin/`.
@@ -29,7 +29,7 @@ pub struct Runtime {
     program: PathBuf,
     base: Option<TempDir>,
     name: String,
-    bundles: Cell<u32>,
+    bundles: AtomicU32,
 }
 
 impl Runtime {
@@ -61,7 +61,7 @@ impl Runtime {
         // Users of other ids, as in user namespaces, must be able to pass through to the root file systems.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(base.path(), open).expect("an own directory");
-        Self { program, base: Some(base), name, bundles: Cell::new(0) }
+        Self { program, base: Some(base), name, bundles: AtomicU32::new(0) }
     }
 
     /// The directory below which everything of this runtime lies. Its name is unlike that of any other, and begins the
@@ -101,6 +101,15 @@ impl Runtime {
         Bundle::create(&self.bundle_dir())
     }
 
+    /// A new bundle whose container says `ready` and then does nothing for long.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn waiting_bundle(&self) -> Bundle {
+        self.bundle().script(WAITS)
+    }
+
     /// A new bundle with the config.json of another one and the same root file system, but an id and a cgroup of its
     /// own: many containers at once need no copies of busybox.
     ///
@@ -112,19 +121,19 @@ impl Runtime {
     }
 
     fn bundle_dir(&self) -> PathBuf {
-        let number = self.bundles.get() + 1;
-        self.bundles.set(number);
+        let number = self.bundles.fetch_add(1, Ordering::Relaxed) + 1;
         let dir = self.scratch().join(format!("{}-{number}", self.name));
         fs::create_dir(&dir).expect("the scratch directory is writable");
         dir
     }
 
-    /// The command `PROGRAM --root ROOT args...`.
+    /// The command `PROGRAM --root ROOT args...`, with `--systemd-cgroup` where [`cgroup::by_systemd`] says so.
     #[must_use]
     pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
         let words =
             [self.program.as_os_str(), "--root".as_ref(), self.root().as_os_str()].map(OsStr::to_owned);
-        self.host(words).args(args)
+        let driver = cgroup::by_systemd().then_some("--systemd-cgroup");
+        self.host(words).args(driver).args(args)
     }
 
     /// Any other program of the host, with the same deadline and the same scratch directory for its output.

@@ -65,7 +65,7 @@ impl Terminal {
     /// # Panics
     /// When the other side ends or the deadline passes first.
     pub fn read_until(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + wait::DEADLINE;
+        let deadline = wait::deadline(wait::DEADLINE);
         loop {
             if let Some(at) = self.seen.find(text) {
                 let rest = self.seen.split_off(at + text.len());
@@ -80,7 +80,7 @@ impl Terminal {
     /// # Panics
     /// When the deadline passes first.
     pub fn read_to_end(&mut self) -> String {
-        let deadline = Instant::now() + wait::DEADLINE;
+        let deadline = wait::deadline(wait::DEADLINE);
         while self.read_some(deadline) {}
         assert!(Instant::now() < deadline, "the terminal stayed open and showed {:?}", self.seen);
         std::mem::take(&mut self.seen)
@@ -178,7 +178,7 @@ impl FdSocket {
     }
 
     fn receive_until(&self, whole: impl Fn(&[u8]) -> bool) -> (Vec<u8>, Vec<OwnedFd>) {
-        let deadline = Instant::now() + wait::DEADLINE;
+        let deadline = wait::deadline(wait::DEADLINE);
         assert!(wait::readable(&self.listener, deadline), "nobody connected to {}", self.path.display());
         let (stream, _) = self.listener.accept().expect("a waiting connection can be accepted");
         let (mut bytes, mut fds) = (Vec::new(), Vec::new());

@@ -4,9 +4,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How long a condition may take before the test fails. Generous: a loaded machine is slow, a hang is for ever.
+/// What waits takes that many times longer as the environment's `MYDOCKER_TEST_PATIENCE` says.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The pause between two looks at a condition that no descriptor can announce.
@@ -20,9 +22,23 @@ pub fn until<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
     within(DEADLINE, condition).unwrap_or_else(|| panic!("waited {DEADLINE:?} in vain for {what}"))
 }
 
+/// The time at which `limit`, times the patience that this machine needs, has passed.
+///
+/// # Panics
+/// When `MYDOCKER_TEST_PATIENCE` is no number.
+#[must_use]
+pub fn deadline(limit: Duration) -> Instant {
+    static PATIENCE: OnceLock<u32> = OnceLock::new();
+    let patience = *PATIENCE.get_or_init(|| {
+        let text = std::env::var("MYDOCKER_TEST_PATIENCE").unwrap_or_else(|_| "1".to_owned());
+        text.parse().unwrap_or_else(|error| panic!("MYDOCKER_TEST_PATIENCE={text}: {error}"))
+    });
+    Instant::now() + limit * patience
+}
+
 /// Looks at `condition` until it yields a value or `limit` passes.
 pub fn within<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + limit;
+    let deadline = deadline(limit);
     loop {
         if let Some(value) = condition() {
             return Some(value);
@@ -63,7 +79,7 @@ pub fn for_exit(pid: i32) {
         Err(Errno::SRCH) => return,
         Err(errno) => panic!("pidfd_open({pid:?}): {errno}"),
     };
-    assert!(readable(&pidfd, Instant::now() + DEADLINE), "process {pid:?} did not end within {DEADLINE:?}");
+    assert!(readable(&pidfd, deadline(DEADLINE)), "process {pid:?} did not end within {DEADLINE:?}");
 }
 
 /// Lets other processes run for a moment; polling no descriptor is a sleep that a signal may end.

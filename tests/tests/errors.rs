@@ -367,3 +367,103 @@ fn privileged_help_is_told_for_every_command() {
         assert!(own.contains(command), "{own}");
     }
 }
+
+/// The last error in the JSON log of a command that fails.
+fn logged(
+    runtime: &Runtime,
+    command: impl FnOnce(mydocker_tests::Invocation) -> mydocker_tests::Invocation,
+) -> Value {
+    let log = runtime.scratch().join("structured.json");
+    let path = log.to_str().expect("a plain path");
+    command(runtime.command(["--log", path, "--log-format", "json"])).run().fails().discard();
+    let text = fs::read_to_string(&log).expect("the log was written");
+    fs::remove_file(&log).expect("an own file");
+    serde_json::from_str(text.lines().last().expect("a line")).expect("JSON")
+}
+
+fn run_logged(runtime: &Runtime, bundle: &Bundle) -> Value {
+    logged(runtime, |command| command.args(["run", "--bundle"]).arg(bundle.dir()).arg(bundle.id()))
+}
+
+#[test]
+fn privileged_a_failed_step_is_told_with_phase_step_call_path_and_number() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().mount("/mnt", "bind", "/never/was", &["bind"]);
+    let entry = run_logged(&runtime, &bundle);
+    assert_eq!((&entry["code"], &entry["phase"]), (&json!("setup"), &json!("mounts")), "{entry}");
+    assert_eq!((&entry["path"], &entry["errno"]), (&json!("/never/was"), &json!(2)), "{entry}");
+    assert!(entry["step"].as_str().is_some_and(|step| step.contains("/mnt")), "{entry}");
+    assert!(entry["syscall"].as_str().is_some_and(|call| call.starts_with("open")), "{entry}");
+}
+
+#[test]
+fn privileged_programs_that_cannot_be_executed_are_told_apart() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle();
+    let file = |name: &str, content: &[u8], mode: u32| {
+        fs::write(bundle.path(name), content).expect("the root is writable");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(bundle.path(name), mode).expect("an own file");
+    };
+    file("script", b"#!/never/was\n", 0o755);
+    file("plain", b"no program", 0o755);
+    file("denied", b"#!/bin/sh\n", 0o644);
+    // A dynamically linked program of the host, whose loader the root file system lacks.
+    file("dynamic", &fs::read("/bin/ls").expect("the host has ls"), 0o755);
+    for (program, code, path, errno) in [
+        ("never-was", "executable-not-found", "never-was", None),
+        ("/never-was", "executable-not-found", "/never-was", Some(2)),
+        ("/script", "interpreter-not-found", "/script", Some(2)),
+        ("/dynamic", "loader-not-found", "/dynamic", Some(2)),
+        ("/plain", "executable-not-runnable", "/plain", Some(8)),
+        ("/denied", "executable-not-runnable", "/denied", Some(13)),
+    ] {
+        let one = runtime.bundle_like(&bundle).args([program]);
+        let entry = run_logged(&runtime, &one);
+        assert_eq!((&entry["code"], &entry["path"]), (&json!(code), &json!(path)), "{entry}");
+        assert_eq!(entry.get("errno").and_then(Value::as_i64), errno, "{entry}");
+        assert!(entry["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{entry}");
+        assert!(entry["step"].is_string() && entry["phase"].is_string(), "{entry}");
+    }
+}
+
+#[test]
+fn privileged_a_failed_hook_is_told_with_its_program() {
+    let runtime = Runtime::new();
+    for (kind, phase) in [
+        ("createRuntime", Some("create-hooks")),
+        ("createContainer", Some("create-hooks")),
+        ("poststart", None),
+    ] {
+        let bundle = runtime.bundle().args(["sleep", "1000"]).with(|config| {
+            config["hooks"][kind] = json!([{"path": "/bin/false"}]);
+        });
+        let entry = run_logged(&runtime, &bundle);
+        assert_eq!((&entry["code"], &entry["path"]), (&json!("hook"), &json!("/bin/false")), "{entry}");
+        assert_eq!(entry.get("phase").and_then(Value::as_str), phase, "{entry}");
+        assert_eq!(entry["step"], format!("run {kind} hooks"), "{entry}");
+    }
+}
+
+#[test]
+fn privileged_errors_outside_of_the_plan_have_a_code_and_what_is_known() {
+    let runtime = Runtime::new();
+    let entry = logged(&runtime, |command| command.args(["state", "never-was"]));
+    assert_eq!(entry["code"], "no-such-container");
+    let entry = logged(&runtime, |command| command.args(["run", "--bundle", "/never/was", "id"]));
+    assert_eq!(
+        (&entry["code"], &entry["path"], &entry["errno"]),
+        (&json!("bad-config"), &json!("/never/was/config.json"), &json!(2))
+    );
+    let entry = logged(&runtime, |command| command.args(["--root", "/proc/never", "run", "id"]));
+    assert_eq!(entry["code"], "bad-config");
+    let bundle = runtime.bundle();
+    let entry = logged(&runtime, |command| {
+        command.args(["--root", "/proc/never", "create", "--bundle"]).arg(bundle.dir()).arg(bundle.id())
+    });
+    assert_eq!((&entry["code"], &entry["syscall"]), (&json!("bad-root"), &json!("mkdirat")), "{entry}");
+    assert_eq!(entry["path"], "/proc/never", "{entry}");
+    let entry = logged(&runtime, |command| command.args(["state"]));
+    assert_eq!(entry["code"], "usage");
+    assert!(entry["hint"].is_string(), "{entry}");
+}

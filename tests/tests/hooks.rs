@@ -95,10 +95,12 @@ fn privileged_hooks_get_the_state_of_that_moment() {
         assert_eq!(state["annotations"], json!({"key": "value"}), "{kind}");
         assert!(state["ociVersion"].as_str().is_some_and(|version| version.starts_with("1.")), "{kind}");
     }
-    for kind in ["prestart", "createRuntime"] {
+    // Differs from runc: prestart hooks are step 3 of the lifecycle, and `creating` is step 2. The OCI runtime-tools
+    // want it so.
+    for (kind, status) in [("prestart", "created"), ("createRuntime", "creating")] {
         assert_eq!(
             (&state(&bundle, kind)["status"], &state(&bundle, kind)["pid"]),
-            (&json!("creating"), &json!(pid))
+            (&json!(status), &json!(pid))
         );
     }
     // runtime.md, State: "For hooks executed in the container namespace, it is the pid as seen by the container".

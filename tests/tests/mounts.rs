@@ -527,6 +527,42 @@ fn privileged_tmpcopyup_keeps_extended_attributes() {
 }
 
 #[test]
+fn privileged_tmpcopyup_keeps_names_of_one_file_and_holes() {
+    let runtime = Runtime::new();
+    let script = "cd /data; [ a -ef sub/b ] && [ sub/b -ef c ] && echo one; stat -c '%h %s' a; du -k sparse; tail -c 4 sparse; \
+        [ link1 -ef a ] && readlink link2; stat -c %h link2 fifo";
+    let bundle = runtime.bundle().script(script).mount("/data", "tmpfs", "tmpfs", &["tmpcopyup", "size=1m"]);
+    let set_up = "mkdir sub && echo x >a && ln a sub/b && ln a c && truncate -s 64M sparse && printf tail >>sparse && \
+        ln -s a link1 && ln -P link1 link2 && mkfifo fifo && ln fifo fifo2";
+    fs::create_dir(bundle.path("data")).expect("the bundle is writable");
+    runtime.host(["sh", "-c", set_up]).current_dir(bundle.path("data")).run().succeeds();
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "one\n3 2\n4\tsparse\ntaila\n2\n2\n");
+}
+
+#[test]
+fn privileged_tmpcopyup_keeps_extended_attributes_of_links_and_devices() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"]);
+    let data = bundle.path("data");
+    fs::create_dir(&data).expect("the bundle is writable");
+    let set_up = "ln -s nowhere link && mkfifo fifo && mknod null c 1 3";
+    runtime.host(["sh", "-c", set_up]).current_dir(&data).run().succeeds();
+    let name =
+        |directory: &Path, file: &str| mydocker_sys::fs::cstring(&directory.join(file)).expect("a path");
+    for file in ["link", "fifo", "null"] {
+        mydocker_sys::copy::set_attribute_of_link(&name(&data, file), c"trusted.kept", b"yes")
+            .expect("root may");
+    }
+    runtime.create(&bundle).succeeds();
+    let copied = PathBuf::from(format!("/proc/{}/root/data", runtime.pid(bundle.id())));
+    for file in ["link", "fifo", "null"] {
+        let value = mydocker_sys::copy::attribute_of_link(&name(&copied, file), c"trusted.kept");
+        assert_eq!(value.expect("it was copied"), b"yes", "{file}");
+    }
+    runtime.delete_force(bundle.id()).succeeds();
+}
+
+#[test]
 fn privileged_tmpcopyup_of_more_than_fits_is_refused() {
     let runtime = Runtime::new();
     let bundle = runtime.bundle().mount("/data", "tmpfs", "tmpfs", &["tmpcopyup", "size=64k"]);
@@ -592,7 +628,7 @@ fn privileged_the_pseudoterminals_are_the_containers_own() {
 }
 
 #[test]
-fn privileged_the_v1_cgroup_mount_shows_the_containers_own_groups() {
+fn privileged_hybrid_the_cgroup_mount_shows_the_containers_own_groups() {
     let runtime = Runtime::new();
     for own_namespace in [false, true] {
         let script = "ls /sys/fs/cgroup; cat /sys/fs/cgroup/pids/pids.max; grep -c . /sys/fs/cgroup/pids/cgroup.procs; \

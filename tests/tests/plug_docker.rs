@@ -163,7 +163,8 @@ fn privileged_docker_execs_pauses_measures_logs_stops_and_removes() {
     let id = docker.run(&options, &["sh", "-c", script]).run().succeeds().stdout.trim().to_owned();
     assert_eq!(docker.inspect("life", "/State/Status"), "running");
     let group = format!("{}/{id}", docker.runtime.name());
-    assert_eq!(cgroup::read("memory", &group, "memory.limit_in_bytes"), "67108864");
+    let limit = cgroup::read_either("memory", &group, "memory.limit_in_bytes", "memory.max");
+    assert_eq!(limit, "67108864");
 
     let outcome = docker.exec(&[], "life", &["sh", "-c", "tr '\\0' ' ' </proc/1/cmdline; exit 3"]).exits(3);
     assert!(outcome.stdout.contains("echo up"), "{}", outcome.describe());

@@ -179,7 +179,8 @@ fn privileged_podman_execs_pauses_logs_stops_and_removes() {
     let id = podman.run(&options, &["sh", "-c", script]).run().succeeds().stdout.trim().to_owned();
     assert_eq!(podman.inspect("life", "State.Status"), "running");
     let group = format!("{}/libpod-{id}", podman.runtime.name());
-    assert_eq!(cgroup::read("memory", &group, "memory.limit_in_bytes"), "67108864");
+    let limit = cgroup::read_either("memory", &group, "memory.limit_in_bytes", "memory.max");
+    assert_eq!(limit, "67108864");
 
     let outcome = podman.exec(&[], "life", &["sh", "-c", "tr '\\0' ' ' </proc/1/cmdline; exit 3"]).exits(3);
     assert!(outcome.stdout.contains("echo up"), "{}", outcome.describe());

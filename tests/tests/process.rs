@@ -216,6 +216,26 @@ fn privileged_resource_limits_are_set_soft_and_hard() {
     assert_eq!(row("Max processes"), ["500", "600"]);
 }
 
+/// Guards against a runtime that is itself out of descriptors once the container's limit is set: HOME was `/` then, and
+/// hooks did not start.
+#[test]
+fn privileged_a_small_limit_of_descriptors_is_the_programs_alone() {
+    let runtime = Runtime::new();
+    for limit in [3, 4, 12] {
+        let bundle = runtime.bundle().args(["sh", "-c", "echo $HOME"]).with(|config| {
+            let limits = json!([{"type": "RLIMIT_NOFILE", "soft": limit, "hard": limit}]);
+            config["process"]["rlimits"] = limits;
+            if limit == 12 {
+                let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", "exit 0"]});
+                config["hooks"] = json!({"startContainer": [hook]});
+            }
+        });
+        fs::create_dir_all(bundle.path("etc")).expect("scratch");
+        fs::write(bundle.path("etc/passwd"), "root:x:0:0:root:/somewhere:/bin/sh\n").expect("scratch");
+        assert_eq!(runtime.run(&bundle).succeeds().stdout, "/somewhere\n", "{limit} descriptors");
+    }
+}
+
 #[test]
 fn privileged_unknown_and_duplicate_resource_limits_are_refused() {
     let runtime = Runtime::new();

@@ -281,6 +281,30 @@ fn privileged_a_user_sets_the_clocks_of_a_time_namespace() {
 }
 
 #[test]
+fn privileged_a_users_container_and_what_joins_it_have_the_oom_score_that_is_asked_for() {
+    const SCORE: &str = "/proc/self/oom_score_adj";
+    let runtime = Runtime::new();
+    let user = User::new(&runtime);
+    let scored = |score: i32| {
+        let bundle = user.bundle().script(&format!("cat {SCORE}; exec sleep 1000"));
+        bundle.with(|config| config["process"]["oomScoreAdj"] = json!(score))
+    };
+    let bundle = scored(623);
+    let id = bundle.id();
+    user.bundle_command("create", &bundle, &[]).run().succeeds().discard();
+    let of_first =
+        || fs::read_to_string(format!("/proc/{}/oom_score_adj", runtime.pid(id))).expect("it lives");
+    assert_eq!(of_first(), "623\n");
+    user.command(&["start", id]).run().succeeds().discard();
+    assert_eq!(of_first(), "623\n");
+    assert_eq!(user.command(&["exec", id, "cat", SCORE]).run().succeeds().stdout, "623\n");
+    let bundle = scored(-1000);
+    let outcome = user.bundle_command("run", &bundle, &[]).run().fails();
+    outcome.says("oom_score_adj to -1000").says("CAP_SYS_RESOURCE").discard();
+    assert!(!runtime.knows(bundle.id()));
+}
+
+#[test]
 fn privileged_a_user_gets_a_terminal() {
     let runtime = Runtime::new();
     let user = User::new(&runtime);

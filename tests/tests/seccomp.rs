@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
 
 /// munlockall, of x86-64 and of i386: it ignores its arguments and succeeds, and nobody else calls it.
 const ASKED: u32 = 152;
@@ -380,7 +379,7 @@ fn privileged_a_notifying_filter_hands_its_listener_over_with_the_state() {
     let link = fs::read_link(format!("/proc/self/fd/{}", fds[0].as_raw_fd())).expect("it is open");
     assert_eq!(link.to_str(), Some("anon_inode:seccomp notify"));
 
-    assert!(wait::readable(&fds[0], Instant::now() + wait::DEADLINE), "mkdir was never asked about");
+    assert!(wait::readable(&fds[0], wait::deadline(wait::DEADLINE)), "mkdir was never asked about");
     assert!(!running.stdout().contains("done"), "mkdir went on without an answer");
     // When the last listener goes, the calls that wait for it fail with ENOSYS.
     drop(fds);
@@ -422,7 +421,7 @@ fn privileged_exec_hands_a_listener_of_its_own_over() {
     let (sent, second) = socket.receive_json();
     assert_eq!(sent["state"]["id"], bundle.id());
     assert_ne!(sent["pid"], runtime.pid(bundle.id()));
-    assert!(wait::readable(&second[0], Instant::now() + wait::DEADLINE), "mkdir was never asked about");
+    assert!(wait::readable(&second[0], wait::deadline(wait::DEADLINE)), "mkdir was never asked about");
     drop((first, second));
     exec.wait().exits(1).says("not implemented");
 }

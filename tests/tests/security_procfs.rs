@@ -168,7 +168,6 @@ fn privileged_an_image_with_a_false_proc_and_no_mount_gets_nothing_written() {
                 .as_array_mut()
                 .expect("an array")
                 .retain(|mount| mount["destination"] != "/proc");
-            config["process"]["apparmorProfile"] = json!("no-such-profile");
         });
         if is_link {
             link_proc(&bundle, &fake.dir());
@@ -178,7 +177,8 @@ fn privileged_an_image_with_a_false_proc_and_no_mount_gets_nothing_written() {
             let to = bundle.path("proc").display().to_string();
             runtime.host(copy.into_iter().chain([from, to])).run().succeeds().discard();
         }
-        let outcome = runtime.run(&bundle).fails();
+        // What is written goes through the runtime's own procfs, so that the container may well run.
+        let outcome = runtime.run(&bundle);
         fake.assert_untouched(&outcome);
         for file in WRITTEN.iter().filter(|_| !is_link) {
             let text = fs::read_to_string(bundle.path("proc").join(file)).expect("an own file");

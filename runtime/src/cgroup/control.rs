@@ -85,21 +85,36 @@ impl Cgroup {
     /// the cgroup is frozen while its processes are signalled, so that the list stays true; a cgroup that was frozen
     /// before stays so, except for a SIGKILL, which v1 delivers to the thawed only.
     ///
+    /// Directories that somebody else has made at the same paths since are left alone.
+    ///
     /// # Errors
     /// [`Error::Control`]; the processes after the one that could not be signalled were signalled all the same.
     pub fn kill_all(&self, signal: i32, deadline: Instant) -> Result<(), Error> {
-        if signal == SIGKILL
-            && let Some(directory) = self.record().unified()
-        {
-            match set(directory, "cgroup.kill", "1") {
-                // What v1 has frozen dies only when it is thawed.
-                Ok(()) if self.is_frozen()? => return self.thaw(),
-                Ok(()) => return Ok(()),
-                // ENOENT: an older kernel, or the cgroup is gone. EOPNOTSUPP: a threaded cgroup.
-                Err(error) if matches!(error.errno(), Errno::ENOENT | Errno::EOPNOTSUPP) => {}
-                Err(error) => return Err(Error::Control("kill", error)),
-            }
+        let own = self.still_own()?;
+        match signal {
+            _ if own.record().directories.is_empty() => Ok(()),
+            SIGKILL => own.kill_at_once(deadline),
+            _ => own.signal_all(signal, deadline),
         }
+    }
+
+    fn kill_at_once(&self, deadline: Instant) -> Result<(), Error> {
+        let fail = |source| Error::Control("kill", source);
+        let directory = self.record().unified().map(Directory::open_own).transpose().map_err(fail)?.flatten();
+        let Some(directory) = directory else { return self.signal_all(SIGKILL, deadline) };
+        match fs::write_at(&directory, Path::new("cgroup.kill"), b"1") {
+            // What v1 has frozen dies only when it is thawed.
+            Ok(()) if self.is_frozen()? => self.thaw(),
+            Ok(()) => Ok(()),
+            // ENOENT: an older kernel. ENODEV: the cgroup is gone. EOPNOTSUPP: a threaded cgroup.
+            Err(error) if matches!(error.errno(), Errno::ENOENT | Errno::ENODEV | Errno::EOPNOTSUPP) => {
+                self.signal_all(SIGKILL, deadline)
+            }
+            Err(error) => Err(fail(error)),
+        }
+    }
+
+    fn signal_all(&self, signal: i32, deadline: Instant) -> Result<(), Error> {
         if self.freezer().is_err() {
             return self.signal_each(signal);
         }

@@ -1,5 +1,6 @@
 use super::super::layout::HierarchyKind;
 use super::super::manager::tests::{end, member, placed, soon, unique};
+use super::super::manager::wait_empty;
 use super::super::record::CgroupRecord;
 use super::super::{Lowered, ResourcePlan};
 use super::*;
@@ -57,7 +58,9 @@ fn privileged_killing_reaches_every_process_also_below_and_frozen() {
         for (_, pidfd) in &members {
             assert_eq!(process::wait(pidfd).unwrap(), Exit::Signal { number: SIGKILL, core: false });
         }
-        cgroup.wait_empty(soon()).unwrap();
+        for directory in &cgroup.record().directories {
+            wait_empty(directory, soon()).unwrap();
+        }
         made.remove(soon()).unwrap();
     }
 }

@@ -108,6 +108,17 @@ pub struct DeviceFilter {
     own: usize,
 }
 
+/// A filter as a list of what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Allowed {
+    /// Everything.
+    Everything,
+    /// What these rules say, all of kind `c` or `b`.
+    Only(Vec<Rule>),
+    /// It has exceptions, so that no list can say it.
+    NoList,
+}
+
 /// A write to `devices.allow` or `devices.deny` of cgroup v1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct V1Rule {
@@ -166,12 +177,26 @@ impl DeviceFilter {
     /// # Errors
     /// [`DeviceError::Hole`] with the index of the rule that would need an exception from an exception.
     pub fn to_v1(&self) -> Result<Vec<V1Rule>, (usize, DeviceError)> {
+        self.state().map(|state| state.writes())
+    }
+
+    /// The filter as a list of what is allowed.
+    #[must_use]
+    pub fn allowed(&self) -> Allowed {
+        match self.state() {
+            Ok(state) if !state.allow => Allowed::Only(state.needed().copied().collect()),
+            Ok(state) if state.exceptions.is_empty() => Allowed::Everything,
+            _ => Allowed::NoList,
+        }
+    }
+
+    fn state(&self) -> Result<V1State, (usize, DeviceError)> {
         let mut state = V1State { allow: false, exceptions: Vec::new() };
         for (index, rule) in self.rules.iter().enumerate() {
             let last = self.own.saturating_sub(1);
             state.apply(*rule).map_err(|error| (index.min(last), error))?;
         }
-        Ok(state.writes())
+        Ok(state)
     }
 }
 
@@ -269,16 +294,18 @@ impl V1State {
     }
 
     fn writes(&self) -> Vec<V1Rule> {
-        let mut writes = vec![V1Rule { allow: self.allow, text: "a".into() }];
-        for (index, rule) in self.exceptions.iter().enumerate() {
+        let exceptions = self.needed().map(|rule| V1Rule { allow: rule.allow, text: rule.v1_text() });
+        [V1Rule { allow: self.allow, text: "a".into() }].into_iter().chain(exceptions).collect()
+    }
+
+    /// The exceptions that no wider one holds.
+    fn needed(&self) -> impl Iterator<Item = &Rule> {
+        self.exceptions.iter().enumerate().filter_map(|(index, rule)| {
             let covered = self.exceptions.iter().enumerate().any(|(other, wider)| {
                 other != index && wider.covers_devices(rule) && wider.access.contains(rule.access)
             });
-            if !covered {
-                writes.push(V1Rule { allow: rule.allow, text: rule.v1_text() });
-            }
-        }
-        writes
+            (!covered).then_some(rule)
+        })
     }
 }
 

@@ -79,7 +79,24 @@ impl Controller {
     /// The controller of a name of either version.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.name() == name || known.unified_name() == name)
+        // Asked for each word of each hierarchy: a search through all names would be most of a layout's price.
+        Some(match name {
+            "cpuset" => Self::Cpuset,
+            "cpu" => Self::Cpu,
+            "cpuacct" => Self::CpuAcct,
+            "blkio" | "io" => Self::BlkIo,
+            "memory" => Self::Memory,
+            "devices" => Self::Devices,
+            "freezer" => Self::Freezer,
+            "net_cls" => Self::NetCls,
+            "perf_event" => Self::PerfEvent,
+            "net_prio" => Self::NetPrio,
+            "hugetlb" => Self::HugeTlb,
+            "pids" => Self::Pids,
+            "rdma" => Self::Rdma,
+            "misc" => Self::Misc,
+            _ => return None,
+        })
     }
 
     /// Whether cgroup v2 has it in every cgroup without a controller having to be enabled: `devices` is an eBPF
@@ -267,7 +284,7 @@ impl Layout {
     pub fn parse(mountinfo: &str, cgroup: &str) -> Result<Self, LayoutError> {
         let mut hierarchies: Vec<Hierarchy> = Vec::new();
         for mount in visible_mounts(mountinfo) {
-            let own = own_cgroup(cgroup, &mount.kind);
+            let own = cgroup_of(cgroup, &mount.kind);
             let own = below_mount(&own, &unescape(mount.root));
             let found = Hierarchy { kind: mount.kind, mount_point: unescape(mount.point), own };
             match hierarchies.iter_mut().find(|known| same_hierarchy(&known.kind, &found.kind)) {
@@ -417,8 +434,8 @@ fn hierarchy_kind<'text>(mut fields: impl Iterator<Item = &'text str>) -> Option
     }
 }
 
-/// This process's cgroup in a hierarchy, as `/proc/self/cgroup` tells it.
-fn own_cgroup(cgroup: &str, kind: &HierarchyKind) -> String {
+/// A process's cgroup in a hierarchy, as its `/proc/PID/cgroup` tells it.
+pub(super) fn cgroup_of(cgroup: &str, kind: &HierarchyKind) -> String {
     let path = cgroup.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let (names, path) = (fields.next()?, fields.next()?);
@@ -442,7 +459,7 @@ fn below_mount(own: &str, root: &str) -> String {
 }
 
 /// Undoes mountinfo's octal escapes (`\040` for a space).
-fn unescape(field: &str) -> String {
+pub(crate) fn unescape(field: &str) -> String {
     let mut text = String::with_capacity(field.len());
     let mut rest = field;
     while let Some((before, after)) = rest.split_once('\\') {

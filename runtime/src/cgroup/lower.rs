@@ -165,6 +165,18 @@ pub fn io_weight(weight: u16) -> u64 {
     1 + u64::from(weight.saturating_sub(10)) * 9999 / 990
 }
 
+/// Memory and swap as v2 counts them, each by itself: swap is what the two may have together, less what memory may
+/// have.
+#[must_use]
+pub fn memory_and_swap(limit: Option<Bound>, total: Option<Bound>) -> (Option<Bound>, Option<Bound>) {
+    let swap = match (limit, total) {
+        (Some(Bound::Max), None) => Some(Bound::Max),
+        (Some(Bound::At(limit)), Some(Bound::At(total))) => Some(Bound::At(total.saturating_sub(limit))),
+        (_, total) => total,
+    };
+    (limit, swap)
+}
+
 impl Bound {
     fn v1(self) -> String {
         match self {
@@ -231,6 +243,7 @@ impl Lowered {
             Limit::TcpMemory(value) => self.writes.push(to("memory.kmem.tcp.limit_in_bytes", &value.v1())),
             Limit::Swappiness(value) => self.writes.push(to("memory.swappiness", value)),
             Limit::OomKillerOff => self.writes.push(to("memory.oom_control", &1)),
+            Limit::OomKillerOn => self.writes.push(to("memory.oom_control", &0)),
             // The kernel would take another number and silently use the nearest of the range.
             Limit::CpuShares(shares) if !(2..=262_144).contains(shares) => {
                 return Err(PlanError::Invalid {
@@ -391,6 +404,7 @@ impl Lowered {
             Limit::TcpMemory(_)
             | Limit::Swappiness(_)
             | Limit::OomKillerOff
+            | Limit::OomKillerOn
             | Limit::CpuRealtime { .. }
             | Limit::IoLeafWeight(_)
             | Limit::IoDeviceLeafWeight(..)
@@ -402,13 +416,8 @@ impl Lowered {
         Ok(())
     }
 
-    /// v2 counts swap by itself: what the two may have together, less what memory may have.
     fn memory_unified(&mut self, setting: &Setting, limit: Option<Bound>, total: Option<Bound>, check: bool) {
-        let swap = match (limit, total) {
-            (Some(Bound::Max), None) => Some(Bound::Max),
-            (Some(Bound::At(limit)), Some(Bound::At(total))) => Some(Bound::At(total.saturating_sub(limit))),
-            (_, total) => total,
-        };
+        let (limit, swap) = memory_and_swap(limit, total);
         if let Some(swap) = swap {
             // A kernel without swap has none to limit: unlimited and none are the same there.
             let moot = matches!(swap, Bound::Max | Bound::At(0));

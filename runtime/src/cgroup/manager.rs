@@ -68,6 +68,20 @@ pub enum Error {
     /// Some directories could not be removed.
     #[error("cannot remove {}", list(.0))]
     Remove(Vec<(PathBuf, sys::Error)>),
+    /// systemd did not do what the cgroup needs.
+    #[error(transparent)]
+    Systemd(#[from] super::systemd::Error),
+    /// A limit is none.
+    #[error(transparent)]
+    Plan(#[from] super::PlanError),
+    /// An update was refused; what it had written was taken back.
+    #[error("{}; {}", chain(.cause), kept(.left))]
+    Changed {
+        /// What was refused.
+        cause: Box<Error>,
+        /// Every file that could not be given its old value again.
+        left: Vec<(PathBuf, sys::Error)>,
+    },
     /// Making the cgroup failed, and then removing what had been made.
     #[error("{0}; then the cgroup could not be removed")]
     Undo(String, #[source] Box<Error>),
@@ -79,6 +93,15 @@ fn list(failures: &[(PathBuf, sys::Error)]) -> String {
     let lines: Vec<String> =
         failures.iter().map(|(path, error)| format!("the cgroup {path:?}: {error}")).collect();
     lines.join("; ")
+}
+
+fn kept(left: &[(PathBuf, sys::Error)]) -> String {
+    if left.is_empty() {
+        return "all limits are as they were before".into();
+    }
+    let files: Vec<String> =
+        left.iter().map(|(path, error)| format!("{} ({error})", path.display())).collect();
+    format!("these keep their new values: {}", files.join(", "))
 }
 
 /// A container's cgroup in all hierarchies.
@@ -95,8 +118,17 @@ pub struct JoinFds {
     v1: Vec<OwnedFd>,
     /// The directory in the v2 hierarchy.
     unified: Option<OwnedFd>,
+    /// Where the container's first process is to be looked for, for a process beside it.
+    first: Option<First>,
     /// Whether a process may stay where it is when it may not move.
     may_stay: bool,
+}
+
+/// The container's first process, and the container's directory in the v2 hierarchy.
+#[derive(Debug)]
+struct First {
+    pid: i32,
+    directory: Directory,
 }
 
 impl JoinFds {
@@ -104,6 +136,20 @@ impl JoinFds {
     #[must_use]
     pub fn clone_into(&self) -> Option<BorrowedFd<'_>> {
         self.unified.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Where else in the v2 hierarchy a process may go that the cgroup itself does not take (`EBUSY`), because it hands
+    /// controllers down to groups that the container has made below it, as systemd does: the group of the container's
+    /// first process. None where that one is in the cgroup itself, or another group was asked for.
+    ///
+    /// # Errors
+    /// What the kernel says, with the file.
+    pub fn beside_the_first(&self) -> sys::Result<Option<OwnedFd>> {
+        let Some(First { pid, directory }) = &self.first else { return Ok(None) };
+        let groups = read(Path::new(&format!("/proc/{pid}/cgroup")))?;
+        let Some(below) = below_in(&groups, &directory.path) else { return Ok(None) };
+        let flags = fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY;
+        fs::open(&directory.file(below), flags).map(Some)
     }
 
     /// Puts the calling process into the v1 hierarchies: its first act after a `clone3` into the v2 directory.
@@ -160,6 +206,10 @@ impl Cgroup {
         &self.record
     }
 
+    pub(super) fn record_mut(&mut self) -> &mut CgroupRecord {
+        &mut self.record
+    }
+
     /// Makes the directories that `record` places, and applies the limits. A failure removes what was made.
     ///
     /// # Errors
@@ -178,20 +228,14 @@ impl Cgroup {
 
     fn make(&mut self, limits: &Lowered) -> Result<(), Error> {
         for directory in &mut self.record.directories {
-            make_directory(directory)?;
-            match &directory.hierarchy {
-                HierarchyKind::V1(set) if set.contains(Controller::Cpuset) => {
-                    inherit_cpuset(directory, "cpuset.cpus", limits.cpus)?;
-                    inherit_cpuset(directory, "cpuset.mems", limits.mems)?;
-                }
-                _ => {}
-            }
+            make_and_fill(directory, limits)?;
+            note_inode(directory)?;
         }
         self.enable_controllers(limits.unified)
     }
 
     /// Makes cgroup v2 hand its controllers down to the container.
-    fn enable_controllers(&self, required: ControllerSet) -> Result<(), Error> {
+    pub(super) fn enable_controllers(&self, required: ControllerSet) -> Result<(), Error> {
         let Some(directory) = self.record.unified() else { return Ok(()) };
         if self.record.mode != Mode::V2 && required.is_empty() {
             return Ok(());
@@ -201,6 +245,20 @@ impl Cgroup {
         if wanted.split_whitespace().any(|name| !has(&here, name)) {
             for up in (1..=directory.depth()).rev() {
                 hand_down(&directory.upper(up), &wanted, required)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes cgroup v2 hand the `required` controllers down, where somebody else decides on the rest.
+    pub(super) fn require_controllers(&self, required: ControllerSet) -> Result<(), Error> {
+        let Some(directory) = self.record.unified() else { return Ok(()) };
+        let here = controllers_of(&directory.upper(0))?;
+        let missing = required.iter().map(Controller::unified_name).filter(|name| !has(&here, name));
+        let missing: Vec<&str> = missing.collect();
+        if !missing.is_empty() {
+            for up in (1..=directory.depth()).rev() {
+                hand_down(&directory.upper(up), &missing.join(" "), required)?;
             }
         }
         Ok(())
@@ -290,7 +348,7 @@ impl Cgroup {
         result.map_err(|source| Error::Limit { pointer: write.pointer.to_string(), source })
     }
 
-    fn place(&self, write: &Write) -> Result<&Directory, Error> {
+    pub(super) fn place(&self, write: &Write) -> Result<&Directory, Error> {
         let (found, name) = match write.place {
             Place::V1(controller) => (self.record.v1(controller), controller.name()),
             Place::Unified => (self.record.unified(), "of cgroup v2"),
@@ -304,8 +362,8 @@ impl Cgroup {
     /// [`Error::Control`]
     pub fn join_fds(&self) -> Result<JoinFds, Error> {
         let fail = |source| Error::Control("open", source);
-        let mut fds =
-            JoinFds { v1: Vec::with_capacity(self.record.directories.len()), unified: None, may_stay: false };
+        let v1 = Vec::with_capacity(self.record.directories.len());
+        let mut fds = JoinFds { v1, unified: None, first: None, may_stay: false };
         for directory in &self.record.directories {
             if directory.hierarchy == HierarchyKind::Unified {
                 let flags = fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY;
@@ -316,6 +374,16 @@ impl Cgroup {
                 fds.v1.push(fs::open(&directory.file("tasks"), fs::OFlag::O_WRONLY).map_err(fail)?);
             }
         }
+        Ok(fds)
+    }
+
+    /// The same for a process beside the container's first, whose process id is `first`.
+    ///
+    /// # Errors
+    /// [`Error::Control`]
+    pub fn join_fds_beside(&self, first: i32) -> Result<JoinFds, Error> {
+        let mut fds = self.join_fds()?;
+        fds.first = self.record.unified().map(|directory| First { pid: first, directory: directory.clone() });
         Ok(fds)
     }
 
@@ -339,19 +407,42 @@ impl Cgroup {
         all_processes(&directory.absolute()).map_err(|source| Error::Control("list", source))
     }
 
+    /// The part of the cgroup that is still what it was when it was noted: other directories at its paths are
+    /// somebody else's, as is everything that was only intended.
+    ///
+    /// # Errors
+    /// [`Error::Control`]
+    pub(super) fn still_own(&self) -> Result<Self, Error> {
+        let mut own = self.clone();
+        own.record.directories.clear();
+        for directory in &self.record.directories {
+            if directory.open_own().map_err(|source| Error::Control("look at", source))?.is_some() {
+                own.record.directories.push(directory.clone());
+            }
+        }
+        Ok(own)
+    }
+
     /// Removes the cgroup with all cgroups below it, and the parents that this runtime made where nobody else uses
     /// them. Processes that are about to end are waited for until `deadline`.
+    ///
+    /// A directory that somebody else has made at the same path stays, unless it is empty: to look at each first
+    /// would cost every container a system call for each hierarchy.
     ///
     /// # Errors
     /// [`Error::Remove`] with every directory that is left.
     pub fn remove(&self, deadline: Instant) -> Result<(), Error> {
+        let end_of_unit = self.end_of_unit()?;
         let mut failures = Vec::new();
         for directory in &self.record.directories {
             if let Err(error) = self.remove_directory(directory, deadline) {
                 failures.push((directory.absolute(), error));
             }
         }
-        if failures.is_empty() { Ok(()) } else { Err(Error::Remove(failures)) }
+        if !failures.is_empty() {
+            return Err(Error::Remove(failures));
+        }
+        end_of_unit.map_or(Ok(()), |end| end.tell())
     }
 
     fn remove_directory(&self, directory: &Directory, deadline: Instant) -> sys::Result<()> {
@@ -359,8 +450,9 @@ impl Cgroup {
         match fs::rmdirat(fs::AT_FDCWD, &path) {
             Err(error) if error.errno() == Errno::ENOENT => {}
             Err(error) if error.errno() == Errno::EBUSY => {
-                self.wait_empty(deadline)?;
-                tree::walk(&path, &mut Remove)?;
+                let Some(own) = directory.open_own()? else { return Ok(()) };
+                wait_empty(directory, deadline)?;
+                tree::walk(own, &mut Remove)?;
                 present(fs::rmdirat(fs::AT_FDCWD, &path))?;
             }
             other => other?,
@@ -381,34 +473,30 @@ impl Cgroup {
         }
         if failures.is_empty() { Ok(()) } else { Err(Error::Remove(failures)) }
     }
+}
 
-    /// Waits until no process is left in the cgroup and below.
-    ///
-    /// # Errors
-    /// `ETIMEDOUT` at the deadline.
-    pub fn wait_empty(&self, deadline: Instant) -> sys::Result<()> {
-        match self.record.unified() {
-            Some(directory) => wait_for_event(directory, "populated 0", deadline),
-            None => self.wait_for_ends(deadline),
-        }
+/// Waits until no process is left in a directory and below; `ETIMEDOUT` at the deadline.
+pub(super) fn wait_empty(directory: &Directory, deadline: Instant) -> sys::Result<()> {
+    match directory.hierarchy {
+        HierarchyKind::Unified => wait_for_event(directory, "populated 0", deadline),
+        _ => wait_for_ends(&directory.absolute(), deadline),
     }
+}
 
-    /// v1 tells nobody that a cgroup has become empty; its processes tell that they have ended.
-    fn wait_for_ends(&self, deadline: Instant) -> sys::Result<()> {
-        let Some(directory) = self.record.listing() else { return Ok(()) };
-        loop {
-            let Some(pid) = all_processes(&directory.absolute())?.first().copied() else { return Ok(()) };
-            let what = || format!("the end of process {pid} in the cgroup {:?}", directory.absolute());
-            match sys::process::pidfd_open(sys::process::Pid::from_raw(pid)) {
-                Ok(pidfd) => {
-                    sys::poll::poll(&[sys::poll::Interest::read(pidfd.as_fd())], Some(deadline), &what())?;
-                }
-                Err(error) if error.errno() == Errno::ESRCH => {}
-                Err(error) => return Err(error),
+/// v1 tells nobody that a cgroup has become empty; its processes tell that they have ended.
+fn wait_for_ends(directory: &Path, deadline: Instant) -> sys::Result<()> {
+    loop {
+        let Some(pid) = all_processes(directory)?.first().copied() else { return Ok(()) };
+        let what = || format!("the end of process {pid} in the cgroup {directory:?}");
+        match sys::process::pidfd_open(sys::process::Pid::from_raw(pid)) {
+            Ok(pidfd) => {
+                sys::poll::poll(&[sys::poll::Interest::read(pidfd.as_fd())], Some(deadline), &what())?;
             }
-            if Instant::now() >= deadline {
-                return Err(sys::Error::new("poll", what(), Errno::ETIMEDOUT));
-            }
+            Err(error) if error.errno() == Errno::ESRCH => {}
+            Err(error) => return Err(error),
+        }
+        if Instant::now() >= deadline {
+            return Err(sys::Error::new("poll", what(), Errno::ETIMEDOUT));
         }
     }
 }
@@ -466,7 +554,9 @@ const MAX_FILE: u64 = 64 << 20;
 
 fn all_processes(directory: &Path) -> sys::Result<Vec<i32>> {
     let mut collected = Collect(Vec::new());
-    tree::walk(directory, &mut collected)?;
+    if let Some(start) = tree::open(directory)? {
+        tree::walk(start, &mut collected)?;
+    }
     Ok(collected.0)
 }
 
@@ -514,6 +604,35 @@ fn make_directory(directory: &mut Directory) -> Result<(), Error> {
     }
     let gone = sys::Error::new("mkdirat", directory.upper(0), Errno::ENOENT);
     Err(Error::Make(directory.absolute(), gone))
+}
+
+/// Makes a directory, and gives a cpuset what it needs to take processes.
+pub(super) fn make_and_fill(directory: &mut Directory, limits: &Lowered) -> Result<(), Error> {
+    make_directory(directory)?;
+    match &directory.hierarchy {
+        HierarchyKind::V1(set) if set.contains(Controller::Cpuset) => {
+            inherit_cpuset(directory, "cpuset.cpus", limits.cpus)?;
+            inherit_cpuset(directory, "cpuset.mems", limits.mems)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts a process of others into a directory.
+pub(super) fn join_later(directory: &Directory, pid: i32) -> Result<(), Error> {
+    let file = directory.file("cgroup.procs");
+    fs::write_at(fs::AT_FDCWD, &file, pid.to_string().as_bytes())
+        .map_err(|source| Error::Control("put the first process into", source))
+}
+
+/// Notes which directory it is that was made or found: a path alone may come to lead to another.
+pub(super) fn note_inode(directory: &mut Directory) -> Result<(), Error> {
+    let path = directory.absolute();
+    match fs::lstatat(fs::AT_FDCWD, &path) {
+        Ok(stat) => directory.inode = Some(stat.st_ino),
+        Err(error) => return Err(Error::Make(path, error)),
+    }
+    Ok(())
 }
 
 /// Puts `program` in the place of the device programs that are attached to the cgroup.
@@ -579,6 +698,15 @@ fn inherit_cpuset(directory: &Directory, file: &'static str, given: bool) -> Res
     Ok(())
 }
 
+/// The v2 group in the text of a `/proc/PID/cgroup`, as a path below the group `path`; none when it is that group, or
+/// one elsewhere.
+fn below_in<'text>(groups: &'text str, path: &str) -> Option<&'text str> {
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    // Seen from another cgroup namespace the path may begin with dots.
+    let (_, below) = group.split_once(&format!("/{path}/"))?;
+    (!below.is_empty() && below.split('/').all(|name| name != "..")).then_some(below)
+}
+
 fn controllers_of(cgroup: &str) -> Result<String, Error> {
     read(Path::new(&format!("{cgroup}/cgroup.controllers")))
         .map_err(|source| Error::Control("read the controllers of", source))
@@ -590,17 +718,27 @@ fn has(controllers: &str, name: &str) -> bool {
 
 /// Lets the children of a v2 cgroup have `wanted` controllers: all at once, or one by one where the kernel refuses
 /// some. Only a `required` one that is refused is an error.
+///
+/// A cgroup with processes of its own gets none: the few that it could hand down, those of threads, would make it the
+/// root of a threaded tree, and its children would take no process any more (cgroup-v2.rst, "Threads").
 fn hand_down(cgroup: &str, wanted: &str, required: ControllerSet) -> Result<(), Error> {
     let file = format!("{cgroup}/cgroup.subtree_control");
     let enable = |names: &str| fs::write_at(fs::AT_FDCWD, Path::new(&file), names.as_bytes());
     let all: Vec<String> = wanted.split_whitespace().map(|name| format!("+{name}")).collect();
-    if enable(&all.join(" ")).is_ok() {
-        return Ok(());
+    let is_required =
+        |name: &&str| Controller::from_name(name).is_some_and(|controller| required.contains(controller));
+    match enable(&all.join(" ")) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.errno() == Errno::EBUSY => {
+            let refused = wanted.split_whitespace().find(is_required);
+            return refused.map_or(Ok(()), |name| Err(not_handed_down(cgroup, name, &error)));
+        }
+        Err(_) => {}
     }
     for name in wanted.split_whitespace() {
-        let Err(error) = enable(&format!("+{name}")) else { continue };
-        if Controller::from_name(name).is_some_and(|controller| required.contains(controller)) {
-            return Err(not_handed_down(cgroup, name, &error));
+        match enable(&format!("+{name}")) {
+            Err(error) if is_required(&name) => return Err(not_handed_down(cgroup, name, &error)),
+            _ => {}
         }
     }
     Ok(())

@@ -88,7 +88,7 @@ fn privileged_a_new_process_is_in_every_hierarchy_and_keeps_others_from_taking_t
 
     let fresh: Vec<Directory> =
         cgroup.record().directories.iter().map(|d| Directory { made: 0, ..d.clone() }).collect();
-    let again = CgroupRecord { mode: cgroup.record().mode, directories: fresh };
+    let again = CgroupRecord { directories: fresh, ..cgroup.record().clone() };
     let error = Cgroup::create(again, &Lowered::default()).unwrap_err();
     assert!(matches!(error, Error::InUse { count: 1, .. }), "{error}");
 

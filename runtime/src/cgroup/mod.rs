@@ -8,7 +8,10 @@
 //! ResourcePlan          the limits, checked and typed    (pure)
 //! ResourcePlan::lower   limits as ordered file writes    (pure)
 //! Cgroup::create        directories, then limits         (undoes itself on failure)
+//! Change::new           the limits that an update writes  (pure)
+//! Cgroup::update        writes them, or takes them back
 //! Cgroup::join          descriptors that let the new process put itself in
+//! systemd               the same through a unit of systemd
 //! ```
 //!
 //! There is one typed plan of limits; only the last step, from a [`Setting`] to files, differs
@@ -21,21 +24,27 @@ pub mod ebpf;
 pub mod layout;
 pub mod lower;
 pub mod manager;
+pub mod oom;
 pub mod path;
 mod permission;
 pub mod plan;
 pub mod record;
 pub mod stats;
+pub mod systemd;
 mod tree;
+pub mod update;
 
 pub use layout::{Controller, ControllerSet, Hierarchy, HierarchyKind, Layout, LayoutError, Mode};
 pub use lower::{Devices, Lowered, Write};
 pub use manager::{Cgroup, Error, JoinFds};
+pub use oom::OomWatch;
 pub use path::{CgroupPath, PathError};
 pub use permission::{PermissionError, keep_permitted};
 pub use plan::{Limit, PlanError, ResourcePlan, Setting};
-pub use record::{CgroupRecord, Directory};
+pub use record::{CgroupRecord, Directory, UnitRecord};
 pub use stats::Stats;
+pub use systemd::{Instance, UnitPlan, UnitPlanError};
+pub use update::Change;
 
 #[cfg(test)]
 mod devices_tests;

@@ -51,6 +51,8 @@ pub enum Limit {
     Swappiness(u64),
     /// Tasks wait for memory instead of being killed.
     OomKillerOff,
+    /// Tasks are killed again; of an update only, for a new cgroup begins so.
+    OomKillerOn,
     /// The share of CPU time, in v1's scale: 1024 is one share.
     CpuShares(u64),
     /// Whether it runs only when nothing else does.
@@ -105,7 +107,8 @@ impl Limit {
             | Self::MemoryReservation(_)
             | Self::TcpMemory(_)
             | Self::Swappiness(_)
-            | Self::OomKillerOff => Controller::Memory,
+            | Self::OomKillerOff
+            | Self::OomKillerOn => Controller::Memory,
             Self::CpuShares(_) | Self::CpuIdle(_) | Self::CpuBandwidth { .. } | Self::CpuRealtime { .. } => {
                 Controller::Cpu
             }
@@ -336,12 +339,12 @@ impl ResourcePlan {
         }
         if set(memory.kernel).is_some() {
             self.warnings.push(format!(
-                "{AT}/memory/kernel has no effect: Linux has had no limit of kernel memory since 5.16"
+                "{AT}/memory/kernel: it has no effect; Linux has had no limit of kernel memory since 5.16"
             ));
         }
         if memory.use_hierarchy == Some(false) {
             self.warnings.push(format!(
-                "{AT}/memory/useHierarchy has no effect: cgroups below have always counted since Linux 5.11"
+                "{AT}/memory/useHierarchy: it has no effect; cgroups below have always counted since Linux 5.11"
             ));
         }
         Ok(())

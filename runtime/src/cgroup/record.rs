@@ -3,6 +3,9 @@
 
 use super::layout::{Controller, HierarchyKind, Layout, Mode};
 use super::path::CgroupPath;
+use super::systemd::Instance;
+use super::tree;
+use mydocker_sys::{self as sys, OwnedFd, fs};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -20,6 +23,10 @@ pub struct Directory {
     /// cgroup alone, more when parents were missing.
     #[serde(default)]
     pub made: usize,
+    /// The directory's inode, once there is one that is the container's. The numbers of a hierarchy only go up
+    /// (kernfs, 64 bits wide since Linux 5.5), so that a cgroup that somebody made later at the same path has another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inode: Option<u64>,
 }
 
 impl Directory {
@@ -44,9 +51,36 @@ impl Directory {
         if path.is_empty() { self.mount_point.clone() } else { format!("{}/{path}", self.mount_point) }
     }
 
+    /// Opens the directory if it is the one that was noted; none if it is gone, or another is in its place.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn open_own(&self) -> sys::Result<Option<OwnedFd>> {
+        let Some(inode) = self.inode else { return Ok(None) };
+        let Some(directory) = tree::open(&self.absolute())? else { return Ok(None) };
+        Ok((fs::fstat(&directory)?.st_ino == inode).then_some(directory))
+    }
+
     /// How many components `path` has.
     pub(crate) fn depth(&self) -> usize {
         self.path.split('/').count()
+    }
+}
+
+/// The unit that systemd keeps the cgroup for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitRecord {
+    /// Its name.
+    pub name: String,
+    /// Which systemd.
+    pub instance: Instance,
+}
+
+impl UnitRecord {
+    /// The part of a cgroup's path that is below the unit: `/a/b`, or nothing.
+    pub(super) fn below<'path>(&self, path: &'path str) -> &'path str {
+        let end = path.find(&self.name).map_or(path.len(), |start| start + self.name.len());
+        &path[end..]
     }
 }
 
@@ -57,6 +91,9 @@ pub struct CgroupRecord {
     pub mode: Mode,
     /// Its directory in each hierarchy; cgroup v2 comes last.
     pub directories: Vec<Directory>,
+    /// The unit, with the systemd driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitRecord>,
 }
 
 impl CgroupRecord {
@@ -68,8 +105,9 @@ impl CgroupRecord {
             mount_point: hierarchy.mount_point.clone(),
             path: below,
             made: 0,
+            inode: None,
         });
-        Self { mode: layout.mode(), directories: directories.collect() }
+        Self { mode: layout.mode(), directories: directories.collect(), unit: None }
     }
 
     /// The record, unless the container is in no cgroup of its own.
@@ -105,11 +143,19 @@ impl CgroupRecord {
     /// [`BelowError`] for a path that would leave the container's cgroup, or a controller that it is not in.
     pub fn below(&self, words: &[String]) -> Result<Self, BelowError> {
         let mut record = self.clone();
+        let mut named: Vec<&str> = Vec::new();
         for word in words {
             let (controllers, path) = match word.split_once(':') {
                 Some((controllers, path)) => (Some(controllers), path),
+                None if words.len() > 1 => return Err(BelowError::Unnamed(word.clone())),
                 None => (None, word.as_str()),
             };
+            for controller in controllers.into_iter().flat_map(|list| list.split(',')) {
+                if named.contains(&controller) {
+                    return Err(BelowError::Twice(controller.to_owned()));
+                }
+                named.push(controller);
+            }
             if path.split('/').any(|name| name == "..") {
                 return Err(BelowError::DotDot(word.clone()));
             }
@@ -146,6 +192,12 @@ pub enum BelowError {
     /// It would leave the container's cgroup.
     #[error("--cgroup {0:?} must not contain \"..\"")]
     DotDot(String),
+    /// Of several, one names no controller.
+    #[error("--cgroup {0:?} names no controller, and is not the only one: write CONTROLLER:CGROUP")]
+    Unnamed(String),
+    /// Two are for one controller.
+    #[error("--cgroup names the controller {0:?} more than once")]
+    Twice(String),
     /// The container has no cgroup with that controller.
     #[error("--cgroup {0:?}: the container is in no hierarchy of that controller")]
     NoController(String),

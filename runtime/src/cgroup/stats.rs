@@ -16,6 +16,7 @@ use std::path::Path;
 #[allow(missing_docs, reason = "each field is the statistics of the controller of its name")]
 pub struct Stats {
     pub cpu: CpuStats,
+    pub cpuset: CpusetStats,
     pub memory: MemoryStats,
     pub pids: PidsStats,
     pub blkio: BlkioStats,
@@ -69,6 +70,25 @@ pub struct Throttling {
     /// Nanoseconds that it was held back.
     #[serde(skip_serializing_if = "is_zero")]
     pub throttled_time: u64,
+}
+
+/// CPUs and memory nodes: on v1 what the files of the cgroup hold, on v2 what is in effect.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[allow(missing_docs, reason = "the names are those of v1's files")]
+pub struct CpusetStats {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cpus: Vec<u16>,
+    pub cpu_exclusive: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mems: Vec<u16>,
+    pub mem_hardwall: u64,
+    pub mem_exclusive: u64,
+    pub memory_migrate: u64,
+    pub memory_spread_page: u64,
+    pub memory_spread_slab: u64,
+    pub memory_pressure: u64,
+    pub sched_load_balance: u64,
+    pub sched_relax_domain_level: i64,
 }
 
 /// One kind of memory, in bytes.
@@ -145,6 +165,24 @@ pub struct BlkioStats {
     /// Operations done.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub io_serviced_recursive: Vec<BlkioEntry>,
+    /// Operations that wait (v1 with BFQ, as those that follow).
+    #[serde(rename = "ioQueueRecursive", skip_serializing_if = "Vec::is_empty")]
+    pub io_queued_recursive: Vec<BlkioEntry>,
+    /// Nanoseconds from the device's start to the end of an operation.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_service_time_recursive: Vec<BlkioEntry>,
+    /// Nanoseconds that operations waited in queues.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_wait_time_recursive: Vec<BlkioEntry>,
+    /// Operations that became part of others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_merged_recursive: Vec<BlkioEntry>,
+    /// Milliseconds that the device worked for the cgroup.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_time_recursive: Vec<BlkioEntry>,
+    /// Sectors moved.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sectors_recursive: Vec<BlkioEntry>,
     /// How long tasks waited for block I/O (v2 only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psi: Option<Pressure>,
@@ -215,6 +253,14 @@ impl Cgroup {
             (_, Some(v2)) => {
                 stats.cpu.throttling = throttling(v2, "throttled_usec", 1000)?;
                 stats.cpu.psi = pressure(v2, "cpu.pressure")?;
+            }
+            _ => {}
+        }
+        match of(Controller::Cpuset) {
+            (Some(v1), _) => stats.cpuset = cpuset_v1(v1)?,
+            (_, Some(v2)) => {
+                stats.cpuset.cpus = list(v2, "cpuset.cpus.effective")?;
+                stats.cpuset.mems = list(v2, "cpuset.mems.effective")?;
             }
             _ => {}
         }
@@ -298,6 +344,34 @@ fn throttling(directory: &Directory, time: &str, nanoseconds: u64) -> sys::Resul
     })
 }
 
+/// A file with a list such as `0-2,7`.
+fn list(directory: &Directory, file: &str) -> sys::Result<Vec<u16>> {
+    let text = text(directory, file)?.unwrap_or_default();
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse::<u16>().ok()?..=last.parse().ok()?)
+    };
+    Ok(text.trim().split(',').filter_map(range).flatten().collect())
+}
+
+fn cpuset_v1(directory: &Directory) -> sys::Result<CpusetStats> {
+    let number = |name: &str| number(directory, &format!("cpuset.{name}"));
+    let level = text(directory, "cpuset.sched_relax_domain_level")?.unwrap_or_default();
+    Ok(CpusetStats {
+        cpus: list(directory, "cpuset.cpus")?,
+        cpu_exclusive: number("cpu_exclusive")?,
+        mems: list(directory, "cpuset.mems")?,
+        mem_hardwall: number("mem_hardwall")?,
+        mem_exclusive: number("mem_exclusive")?,
+        memory_migrate: number("memory_migrate")?,
+        memory_spread_page: number("memory_spread_page")?,
+        memory_spread_slab: number("memory_spread_slab")?,
+        memory_pressure: number("memory_pressure")?,
+        sched_load_balance: number("sched_load_balance")?,
+        sched_relax_domain_level: level.trim().parse().unwrap_or(0),
+    })
+}
+
 fn memory_raw(directory: &Directory) -> sys::Result<BTreeMap<String, u64>> {
     let stat = text(directory, "memory.stat")?.unwrap_or_default();
     let line = |line: &str| {
@@ -368,15 +442,25 @@ fn blkio_v1(directory: &Directory) -> sys::Result<BlkioStats> {
     Ok(BlkioStats {
         io_service_bytes_recursive: first("io_service_bytes")?,
         io_serviced_recursive: first("io_serviced")?,
+        io_queued_recursive: first("io_queued")?,
+        io_service_time_recursive: first("io_service_time")?,
+        io_wait_time_recursive: first("io_wait_time")?,
+        io_merged_recursive: first("io_merged")?,
+        io_time_recursive: first("time")?,
+        sectors_recursive: first("sectors")?,
         psi: None,
     })
 }
 
-/// A line `8:0 Read 4096`; the sum over all devices has no number in front and is left out.
+/// A line `8:0 Read 4096`, or `8:0 4096` where nothing is told apart; the sum over all devices has no number in front
+/// and is left out.
 fn blkio_line(line: &str) -> Option<BlkioEntry> {
     let mut fields = line.split(' ');
     let (major, minor) = fields.next()?.split_once(':')?;
-    let (op, value) = (fields.next()?, fields.next()?);
+    let (op, value) = match (fields.next()?, fields.next()) {
+        (op, Some(value)) => (op, value),
+        (value, None) => ("", value),
+    };
     Some(BlkioEntry {
         major: major.parse().ok()?,
         minor: minor.parse().ok()?,
@@ -409,6 +493,7 @@ fn io_unified(directory: &Directory) -> sys::Result<BlkioStats> {
         io_service_bytes_recursive: entries("rbytes", "wbytes"),
         io_serviced_recursive: entries("rios", "wios"),
         psi: pressure(directory, "io.pressure")?,
+        ..BlkioStats::default()
     })
 }
 
@@ -483,6 +568,14 @@ mod tests {
     }
 
     #[test]
+    fn lists_of_cpus_are_told_one_by_one() {
+        let (_place, directory) = files(&[("cpuset.cpus", "0-2,7\n"), ("cpuset.mems", "\n")]);
+        assert_eq!(list(&directory, "cpuset.cpus").unwrap(), [0, 1, 2, 7]);
+        assert!(list(&directory, "cpuset.mems").unwrap().is_empty());
+        assert_eq!(blkio_line("8:0 77").map(|entry| (entry.op, entry.value)), Some((String::new(), 77)));
+    }
+
+    #[test]
     fn pressure_is_read_by_name() {
         let line = pressure_line("avg10=1.50 avg60=0.00 avg300=2.25 total=1234");
         assert_eq!(line, PressureLine { avg10: 1.5, avg60: 0.0, avg300: 2.25, total: 1234 });
@@ -497,7 +590,7 @@ mod tests {
             .for_each(|(name, text)| std::fs::write(place.path().join("c").join(name), text).unwrap());
         let mount_point = place.path().to_str().unwrap().to_owned();
         let hierarchy = HierarchyKind::Unified;
-        (place, Directory { hierarchy, mount_point, path: "c".into(), made: 0 })
+        (place, Directory { hierarchy, mount_point, path: "c".into(), made: 0, inode: None })
     }
 
     #[test]

@@ -15,11 +15,16 @@ pub(super) trait Visitor {
     fn above(&mut self, parent: &OwnedFd, name: &OsStr) -> sys::Result<()>;
 }
 
-/// Walks the cgroup at `start` and all below it. Cgroups that vanish on the way are passed over.
-pub(super) fn walk(start: &Path, visitor: &mut impl Visitor) -> sys::Result<()> {
-    let Some(mut here) = present(fs::open(start, DIRECTORY))? else { return Ok(()) };
+/// Opens a cgroup; none if it is gone.
+pub(super) fn open(path: &Path) -> sys::Result<Option<OwnedFd>> {
+    present(fs::open(path, DIRECTORY))
+}
+
+/// Walks the cgroup `start` and all below it. Cgroups that vanish on the way are passed over.
+pub(super) fn walk(start: OwnedFd, visitor: &mut impl Visitor) -> sys::Result<()> {
+    let mut here = start;
     let mut way: Vec<(OsString, Vec<OsString>)> = Vec::new();
-    let mut pending = fs::subdirectories(&here)?;
+    let Some(mut pending) = present(fs::subdirectories(&here))? else { return Ok(()) };
     loop {
         while let Some(name) = pending.pop() {
             let Some(child) = present(fs::openat(&here, Path::new(&name), DIRECTORY, 0))? else { continue };

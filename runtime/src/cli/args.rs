@@ -5,6 +5,7 @@ use super::checkpoint_args::{CheckpointArgs, RestoreArgs};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Flags before the command.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -21,6 +22,9 @@ pub struct GlobalArgs {
     /// Also write debug messages to the log
     #[arg(long)]
     pub debug: bool,
+    /// Tell how many microseconds each part of create, run, exec or start took
+    #[arg(long)]
+    pub timings: bool,
     /// Let systemd make the cgroups
     #[arg(long)]
     pub systemd_cgroup: bool,
@@ -69,7 +73,7 @@ pub enum TableFormat {
     Json,
 }
 
-/// How a plan is printed.
+/// Text or JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum PlanFormat {
     /// Lines for a person
@@ -83,18 +87,26 @@ pub enum PlanFormat {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "a process makes one of these")]
 pub enum Command {
+    /// `check`
+    Check(CheckArgs),
     /// `checkpoint`
     Checkpoint(CheckpointArgs),
     /// `create`
     Create(CreateArgs),
     /// `delete`
     Delete(DeleteArgs),
+    /// `doctor`
+    Doctor(DoctorArgs),
+    /// `events`
+    Events(EventsArgs),
     /// `exec`
     Exec(ExecArgs),
     /// `explain`
     Explain(ExplainArgs),
     /// `features`
     Features(FeaturesArgs),
+    /// `gc`
+    Gc(GcArgs),
     /// `kill`
     Kill(KillArgs),
     /// `list`
@@ -115,6 +127,10 @@ pub enum Command {
     Start(IdArgs),
     /// `state`
     State(IdArgs),
+    /// `update`
+    Update(UpdateArgs),
+    /// `wait`
+    Wait(WaitArgs),
 }
 
 /// The flags that `create` and `run` share.
@@ -215,12 +231,12 @@ pub struct ExecArgs {
     pub apparmor: Option<String>,
     /// Set or, with =false, do not set no_new_privs; the container's setting if not given
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          value_parser = super::words::parse_bool)]
+          value_parser = mydocker_cmdline::parse_bool)]
     pub no_new_privs: Option<bool>,
     /// Capability to add, again for each
     #[arg(long, short, value_name = "CAP")]
     pub cap: Vec<String>,
-    /// Hand N more file descriptors to the process, after stdio and $LISTEN_FDS
+    /// Hand N more file descriptors to the process, after stdio
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub preserve_fds: u32,
     /// Run in an existing cgroup below the container's
@@ -311,9 +327,142 @@ pub struct ExplainArgs {
     /// How it is printed
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     pub format: PlanFormat,
+    /// Plan it for --no-pivot
+    #[arg(long)]
+    pub no_pivot: bool,
+    /// Plan it for --no-new-keyring
+    #[arg(long)]
+    pub no_new_keyring: bool,
     /// The bundle directory, in place of --bundle
     #[arg(value_name = "DIR", conflicts_with = "bundle")]
     pub dir: Option<PathBuf>,
+}
+
+/// `events [flags] ID`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct EventsArgs {
+    /// How often the statistics are told, such as 5s or 1m30s
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = super::quantity::interval)]
+    pub interval: Duration,
+    /// Tell the statistics once
+    #[arg(long)]
+    pub stats: bool,
+    /// The container
+    #[arg(value_name = "CONTAINER-ID")]
+    pub id: String,
+}
+
+/// `gc [flags]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct GcArgs {
+    /// Tell what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also remove stopped containers, which their callers may still want to delete themselves
+    #[arg(long)]
+    pub stopped: bool,
+}
+
+/// `wait [flags] ID`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WaitArgs {
+    /// How the end is printed; text: the exit status alone
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    pub format: PlanFormat,
+    /// The container
+    #[arg(value_name = "CONTAINER-ID")]
+    pub id: String,
+}
+
+/// `update [flags] ID`. A limit that is not given, or 0, stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct UpdateArgs {
+    /// File with the changed part of the resources object, as in config.json; - reads standard input, and the other
+    /// flags are ignored with a warning
+    #[arg(long, short, value_name = "FILE")]
+    pub resources: Option<PathBuf>,
+    /// Share of block I/O, 10 to 1000
+    #[arg(long, value_name = "WEIGHT")]
+    pub blkio_weight: Option<u16>,
+    /// Period of the CPU quota in microseconds; 0 for the kernel's default
+    #[arg(long, value_name = "US")]
+    pub cpu_period: Option<u64>,
+    /// CPU time in each period in microseconds; -1 for no limit
+    #[arg(long, value_name = "US")]
+    pub cpu_quota: Option<i64>,
+    /// CPU time in microseconds that may be saved up
+    #[arg(long, value_name = "US")]
+    pub cpu_burst: Option<u64>,
+    /// Share of CPU time, 2 to 262144
+    #[arg(long, value_name = "SHARES")]
+    pub cpu_share: Option<u64>,
+    /// Period of the real-time CPU quota in microseconds; 0 for the kernel's default
+    #[arg(long, value_name = "US")]
+    pub cpu_rt_period: Option<u64>,
+    /// Real-time CPU time in each period in microseconds
+    #[arg(long, value_name = "US")]
+    pub cpu_rt_runtime: Option<i64>,
+    /// CPUs, such as 0-3,7
+    #[arg(long, value_name = "LIST")]
+    pub cpuset_cpus: Option<String>,
+    /// Memory nodes, such as 0-3,7
+    #[arg(long, value_name = "LIST")]
+    pub cpuset_mems: Option<String>,
+    /// Has no effect, which is warned of: Linux has had no such limit since 5.16
+    #[arg(long, value_name = "BYTES", hide = true, value_parser = super::quantity::bytes)]
+    pub kernel_memory: Option<i64>,
+    /// Bytes of TCP buffers, on cgroup v1 alone
+    #[arg(long, value_name = "BYTES", hide = true, value_parser = super::quantity::bytes)]
+    pub kernel_memory_tcp: Option<i64>,
+    /// Bytes of memory, such as 100m; -1 for no limit
+    #[arg(long, value_name = "BYTES", value_parser = super::quantity::bytes)]
+    pub memory: Option<i64>,
+    /// 1 makes it run only when nothing else does, 0 ends that
+    #[arg(long, value_name = "0|1")]
+    pub cpu_idle: Option<i64>,
+    /// Bytes of memory that are reclaimed last; -1 for no limit
+    #[arg(long, value_name = "BYTES", value_parser = super::quantity::bytes)]
+    pub memory_reservation: Option<i64>,
+    /// Bytes of memory and swap together; -1 for no limit
+    #[arg(long, value_name = "BYTES", value_parser = super::quantity::bytes)]
+    pub memory_swap: Option<i64>,
+    /// Number of tasks; -1 for no limit
+    #[arg(long, value_name = "N")]
+    pub pids_limit: Option<i64>,
+    /// Schema of the Intel RDT cache
+    #[arg(long, value_name = "SCHEMA")]
+    pub l3_cache_schema: Option<String>,
+    /// Schema of the Intel RDT memory bandwidth
+    #[arg(long, value_name = "SCHEMA")]
+    pub mem_bw_schema: Option<String>,
+    /// The container
+    #[arg(value_name = "CONTAINER-ID")]
+    pub id: String,
+}
+
+/// `check [flags] [DIR]`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CheckArgs {
+    /// Also fail for what would be ignored
+    #[arg(long)]
+    pub strict: bool,
+    /// The bundle directory; the working directory if not given
+    #[arg(long, short, value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// How it is printed
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    pub format: PlanFormat,
+    /// The bundle directory, in place of --bundle
+    #[arg(value_name = "DIR", conflicts_with = "bundle")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `doctor [flags]`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct DoctorArgs {
+    /// How it is printed
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    pub format: PlanFormat,
 }
 
 /// A command that takes a container's id and nothing else.

@@ -2,6 +2,8 @@
 
 use super::args::{GlobalArgs, Rootless};
 use super::log::Log;
+use crate::cgroup::Instance;
+use crate::timings::Timings;
 use mydocker_sys::fs::{AT_FDCWD, read_at};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -20,8 +22,12 @@ pub struct Context {
     pub rootless: Rootless,
     /// The criu program, if it is not to be found in PATH.
     pub criu: Option<PathBuf>,
+    /// Which systemd makes the cgroups; none with the cgroupfs driver.
+    pub systemd: Option<Instance>,
     /// The log.
     pub log: Log,
+    /// How long the parts of the command took, if that was asked for.
+    pub timings: Timings,
 }
 
 /// Where the state root is from.
@@ -61,9 +67,6 @@ impl Environment {
 /// Why the flags before the command cannot be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
-    /// `--systemd-cgroup`.
-    #[error("--systemd-cgroup is not supported: this runtime makes cgroups itself")]
-    SystemdCgroup,
     /// `--root` is `/`, or leads there.
     #[error("--root must not be the root directory")]
     RootIsSlash,
@@ -80,7 +83,6 @@ impl ContextError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::SystemdCgroup => "systemd-cgroup-unsupported",
             Self::RootIsSlash | Self::WorkingDirectory(_) => "bad-root",
             Self::Log(_) => "log-unopenable",
         }
@@ -96,7 +98,10 @@ impl Context {
         let log = Log::open(args).map_err(|error| (ContextError::Log(error), Log::stderr()))?;
         match checked_root(args, environment) {
             Ok((root, root_source)) => {
-                Ok(Self { root, root_source, rootless: args.rootless, criu: args.criu.clone(), log })
+                let systemd = systemd_instance(args, environment, in_user_namespace);
+                let timings = if args.timings { Timings::begin() } else { Timings::default() };
+                let (rootless, criu) = (args.rootless, args.criu.clone());
+                Ok(Self { root, root_source, rootless, criu, systemd, log, timings })
             }
             Err(error) => Err((error, log)),
         }
@@ -117,13 +122,25 @@ impl Context {
 }
 
 fn checked_root(args: &GlobalArgs, environment: &Environment) -> Result<(PathBuf, RootSource), ContextError> {
-    if args.systemd_cgroup {
-        return Err(ContextError::SystemdCgroup);
-    }
     match &args.root {
         Some(root) => Ok((absolute(root)?, RootSource::Flag)),
         None => Ok(default_root(environment, in_user_namespace)),
     }
+}
+
+/// With `--systemd-cgroup` the system's systemd, or the user's where the runtime is not the host's root; `--rootless`
+/// decides otherwise.
+fn systemd_instance(
+    args: &GlobalArgs,
+    environment: &Environment,
+    in_user_namespace: impl FnOnce() -> bool,
+) -> Option<Instance> {
+    let user = || match args.rootless {
+        Rootless::True => true,
+        Rootless::False => false,
+        Rootless::Auto => environment.euid != 0 || in_user_namespace(),
+    };
+    args.systemd_cgroup.then(|| if user() { Instance::User } else { Instance::System })
 }
 
 /// As runc: `$XDG_RUNTIME_DIR` counts for ordinary users, and for root in a user namespace unless it calls itself
@@ -209,9 +226,19 @@ mod tests {
     }
 
     #[test]
-    fn the_systemd_driver_is_refused_by_name() {
-        let error = checked_root(&args(&["--systemd-cgroup"]), &Environment::default()).expect_err("refused");
-        assert!(error.to_string().contains("--systemd-cgroup"));
-        assert!(checked_root(&args(&["--systemd-cgroup=false"]), &Environment::default()).is_ok());
+    fn the_systemd_is_that_of_who_runs_the_runtime_unless_told() {
+        use Instance::{System, User};
+        for (words, euid, mapped, wanted) in [
+            (&[][..], 0, false, None),
+            (&["--systemd-cgroup=false"], 0, false, None),
+            (&["--systemd-cgroup"], 0, false, Some(System)),
+            (&["--systemd-cgroup"], 0, true, Some(User)),
+            (&["--systemd-cgroup"], 7, false, Some(User)),
+            (&["--systemd-cgroup", "--rootless=false"], 7, true, Some(System)),
+            (&["--systemd-cgroup", "--rootless=true"], 0, false, Some(User)),
+        ] {
+            let found = systemd_instance(&args(words), &environment(euid, None, None), || mapped);
+            assert_eq!(found, wanted, "{words:?} {euid} {mapped}");
+        }
     }
 }

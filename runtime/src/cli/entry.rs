@@ -1,6 +1,8 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, Context, Environment, Log, Report, Request, UsageError, parse_global, print};
+use super::{
+    Command, Context, Environment, Log, Report, Request, UsageError, parse_global, print, usage_status,
+};
 use crate::commands::{self, Outcome};
 use std::ffi::OsString;
 
@@ -35,8 +37,11 @@ fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     };
     match request {
         Ok(Request::Command(command)) => {
-            let failure = command.failure_status();
-            finish(&context.log, failure, dispatch(command, &context))
+            let (name, failure) = (command.name(), command.failure_status());
+            let outcome = dispatch(command, &context);
+            context.timings.mark("rest");
+            context.log.timings(name, &context.timings);
+            finish(&context.log, failure, outcome)
         }
         Ok(Request::Print(text)) => finish(&context.log, 1, print_text(&text)),
         Err(error) => refuse(&context.log, &error),
@@ -45,12 +50,16 @@ fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
+        Command::Check(args) => commands::check(&args, context),
         Command::Checkpoint(args) => commands::checkpoint(&args, context),
         Command::Create(args) => commands::create(&args, context),
         Command::Delete(args) => commands::delete(&args, context),
+        Command::Doctor(args) => commands::doctor(&args, context),
+        Command::Events(args) => commands::events(&args, context),
         Command::Exec(args) => commands::exec(&args, context),
         Command::Explain(args) => commands::explain(&args, context),
         Command::Features(args) => commands::features(args, context),
+        Command::Gc(args) => commands::gc(&args, context),
         Command::Kill(args) => commands::kill(&args, context),
         Command::List(args) => commands::list(&args, context),
         Command::Pause(args) => commands::pause(&args, context),
@@ -61,6 +70,8 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Spec(args) => commands::spec(&args, context),
         Command::Start(args) => commands::start(&args, context),
         Command::State(args) => commands::state(&args, context),
+        Command::Update(args) => commands::update(&args, context),
+        Command::Wait(args) => commands::wait(&args, context),
     }
 }
 
@@ -69,12 +80,16 @@ impl Command {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Check(_) => "check",
             Self::Checkpoint(_) => "checkpoint",
             Self::Create(_) => "create",
             Self::Delete(_) => "delete",
+            Self::Doctor(_) => "doctor",
+            Self::Events(_) => "events",
             Self::Exec(_) => "exec",
             Self::Explain(_) => "explain",
             Self::Features(_) => "features",
+            Self::Gc(_) => "gc",
             Self::Kill(_) => "kill",
             Self::List(_) => "list",
             Self::Pause(_) => "pause",
@@ -85,6 +100,8 @@ impl Command {
             Self::Spec(_) => "spec",
             Self::Start(_) => "start",
             Self::State(_) => "state",
+            Self::Update(_) => "update",
+            Self::Wait(_) => "wait",
         }
     }
 
@@ -108,5 +125,5 @@ fn finish(log: &Log, failure: u8, outcome: Outcome) -> u8 {
 
 fn refuse(log: &Log, error: &UsageError) -> u8 {
     log.error(&Report::new("usage", error).with_hint(error.hint()));
-    error.status()
+    usage_status(error)
 }

@@ -7,6 +7,7 @@
 use crate::mount_options::OPTIONS;
 use crate::seccomp::{Arch, KNOWN_ACTIONS, KNOWN_FLAGS, KNOWN_OPERATORS};
 use crate::spec::{Hooks, NamespaceKind, OCI_VERSION};
+use crate::validate::kernel::{MODE_FLAGS, MODES};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -26,6 +27,9 @@ pub struct Features {
     pub linux: LinuxFeatures,
     /// The program itself.
     pub annotations: BTreeMap<&'static str, &'static str>,
+    /// Annotations of `config.json` that change what this runtime does; one that ends in a dot stands for all that
+    /// begin with it.
+    pub potentially_unsafe_config_annotations: Vec<&'static str>,
 }
 
 /// What is special to Linux.
@@ -143,6 +147,7 @@ pub fn features() -> Features {
         mount_options: mount_options(),
         linux: linux(),
         annotations: BTreeMap::from([("org.mydocker.runtime.version", env!("CARGO_PKG_VERSION"))]),
+        potentially_unsafe_config_annotations: vec![crate::landlock::ANNOTATION],
     }
 }
 
@@ -166,14 +171,17 @@ fn linux() -> LinuxFeatures {
     LinuxFeatures {
         namespaces: NAMESPACES.to_vec(),
         capabilities: capabilities(),
-        cgroup: CgroupFeatures { v1: true, v2: true, systemd: false, systemd_user: false, rdma: true },
+        cgroup: CgroupFeatures { v1: true, v2: true, systemd: true, systemd_user: true, rdma: true },
         seccomp: seccomp(),
-        apparmor: Enabled { enabled: false },
-        selinux: Enabled { enabled: false },
-        intel_rdt: IntelRdtFeatures { enabled: false, schemata: false, monitoring: false },
-        memory_policy: MemoryPolicyFeatures { modes: Vec::new(), flags: Vec::new() },
+        apparmor: Enabled { enabled: true },
+        selinux: Enabled { enabled: true },
+        intel_rdt: IntelRdtFeatures { enabled: true, schemata: true, monitoring: true },
+        memory_policy: MemoryPolicyFeatures {
+            modes: MODES.iter().map(|(name, ..)| *name).collect(),
+            flags: MODE_FLAGS.iter().map(|(name, _)| *name).collect(),
+        },
         mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
-        net_devices: Enabled { enabled: false },
+        net_devices: Enabled { enabled: true },
     }
 }
 
@@ -215,7 +223,15 @@ mod tests {
         let document = document();
         assert_eq!(
             keys(&document),
-            ["annotations", "hooks", "linux", "mountOptions", "ociVersionMax", "ociVersionMin"]
+            [
+                "annotations",
+                "hooks",
+                "linux",
+                "mountOptions",
+                "ociVersionMax",
+                "ociVersionMin",
+                "potentiallyUnsafeConfigAnnotations"
+            ]
         );
         assert_eq!(
             keys(&document["linux"]),

@@ -3,6 +3,8 @@
 
 use super::args::{GlobalArgs, LogFormat};
 use super::time::rfc3339;
+use crate::timings::Timings;
+use mydocker_cmdline::one_line;
 use mydocker_sys::fs::{OFlag, openat, write_fully};
 use serde_json::{Map, Value};
 use std::error::Error;
@@ -18,6 +20,7 @@ type Fields = Map<String, Value>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Debug,
+    Info,
     Warning,
     Error,
 }
@@ -26,6 +29,7 @@ impl Level {
     fn name(self) -> &'static str {
         match self {
             Self::Debug => "debug",
+            Self::Info => "info",
             Self::Warning => "warning",
             Self::Error => "error",
         }
@@ -63,6 +67,9 @@ impl Report {
             if let Some(call) = error.downcast_ref::<mydocker_sys::Error>() {
                 report.syscall = Some(call.call().to_owned());
                 report.errno = Some(call.errno() as i32);
+                report.path = call.path().map(|path| path.display().to_string());
+            } else if let Some(error) = error.downcast_ref::<std::io::Error>() {
+                report.errno = error.raw_os_error().or(report.errno);
             }
             link = error.source();
             if let Some(source) = link {
@@ -158,6 +165,17 @@ impl Log {
         }
     }
 
+    /// Tells how long the parts of a command took: as JSON in the log, else for a person on standard error.
+    pub fn timings(&self, command: &str, timings: &Timings) {
+        if self.format == LogFormat::Text {
+            timings.to_text(command).iter().for_each(|text| write_stderr(text.as_bytes()));
+        } else if let Some((parts, total)) = timings.to_json() {
+            let fields = [("command", command.into()), ("phases", parts), ("total", total.into())];
+            let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+            self.write(Level::Info, "timings", fields.collect());
+        }
+    }
+
     fn write(&self, level: Level, message: &str, fields: Fields) {
         let time = rfc3339(SystemTime::now());
         let line = match self.format {
@@ -207,15 +225,6 @@ fn quoted(text: &str) -> String {
     if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("{text:?}") }
 }
 
-/// Control characters, which could break the line or move a terminal's cursor, become escapes.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,7 +261,7 @@ mod tests {
         assert_eq!(
             line,
             "{\"code\":\"state-unreadable\",\"errno\":2,\"hint\":\"run list\",\"level\":\"error\",\
-             \"msg\":\"no \\\"x\\\"\\nhere\",\"syscall\":\"openat\",\"time\":\"2026-11-22T02:09:11Z\"}\n"
+             \"msg\":\"no \\\"x\\\"\\nhere\",\"path\":\"c\",\"syscall\":\"openat\",\"time\":\"2026-11-22T02:09:11Z\"}\n"
         );
         let plain = json_line(Level::Warning, "w", Fields::new(), TIME);
         assert_eq!(plain, format!("{{\"level\":\"warning\",\"msg\":\"w\",\"time\":\"{TIME}\"}}\n"));
@@ -263,7 +272,7 @@ mod tests {
         let line = text_line(Level::Error, "container does not exist", Fields::new(), TIME);
         assert_eq!(line, format!("time=\"{TIME}\" level=error msg=\"container does not exist\"\n"));
         let line = text_line(Level::Error, "word", report().fields(), TIME);
-        let fields = "code=state-unreadable errno=2 hint=\"run list\" syscall=openat";
+        let fields = "code=state-unreadable errno=2 hint=\"run list\" path=c syscall=openat";
         assert_eq!(line, format!("time=\"{TIME}\" level=error msg=word {fields}\n"));
     }
 
@@ -272,7 +281,6 @@ mod tests {
         let text = text_line(Level::Error, "a\nlevel=error\x1b[2J", Fields::new(), TIME);
         assert_eq!(text.matches('\n').count(), 1);
         assert!(!text.contains('\x1b'));
-        assert_eq!(one_line("a\n\x1b[2Jé"), "a\\n\\u{1b}[2Jé");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! How containers are shown: runc's tables and JSON documents, as text.
 
+use mydocker_cmdline::one_line;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 
 /// A container as `list` and `state` show it; the fields are in runc's order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,6 +27,9 @@ pub struct ContainerState<'a> {
     pub annotations: &'a BTreeMap<String, String>,
     /// The name of its owner, or `#` and the user id; empty in `state`.
     pub owner: &'a str,
+    /// How it ended, where that was seen: an additional property, which runtime.md, State, allows and runc has not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<&'a crate::state::ExitRecord>,
 }
 
 /// What `state` prints: two spaces for each level, no line break at the end.
@@ -71,7 +74,7 @@ pub fn list_table(states: &[ContainerState<'_>]) -> String {
     let header = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned);
     let rows = states.iter().map(|state| {
         [state.id, &state.pid.to_string(), state.status, state.bundle, state.created, state.owner]
-            .map(visible)
+            .map(one_line)
     });
     table(&[header].into_iter().chain(rows).collect::<Vec<_>>())
 }
@@ -95,28 +98,6 @@ fn table<const N: usize>(rows: &[[String; N]]) -> String {
     text
 }
 
-/// A path may hold anything but the table must not: control characters become escapes.
-fn visible(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escape).collect()
-}
-
-/// Writes to standard output. A reader that has gone (`list | head -1`) wants no more, which is no error.
-///
-/// # Errors
-/// What the kernel says, such as a full disk behind the standard output.
-pub fn print(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    unless_reader_gone(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
-}
-
-fn unless_reader_gone(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +113,7 @@ mod tests {
             created: "2026-11-22T02:10:47.127043721Z",
             annotations,
             owner: "root",
+            exit: None,
         }
     }
 
@@ -196,11 +178,5 @@ mod tests {
     #[test]
     fn process_ids_are_a_json_list() {
         assert_eq!(ps_json(&[1, 22]).expect("JSON"), "[1,22]\n");
-    }
-
-    #[test]
-    fn a_closed_pipe_is_no_error_and_a_full_disk_is() {
-        assert!(unless_reader_gone(Err(io::ErrorKind::BrokenPipe.into())).is_ok());
-        assert!(unless_reader_gone(Err(io::ErrorKind::StorageFull.into())).is_err());
     }
 }

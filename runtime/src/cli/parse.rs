@@ -1,102 +1,52 @@
-//! From words to [`Command`]s. Only the named command's flags are described to clap, so that a short command such as
-//! `state` does not pay for the flags of `exec`.
+//! From words to [`Command`]s.
 
 use super::args::*;
 use super::checkpoint_args::{CheckpointArgs, RestoreArgs};
-use super::words::{FlagsEnd, sort};
-use clap::error::ErrorKind;
-use clap::{Args, FromArgMatches};
-use std::ffi::{OsStr, OsString};
+use mydocker_cmdline::{Entry, FlagsEnd, Program, Rest, entry};
+use std::ffi::OsString;
 
 /// The name of the program in its own texts.
-pub const PROGRAM: &str = "mydocker-runtime";
+pub const PROGRAM: &str = PROGRAM_WITH_COMMANDS.name;
+
+const PROGRAM_WITH_COMMANDS: Program<Command> = Program {
+    name: "mydocker-runtime",
+    about: "Runs OCI containers; its command line is runc's",
+    commands: COMMANDS,
+};
 
 /// What the command line asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "a process makes one of these")]
-pub enum Request {
-    /// Run a command.
-    Command(Command),
-    /// Print this text on standard output: help or the version.
-    Print(String),
-}
+pub type Request = mydocker_cmdline::Request<Command>;
 
 /// A command line that asks for nothing that exists.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UsageError {
-    /// Flags or arguments do not fit.
-    #[error("{message}")]
-    Arguments {
-        /// What is wrong.
-        message: String,
-        /// How to mend it.
-        hint: String,
-    },
-    /// There is no such command.
-    #[error("unknown command {name:?}")]
-    UnknownCommand {
-        /// What was typed.
-        name: String,
-        /// How to mend it.
-        hint: String,
-    },
-}
+pub type UsageError = mydocker_cmdline::UsageError;
 
-impl UsageError {
-    /// How to mend it.
-    #[must_use]
-    pub fn hint(&self) -> &str {
-        match self {
-            Self::Arguments { hint, .. } | Self::UnknownCommand { hint, .. } => hint,
-        }
+/// The exit status that runc has for it: 3 for an unknown command, else 1.
+#[must_use]
+pub fn usage_status(error: &UsageError) -> u8 {
+    match error {
+        UsageError::Arguments { .. } => 1,
+        UsageError::UnknownCommand { .. } => 3,
     }
-
-    /// The exit status that runc has for it: 3 for an unknown command, else 1.
-    #[must_use]
-    pub fn status(&self) -> u8 {
-        match self {
-            Self::Arguments { .. } => 1,
-            Self::UnknownCommand { .. } => 3,
-        }
-    }
-}
-
-/// One command: its name, what it does, and its parser.
-struct CommandEntry {
-    name: &'static str,
-    about: &'static str,
-    end: FlagsEnd,
-    parse: fn(&CommandEntry, Vec<OsString>) -> Result<Request, UsageError>,
-}
-
-impl CommandEntry {
-    fn parse(&self, words: Vec<OsString>) -> Result<Request, UsageError> {
-        (self.parse)(self, words)
-    }
-}
-
-macro_rules! entry {
-    ($name:literal, $about:literal, $args:ty, $variant:path) => {
-        entry!($name, $about, $args, $variant, FlagsEnd::Never)
-    };
-    ($name:literal, $about:literal, $args:ty, $variant:path, $end:expr) => {
-        CommandEntry {
-            name: $name,
-            about: $about,
-            end: $end,
-            parse: |entry, words| {
-                parse_args::<$args>(entry, words)
-                    .map(|parsed| parsed.into_request(|args| Request::Command($variant(args))))
-            },
-        }
-    };
 }
 
 /// Every command that exists, in the order of the help text.
-const COMMANDS: &[CommandEntry] = &[
+const COMMANDS: &[Entry<Command>] = &[
+    entry!("check", "Tell what of a bundle would be refused or ignored", CheckArgs, Command::Check),
     entry!("checkpoint", "Save the processes of a container", CheckpointArgs, Command::Checkpoint),
     entry!("create", "Create a container", CreateArgs, Command::Create),
     entry!("delete", "Delete what a stopped container holds", DeleteArgs, Command::Delete),
+    entry!(
+        "doctor",
+        "Tell what containers can use on this host, and how to mend the rest",
+        DoctorArgs,
+        Command::Doctor
+    ),
+    entry!(
+        "events",
+        "Tell the statistics of a container and when it is out of memory",
+        EventsArgs,
+        Command::Events
+    ),
     entry!("exec", "Run one more process in a container", ExecArgs, Command::Exec, FlagsEnd::FirstArgument),
     entry!(
         "explain",
@@ -105,6 +55,7 @@ const COMMANDS: &[CommandEntry] = &[
         Command::Explain
     ),
     entry!("features", "Print what this runtime supports, as JSON", FeaturesArgs, Command::Features),
+    entry!("gc", "Remove what runtimes that were killed have left", GcArgs, Command::Gc),
     entry!("kill", "Send a signal to a container's first process", KillArgs, Command::Kill),
     entry!("list", "List containers", ListArgs, Command::List),
     entry!("pause", "Suspend all processes of a container", IdArgs, Command::Pause),
@@ -115,6 +66,8 @@ const COMMANDS: &[CommandEntry] = &[
     entry!("spec", "Write a config.json to begin with", SpecArgs, Command::Spec),
     entry!("start", "Start the program of a created container", IdArgs, Command::Start),
     entry!("state", "Print the state of a container, as JSON", IdArgs, Command::State),
+    entry!("update", "Change the limits of a container", UpdateArgs, Command::Update),
+    entry!("wait", "Wait for the end of a container and tell its exit status", WaitArgs, Command::Wait),
 ];
 
 /// The flags before the command, and the words from the command on.
@@ -122,10 +75,7 @@ const COMMANDS: &[CommandEntry] = &[
 pub struct CommandLine {
     /// The global flags.
     pub global: GlobalArgs,
-    /// The command's name and what follows it.
-    rest: Vec<OsString>,
-    /// Whether help was asked for before any command.
-    help: bool,
+    rest: Rest,
 }
 
 /// Parses the flags before the command, so that the log is known when the rest is refused; `words` without the
@@ -134,15 +84,8 @@ pub struct CommandLine {
 /// # Errors
 /// [`UsageError`] for a flag that does not exist or whose value does not fit.
 pub fn parse_global(words: impl IntoIterator<Item = OsString>) -> Result<CommandLine, UsageError> {
-    let command = GlobalArgs::augment_args(base(clap::Command::new(PROGRAM)));
-    let sorted = sort(&command, FlagsEnd::FirstArgument, words);
-    let help = sorted.flags.iter().any(|flag| is_help(flag));
-    let flags = sorted.flags.into_iter().filter(|flag| !is_help(flag));
-    let global = command
-        .try_get_matches_from(flags)
-        .and_then(|matches| GlobalArgs::from_arg_matches(&matches))
-        .map_err(|error| usage_error(&error, PROGRAM))?;
-    Ok(CommandLine { global, rest: sorted.arguments, help })
+    let (global, rest) = PROGRAM_WITH_COMMANDS.parse_global(words)?;
+    Ok(CommandLine { global, rest })
 }
 
 impl CommandLine {
@@ -154,73 +97,8 @@ impl CommandLine {
         if self.global.version {
             return Ok(Request::Print(version_text()));
         }
-        let mut words = self.rest.into_iter();
-        let Some(name) = words.next().filter(|_| !self.help) else {
-            return Ok(Request::Print(help_text()));
-        };
-        if name == "help" || name == "h" {
-            return match words.next() {
-                Some(name) => find(&name)?.parse(vec![OsString::from("--help")]),
-                None => Ok(Request::Print(help_text())),
-            };
-        }
-        find(&name)?.parse(words.collect())
+        PROGRAM_WITH_COMMANDS.parse_command::<GlobalArgs>(self.rest)
     }
-}
-
-fn find(name: &OsStr) -> Result<&'static CommandEntry, UsageError> {
-    COMMANDS.iter().find(|entry| entry.name == name).ok_or_else(|| UsageError::UnknownCommand {
-        name: name.to_string_lossy().into_owned(),
-        hint: format!("see '{PROGRAM} --help' for the commands that exist"),
-    })
-}
-
-enum Parsed<T> {
-    Args(T),
-    Help(String),
-}
-
-impl<T> Parsed<T> {
-    fn into_request(self, request: impl FnOnce(T) -> Request) -> Request {
-        match self {
-            Self::Args(args) => request(args),
-            Self::Help(text) => Request::Print(text),
-        }
-    }
-}
-
-fn parse_args<T: Args>(entry: &CommandEntry, words: Vec<OsString>) -> Result<Parsed<T>, UsageError> {
-    let program = format!("{PROGRAM} {}", entry.name);
-    let command = T::augment_args(base(clap::Command::new(entry.name)).bin_name(&program));
-    let words = sort(&command, entry.end, words).into_words();
-    // The documentation of the argument structs is for programmers, and not the help text.
-    let command = command.about(entry.about).long_about(None);
-    match command.try_get_matches_from(words).and_then(|matches| T::from_arg_matches(&matches)) {
-        Ok(args) => Ok(Parsed::Args(args)),
-        Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Parsed::Help(error.to_string())),
-        Err(error) => Err(usage_error(&error, &program)),
-    }
-}
-
-/// Last flag wins, and no word is the program's name.
-fn base(command: clap::Command) -> clap::Command {
-    command.no_binary_name(true).args_override_self(true)
-}
-
-fn is_help(flag: &OsStr) -> bool {
-    flag == "--help"
-}
-
-/// clap's text in one line: the complaint without its label, and what it offers instead.
-fn usage_error(error: &clap::Error, program: &str) -> UsageError {
-    let text = error.to_string();
-    let mut paragraphs = text.split("\n\n");
-    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let message = one_line(paragraphs.next().unwrap_or_default());
-    let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
-    let tip = paragraphs.map(str::trim_start).find_map(|text| text.strip_prefix("tip: ")).map(one_line);
-    let help = format!("see '{program} --help'");
-    UsageError::Arguments { message, hint: tip.map_or(help.clone(), |tip| format!("{tip}; {help}")) }
 }
 
 /// What `--version` prints. Its shape is runc's, which containerd, podman and docker read: the first line has
@@ -231,22 +109,10 @@ pub fn version_text() -> String {
     format!("{PROGRAM} version {}\nspec: {}\n", env!("CARGO_PKG_VERSION"), crate::spec::OCI_VERSION)
 }
 
-fn help_text() -> String {
-    let global = GlobalArgs::augment_args(base(clap::Command::new(PROGRAM)))
-        .about("Runs OCI containers; its command line is runc's")
-        .long_about(None)
-        .override_usage(format!("{PROGRAM} [OPTIONS] COMMAND [ARGUMENT]..."));
-    let mut text = global.clone().render_help().to_string();
-    text.push_str("\nCommands:\n");
-    for entry in COMMANDS {
-        text.push_str(&format!("  {:<10}{}\n", entry.name, entry.about));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Args;
     use std::path::PathBuf;
 
     fn request(words: &[&str]) -> Result<Request, UsageError> {
@@ -293,8 +159,10 @@ mod tests {
             .args(GlobalArgs::augment_args(clap::Command::new("g")).get_arguments())
             .build();
         for augment in [
+            CheckArgs::augment_args,
             CreateArgs::augment_args,
             DeleteArgs::augment_args,
+            DoctorArgs::augment_args,
             ExecArgs::augment_args,
             ExplainArgs::augment_args,
             FeaturesArgs::augment_args,
@@ -304,6 +172,10 @@ mod tests {
             PsArgs::augment_args,
             RunArgs::augment_args,
             SpecArgs::augment_args,
+            UpdateArgs::augment_args,
+            EventsArgs::augment_args,
+            WaitArgs::augment_args,
+            GcArgs::augment_args,
         ] {
             augment(clap::Command::new("c")).debug_assert();
         }
@@ -432,9 +304,9 @@ mod tests {
 
     #[test]
     fn commands_of_later_stages_are_refused_by_name() {
-        for name in ["update", "events", "bogus"] {
+        for name in ["boot", "bogus"] {
             let error = refused(&[name, "c"]);
-            assert_eq!(error.status(), 3);
+            assert_eq!(usage_status(&error), 3);
             assert!(error.to_string().contains(name), "{error}");
         }
     }
@@ -457,7 +329,7 @@ mod tests {
             (&["spec", "x"], "'x'"),
         ] {
             let error = refused(words);
-            assert_eq!(error.status(), 1);
+            assert_eq!(usage_status(&error), 1);
             assert!(error.to_string().contains(part) && !error.to_string().contains('\n'), "{error}");
             assert!(error.hint().contains("--help'"), "{}", error.hint());
         }

@@ -2,8 +2,12 @@
 
 use super::launch::Wish;
 use super::report::{failed, refusal};
-use crate::cgroup::{CgroupPath, CgroupRecord, Layout, LayoutError, Lowered, ResourcePlan, keep_permitted};
-use crate::cli::{Log, Report};
+use crate::cgroup::systemd::Manager;
+use crate::cgroup::{
+    CgroupPath, CgroupRecord, Instance, Layout, LayoutError, Lowered, ResourcePlan, UnitPlan, keep_permitted,
+};
+use crate::cli::{Context, Log, Report};
+use crate::engine::{DIRECTORY_INSIDE, SOCKET_NAME};
 use crate::host::HostFacts;
 use crate::spec::{self, MAX_CONFIG_BYTES, Spec};
 use crate::validate::{self, ValidSpec};
@@ -23,37 +27,57 @@ pub(super) struct Bundle {
     pub(super) cgroup: CgroupRecord,
     /// The limits as writes to files.
     pub(super) limits: Lowered,
+    /// The unit around the cgroups, with the systemd driver.
+    pub(super) unit: Option<UnitPlan>,
 }
 
-/// Reads and checks the bundle in `directory` (none: the working directory) for the container `id`. `forgiving` lets
-/// it do without cgroups that may not be made (`--rootless`).
+/// Reads and checks the bundle in `directory` (none: the working directory) for the container `id`, whose cgroups
+/// `driver` makes; `notify` is the directory of the socket through which it says that it is ready.
 pub(super) fn load(
     directory: Option<&Path>,
     id: &str,
+    notify: Option<&Path>,
     host: &HostFacts,
-    forgiving: bool,
+    driver: Driver,
     log: &Log,
 ) -> Result<Bundle, Box<Report>> {
     let path = absolute(directory)?;
     let file = path.join(spec::CONFIG_FILE);
     let config = read_config(&file)?;
-    let parsed = spec::parse(&config).map_err(|error| {
+    let mut parsed = spec::parse(&config).map_err(|error| {
         let mut report = Report::new("bad-config", &error);
         report.message = format!("{}: {}", file.display(), report.message);
         report.path = Some(file.display().to_string());
         Box::new(report)
     })?;
+    if let Some(directory) = notify {
+        mount_notify(&mut parsed, directory);
+    }
     let spec = check(parsed, &path, host)?;
     for warning in &spec.warnings {
         log.warning(&format!("{}: {}", warning.pointer, warning.message));
     }
-    let (cgroup, limits) = place_cgroup(&spec, id, forgiving)?;
-    Ok(Bundle { path, config, spec, cgroup, limits })
+    let Placed { cgroup, limits, unit, warnings } = place_cgroup(&spec, id, driver)?;
+    warnings.iter().for_each(|warning| log.warning(warning));
+    Ok(Bundle { path, config, spec, cgroup, limits, unit })
+}
+
+/// The directory with the socket, and where it is, as runc has both.
+pub(super) fn mount_notify(spec: &mut Spec, directory: &Path) {
+    spec.mounts.push(spec::Mount {
+        destination: DIRECTORY_INSIDE.to_owned(),
+        source: directory.display().to_string(),
+        options: ["bind", "nosuid", "noexec", "nodev", "ro"].map(str::to_owned).to_vec(),
+        ..spec::Mount::default()
+    });
+    if let Some(process) = &mut spec.process {
+        process.env.push(format!("NOTIFY_SOCKET={DIRECTORY_INSIDE}/{SOCKET_NAME}"));
+    }
 }
 
 /// The bundle's path as messages and records have it: absolute and without `.` and `..`, which are taken off by name
 /// as runc does.
-fn absolute(directory: Option<&Path>) -> Result<PathBuf, Box<Report>> {
+pub(super) fn absolute(directory: Option<&Path>) -> Result<PathBuf, Box<Report>> {
     let path = std::path::absolute(directory.unwrap_or(Path::new("."))).map_err(failed("bad-bundle"))?;
     let mut clean = PathBuf::new();
     for component in path.components() {
@@ -66,7 +90,7 @@ fn absolute(directory: Option<&Path>) -> Result<PathBuf, Box<Report>> {
     Ok(clean)
 }
 
-fn read_config(file: &Path) -> Result<Vec<u8>, Box<Report>> {
+pub(super) fn read_config(file: &Path) -> Result<Vec<u8>, Box<Report>> {
     fs::read_regular(file, MAX_CONFIG_BYTES).map_err(|error| {
         let mut report = Report::new("bad-config", &error);
         report.path = Some(file.display().to_string());
@@ -87,18 +111,65 @@ fn read_config(file: &Path) -> Result<Vec<u8>, Box<Report>> {
 }
 
 fn check(parsed: Spec, bundle: &Path, host: &HostFacts) -> Result<ValidSpec, Box<Report>> {
-    let facts =
-        validate::Facts { euid: host.euid, last_capability: host.last_capability, permitted: host.permitted };
-    validate::validate(parsed, bundle, &facts).map_err(failed("bad-config"))
+    validate::validate(parsed, bundle, &host.facts()).map_err(failed("bad-config"))
 }
 
-fn place_cgroup(spec: &ValidSpec, id: &str, forgiving: bool) -> Result<(CgroupRecord, Lowered), Box<Report>> {
+/// Who makes a container's cgroups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Driver {
+    /// The runtime itself.
+    Own {
+        /// Whether it does without those that it may not make (`--rootless`).
+        forgiving: bool,
+    },
+    /// Systemd.
+    Systemd(Instance),
+}
+
+impl Driver {
+    /// What the command line and the runtime's own power choose.
+    pub(super) fn choose(context: &Context, host: &HostFacts) -> Self {
+        let own = Self::Own { forgiving: context.forgives_cgroups(host.is_host_root()) };
+        context.systemd.map_or(own, Self::Systemd)
+    }
+}
+
+/// Where a container's cgroups will be, with what, and what is asked for in vain.
+struct Placed {
+    cgroup: CgroupRecord,
+    limits: Lowered,
+    unit: Option<UnitPlan>,
+    warnings: Vec<String>,
+}
+
+fn place_cgroup(spec: &ValidSpec, id: &str, driver: Driver) -> Result<Placed, Box<Report>> {
     let default = spec::Linux::default();
     let linux = spec.spec().linux.as_ref().unwrap_or(&default);
-    let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
     let no_limits = spec::Resources::default();
     let resources = linux.resources.as_ref().unwrap_or(&no_limits);
-    let plan = ResourcePlan::from_spec(resources, &linux.devices).map_err(failed("bad-config"))?;
+    let mut plan = ResourcePlan::from_spec(resources, &linux.devices).map_err(failed("bad-config"))?;
+    let warnings = std::mem::take(&mut plan.warnings);
+    let (cgroup, limits, unit) = match driver {
+        Driver::Own { forgiving } => {
+            let (cgroup, limits) = place_own(linux, &plan, id, forgiving)?;
+            (cgroup, limits, None)
+        }
+        Driver::Systemd(instance) => {
+            let (cgroup, limits, unit) = place_unit(spec, linux, &plan, id, instance)?;
+            (cgroup, limits, Some(unit))
+        }
+    };
+    Ok(Placed { cgroup, limits, unit, warnings })
+}
+
+/// The cgroups that the runtime makes.
+fn place_own(
+    linux: &spec::Linux,
+    plan: &ResourcePlan,
+    id: &str,
+    forgiving: bool,
+) -> Result<(CgroupRecord, Lowered), Box<Report>> {
+    let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
     let explicit = !linux.cgroups_path.is_empty();
     let layout = match Layout::load(plan.controllers()) {
         Err(LayoutError::NotMounted) if forgiving && !explicit && plan.controllers().is_empty() => {
@@ -112,6 +183,31 @@ fn place_cgroup(spec: &ValidSpec, id: &str, forgiving: bool) -> Result<(CgroupRe
         record = keep_permitted(record, &mut limits, explicit).map_err(failed("cgroup-permission"))?;
     }
     Ok((record, limits))
+}
+
+/// The cgroups that systemd makes, and the unit that it keeps them for.
+fn place_unit(
+    spec: &ValidSpec,
+    linux: &spec::Linux,
+    plan: &ResourcePlan,
+    id: &str,
+    instance: Instance,
+) -> Result<(CgroupRecord, Lowered, UnitPlan), Box<Report>> {
+    let layout = Layout::load(plan.controllers()).map_err(failed("cgroup"))?;
+    let mut limits = plan.lower(&layout).map_err(failed("bad-config"))?;
+    let annotations = &spec.spec().annotations;
+    let unit = UnitPlan::new(&linux.cgroups_path, id, instance, &layout, plan, annotations)
+        .map_err(failed("bad-config"))?;
+    let root = match instance {
+        Instance::System => String::new(),
+        // A user may not load a device filter, and cannot make the nodes that it would be about.
+        Instance::User => {
+            limits.devices = None;
+            Manager::connect(instance).and_then(|mut user| user.control_group()).map_err(failed("cgroup"))?
+        }
+    };
+    let cgroup = unit.place(&layout, &root).map_err(failed("bad-config"))?;
+    Ok((cgroup, limits, unit))
 }
 
 impl Bundle {

@@ -1,19 +1,20 @@
 //! `checkpoint`.
 
 use super::Outcome;
-use super::container::Container;
+use super::bundle::mount_notify;
+use super::container::{self, Container};
 use super::criu_options::{
     Checked, DESCRIPTORS, Directories, EXTERNAL_NAMESPACES, check, criu_failed, criu_failed_with_log, joined,
     page_server, program, resolver,
 };
 use super::delete::{end_processes, forget, run_poststop};
-use super::report::{failed, refusal};
+use super::report::{failed, refusal, state_failed};
 use super::streams;
 use crate::cgroup::{CgroupRecord, Controller, Mode};
 use crate::cli::{CheckpointArgs, Context, Report};
 use crate::criu::{self, Kind, Options, PageServer, Program, Session};
 use crate::host::HostFacts;
-use crate::state::Status;
+use crate::state::{Entry, Status};
 use crate::validate::{self, ValidSpec};
 use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::{Errno, OwnedFd};
@@ -35,7 +36,7 @@ pub fn checkpoint(args: &CheckpointArgs, context: &Context) -> Outcome {
     let wish = Wish::check(args)?;
     let program = program(context)?;
     wish.require(args, &program)?;
-    let spec = valid_spec(&container)?;
+    let spec = valid_spec(&container, context)?;
     let options =
         |directories: &Directories| dump_options(args, &wish, directories, &container, &spec, &program);
     let directories = wish.checked.open(true, LOG_FILE)?;
@@ -122,11 +123,22 @@ fn require_parent(wish: &Wish) -> Result<(), Box<Report>> {
 }
 
 /// The configuration that the container was made with was valid then.
-fn valid_spec(container: &Container) -> Result<ValidSpec, Box<Report>> {
+fn valid_spec(container: &Container, context: &Context) -> Result<ValidSpec, Box<Report>> {
     let host = HostFacts::probe().map_err(failed("host"))?;
-    let facts =
-        validate::Facts { euid: host.euid, last_capability: host.last_capability, permitted: host.permitted };
-    validate::validate(container.config()?, &container.record.bundle, &facts).map_err(failed("bad-config"))
+    let mut config = container.config()?;
+    if container.entry.open_notify_directory().map_err(state_failed)?.is_some() {
+        let id = container::id(&container.record.id)?;
+        mount_notify(&mut config, &Entry::notify_directory(&context.root, &id));
+    }
+    let bundle = &container.record.bundle;
+    let spec = validate::validate(config, bundle, &host.facts()).map_err(failed("bad-config"))?;
+    match spec.landlock {
+        None => Ok(spec),
+        Some(_) => Err(refusal(
+            "bad-config",
+            "the container is under rules of Landlock, which criu would lose: it cannot be saved",
+        )),
+    }
 }
 
 fn dump_options(

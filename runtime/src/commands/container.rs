@@ -25,17 +25,21 @@ pub(super) fn id(text: &str) -> Result<ContainerId, Box<Report>> {
 impl Container {
     /// Opens a container and waits for its lock, to change it.
     pub(super) fn open(context: &Context, name: &str) -> Result<Self, Box<Report>> {
-        Self::of(store(context).open(&id(name)?).map_err(state_failed)?)
+        // The lock is held here, so that nobody can be making the container any more.
+        Self::of(store(context).open(&id(name)?).map_err(state_failed)?, |_| Ok(false))
     }
 
     /// Opens a container to look at it.
     pub(super) fn look(context: &Context, name: &str) -> Result<Self, Box<Report>> {
-        Self::of(store(context).look(&id(name)?).map_err(state_failed)?)
+        Self::of(store(context).look(&id(name)?).map_err(state_failed)?, Entry::is_locked)
     }
 
-    fn of(entry: Entry) -> Result<Self, Box<Report>> {
+    fn of(
+        entry: Entry,
+        locked: impl FnOnce(&Entry) -> mydocker_sys::Result<bool>,
+    ) -> Result<Self, Box<Report>> {
         let record = entry.load().map_err(state_failed)?;
-        let status = record.status().map_err(failed("state-io"))?;
+        let status = record.status(|| locked(&entry)).map_err(failed("state-io"))?;
         Ok(Self { entry, record, status })
     }
 

@@ -3,11 +3,12 @@
 use super::Outcome;
 use super::container::{Container, id, store};
 use super::report::{cgroup_failed, failed, refusal, state_failed};
-use crate::cgroup::Cgroup;
+use crate::cgroup::{self, Cgroup};
 use crate::cli::{Context, DeleteArgs, Log, Report};
 use crate::engine::hooks;
+use crate::resctrl::Removal;
 use crate::spec::NamespaceKind;
-use crate::state::{self, Entry, Progress, Record, State, Status};
+use crate::state::{self, Entry, Record, State, Status};
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::{AsFd, OwnedFd, process};
 use std::time::{Duration, Instant};
@@ -37,13 +38,18 @@ pub fn delete(args: &DeleteArgs, context: &Context) -> Outcome {
             format!("cannot delete container {} that is not stopped: {}", args.id, container.status);
         return Err(refusal("not-stopped", message));
     }
+    destroy(container, context).map(|()| 0)
+}
+
+/// Ends what is left of a container, and removes what it holds and what is remembered of it.
+pub(super) fn destroy(container: Container, context: &Context) -> Result<(), Box<Report>> {
     // Without a pid namespace of its own the container's other processes live on after the first.
     end_processes(&container)?;
     let poststop = container.config().map(|config| config.hooks.poststop).unwrap_or_default();
     let state = container.record.state(Status::Stopped);
     forget(container.entry, &container.record)?;
     run_poststop(&poststop, &state, &context.log);
-    Ok(0)
+    Ok(())
 }
 
 /// A directory without a record: the runtime that made it was ended before it did anything else.
@@ -81,7 +87,6 @@ pub(super) fn end_processes(container: &Container) -> Result<(), Box<Report>> {
         }
     }
     if container.status != Status::Stopped
-        && container.record.progress != Progress::Creating
         && let Some(record) = &container.record.cgroup
     {
         Cgroup::open(record.clone()).kill_all(libc::SIGKILL, deadline).map_err(cgroup_failed)?;
@@ -95,40 +100,41 @@ fn await_end(init: &OwnedFd, deadline: Instant) -> Result<(), Box<Report>> {
         .map_err(failed("kill"))
 }
 
-/// Removes the cgroups, and then what is remembered.
+/// Removes the cgroups and the class of service, and then what is remembered.
 pub(super) fn forget(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
-    remove_cgroup(record, may_end_others(record))?;
+    remove_cgroup(record, !has_ended_as_a_whole(record))?;
+    remove_class(record, Removal::Delete)?;
     entry.remove().map_err(state_failed)
 }
 
-/// Whether what is found in the container's cgroups must be the container's: not where they were only intended, and
-/// not where all of its processes have ended with the first, so that others must have come since.
-fn may_end_others(record: &Record) -> bool {
-    let made =
-        record.cgroup.iter().flat_map(|cgroup| &cgroup.directories).any(|directory| directory.made > 0);
-    let only_intended = record.progress == Progress::Creating && record.init.is_none() && !made;
-    let ended_together = record.init.is_some() && record.namespaces.contains(&NamespaceKind::Pid);
-    !only_intended && !ended_together
+/// Whether all processes of the container have ended with the first: what is found in its cgroups then is of another
+/// container, which has taken over the empty cgroup.
+fn has_ended_as_a_whole(record: &Record) -> bool {
+    record.init.is_some() && record.namespaces.contains(&NamespaceKind::Pid)
 }
 
-/// Removes the cgroups; with everything in them where they are known to be the container's.
-pub(super) fn remove_cgroup(record: &Record, known: bool) -> Result<(), Box<Report>> {
+/// Removes the cgroups, where `with_processes` also with everything that lives in them.
+pub(super) fn remove_cgroup(record: &Record, with_processes: bool) -> Result<(), Box<Report>> {
     let Some(place) = &record.cgroup else { return Ok(()) };
     let cgroup = Cgroup::open(place.clone());
-    match cgroup.remove(Instant::now()) {
-        Ok(()) => Ok(()),
-        // Only intended when the runtime was ended: what lives there is somebody else's.
-        // Either the last of its processes are about to leave, or the rest is somebody else's and stays.
-        Err(_) if !known => {
-            drop(cgroup.remove(Instant::now() + DEPARTURE));
-            Ok(())
-        }
+    let removed = match cgroup.remove(Instant::now()) {
+        // Either the last of its processes are about to leave, or the cgroup is in use by another container.
+        Err(cgroup::Error::Remove(_)) if !with_processes => match cgroup.remove(Instant::now() + DEPARTURE) {
+            Err(cgroup::Error::Remove(_)) => Ok(()),
+            other => other,
+        },
         // Processes are left: a container without a pid namespace of its own, or something that joined.
-        Err(_) => {
-            cgroup.kill_all(libc::SIGKILL, Instant::now() + PATIENCE).map_err(cgroup_failed)?;
-            cgroup.remove(Instant::now() + PATIENCE).map_err(cgroup_failed)
-        }
-    }
+        Err(cgroup::Error::Remove(_)) => cgroup
+            .kill_all(libc::SIGKILL, Instant::now() + PATIENCE)
+            .and_then(|()| cgroup.remove(Instant::now() + PATIENCE)),
+        other => other,
+    };
+    removed.map_err(cgroup_failed)
+}
+
+/// Removes what is the container's own in the resctrl file system.
+pub(super) fn remove_class(record: &Record, removal: Removal) -> Result<(), Box<Report>> {
+    record.intel_rdt.as_ref().map_or(Ok(()), |class| class.remove(removal).map_err(failed("intel-rdt")))
 }
 
 /// Runs the poststop hooks; their failures are warnings (runtime.md, Lifecycle 13).

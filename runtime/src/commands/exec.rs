@@ -2,8 +2,8 @@
 
 use super::Outcome;
 use super::container::Container;
-use super::launch::PidFile;
-use super::report::{cgroup_failed, failed, launch_failed, refusal};
+use super::launch::{PidFile, require_descriptors};
+use super::report::{cgroup_failed, failed, launch_failed, refusal, require_support};
 use crate::cgroup::{Cgroup, JoinFds};
 use crate::cli::{Context, ExecArgs, Report};
 use crate::engine::{self, Foreground, Inputs, Launch, Until, end};
@@ -11,6 +11,7 @@ use crate::host::HostFacts;
 use crate::plan::{self, ExecOptions};
 use crate::spec::{self, NamespaceKind, Process};
 use crate::state::Status;
+use crate::support;
 use crate::validate;
 
 /// The largest file of `--process`.
@@ -29,7 +30,7 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
     // In a user namespace of its own a process can be given everything, whatever the runtime holds outside.
     let own_users = container.record.namespaces.contains(&NamespaceKind::User);
     let permitted = if own_users { u64::MAX } else { host.permitted };
-    let facts = validate::Facts { euid: host.euid, last_capability: host.last_capability, permitted };
+    let facts = validate::Facts { permitted, ..host.facts() };
     let process = validate::validate_process(&process, "", &facts).map_err(failed("bad-process"))?;
     for warning in &process.1 {
         context.log.warning(&format!("{}: {}", warning.pointer, warning.message));
@@ -45,11 +46,12 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
         true => None,
         false => Some(Foreground::begin(false).map_err(failed("foreground"))?),
     };
-    let forgiving = context.forgives_cgroups(host.is_host_root());
-    let mut launched = launch(args, &container, &config, &process, &host, forgiving)?;
+    context.timings.mark("config");
+    let mut launched = launch(args, &container, &config, &process, &host, context)?;
     if let (Some(socket), Some(pidfd)) = (&args.pidfd_socket, launched.pidfd()) {
-        engine::send_pidfd(socket, pidfd).map_err(failed("pidfd-socket"))?;
+        engine::send_pidfd(socket, engine::PidfdKind::Further, pidfd).map_err(failed("pidfd-socket"))?;
     }
+    context.timings.mark("execve");
     let (pid, terminal) = (launched.pid, launched.terminal.take());
     let pidfd = launched.release().map_err(failed("setup"))?;
     match &mut foreground {
@@ -59,6 +61,7 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
                 end(&pidfd);
                 failed("foreground")(error)
             })?;
+            context.timings.mark("program");
             foreground.end().map_err(failed("foreground"))?;
             Ok(exit.status())
         }
@@ -173,17 +176,29 @@ fn launch(
     config: &spec::Spec,
     process: &validate::Process,
     host: &HostFacts,
-    forgiving: bool,
+    context: &Context,
 ) -> Result<engine::Launched, Box<Report>> {
     let Some(init) = container.init()? else {
         return Err(refusal("not-running", "cannot exec in a stopped container"));
     };
+    require_descriptors(3, args.preserve_fds)?;
     let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    // It was judged when the container was made.
+    let landlock = validate::landlock_annotation(&config.annotations).and_then(Result::ok);
+    require_support(&support::missing_for_process(process, "", landlock.as_ref()))?;
+    if let (None, Some(path)) = (&container.record.cgroup, args.cgroup.first()) {
+        return Err(refusal("bad-cgroup", format!("--cgroup {path:?}: the container has no cgroup")));
+    }
+    let cgroup = container.record.cgroup.as_ref().map(|record| record.below(&args.cgroup)).transpose();
+    let cgroup = cgroup.map_err(failed("bad-cgroup"))?.map(Cgroup::open);
+    let helped = cgroup.as_ref().filter(|cgroup| cgroup.needs_help_to_join());
     let options = ExecOptions {
         id: &container.record.id,
+        unit: helped.and_then(|cgroup| cgroup.record().unit.as_ref()),
         namespaces: &container.record.namespaces,
         rootfs: &container.record.rootfs,
         seccomp: seccomp.is_some(),
+        landlock: landlock.as_ref(),
         is_host_root: host.is_host_root(),
         preserve_fds: args.preserve_fds,
     };
@@ -197,40 +212,57 @@ fn launch(
         state: container.record.state(Status::Running),
     })
     .map_err(failed("bad-config"))?;
-    let cgroups = join_fds(args, container, forgiving)?;
+    let alone = cgroup.as_ref().filter(|_| helped.is_none());
+    let forgiving = context.forgives_cgroups(host.is_host_root());
+    let place = |pid: i32| helped.map_or(Ok(()), |cgroup| Ok(cgroup.attach(pid)?));
+    context.timings.mark("plan");
     let launch = Launch {
         compiled: &compiled,
-        cgroups,
+        cgroups: alone.map(|cgroup| join_fds(args, container, cgroup, forgiving)).transpose()?,
+        place: Some(&place),
         container: Some(init),
         gate: None,
         console_socket: args.console_socket.as_deref(),
         seccomp,
         lock: None,
         euid: host.euid,
+        timings: &context.timings,
     };
     // A process beside the first is nobody's to remember: its caller gets its pid.
     let pid_file = PidFile::new(args.pid_file.as_deref());
-    let mut commit = |pid: i32| pid_file.write(pid);
+    let mut commit = |pid: i32| {
+        if let Some(class) = &container.record.intel_rdt {
+            class.enter(pid)?;
+        }
+        pid_file.write(pid)
+    };
+    // The process begins where the runtime is (config.md, execCPUAffinity, initial).
+    let initial = &compiled.plan.parent.initial_cpus;
+    if !initial.is_empty() {
+        mydocker_sys::process::set_affinity(mydocker_sys::process::Pid::from_raw(0), initial)
+            .map_err(failed("affinity"))?;
+    }
     engine::launch(launch, Until::Executed, &mut commit).map_err(|error| {
         pid_file.take_back();
         launch_failed(error)
     })
 }
 
-/// The cgroups to join. As with runc a process that may not move is let in all the same where the runtime has no
-/// privileges, unless a cgroup was asked for.
-fn join_fds(args: &ExecArgs, container: &Container, forgiving: bool) -> Result<Option<JoinFds>, Box<Report>> {
-    let Some(record) = &container.record.cgroup else {
-        return match args.cgroup.first() {
-            Some(path) => {
-                Err(refusal("bad-cgroup", format!("--cgroup {path:?}: the container has no cgroup")))
-            }
-            None => Ok(None),
-        };
-    };
-    let place = record.below(&args.cgroup).map_err(failed("bad-cgroup"))?;
-    let fds = Cgroup::open(place).join_fds().map_err(cgroup_failed)?;
-    Ok(Some(if forgiving && args.cgroup.is_empty() { fds.or_stay() } else { fds }))
+/// The group that was asked for and no other, or that of the container or, where it takes no process, of its first. As
+/// with runc a process that may not move is let in all the same where the runtime has no privileges, unless a group was
+/// asked for.
+fn join_fds(
+    args: &ExecArgs,
+    container: &Container,
+    cgroup: &Cgroup,
+    forgiving: bool,
+) -> Result<JoinFds, Box<Report>> {
+    let fds = match container.record.init {
+        Some(init) if args.cgroup.is_empty() => cgroup.join_fds_beside(init.pid),
+        _ => cgroup.join_fds(),
+    }
+    .map_err(cgroup_failed)?;
+    Ok(if forgiving && args.cgroup.is_empty() { fds.or_stay() } else { fds })
 }
 
 #[cfg(test)]

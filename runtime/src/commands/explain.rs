@@ -5,12 +5,12 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use super::bundle;
+use super::bundle::{self, Driver};
 use super::report::failed;
 use super::{Outcome, print};
 use crate::cgroup::layout::Controller;
 use crate::cgroup::lower::{Devices, Lowered, OnMissing, Place, Write};
-use crate::cgroup::{CgroupRecord, Mode};
+use crate::cgroup::{CgroupRecord, Instance, Mode, UnitPlan};
 use crate::cli::{Context, ExplainArgs, PlanFormat};
 use crate::host::HostFacts;
 use crate::plan::{self, CreateOptions, Plan};
@@ -31,8 +31,10 @@ pub fn explain(args: &ExplainArgs, context: &Context) -> Outcome {
     let probed = HostFacts::probe().map_err(failed("host"))?;
     let host = HostFacts { euid: 0, nested: false, permitted: u64::MAX, ..probed };
     let directory = args.bundle.as_deref().or(args.dir.as_deref().map(Path::new));
-    let bundle = bundle::load(directory, ID, &host, false, &context.log)?;
-    let explanation = Explanation::new(&bundle.spec, &bundle.cgroup, &bundle.limits);
+    let driver = context.systemd.map_or(Driver::Own { forgiving: false }, Driver::Systemd);
+    let bundle = bundle::load(directory, ID, None, &host, driver, &context.log)?;
+    let explanation =
+        Explanation::new(args, &bundle.spec, &bundle.cgroup, &bundle.limits, bundle.unit.as_ref());
     plan::lint(&explanation.plan).map_err(failed("bad-plan"))?;
     print(&match args.format {
         PlanFormat::Text => explanation.to_string(),
@@ -58,20 +60,26 @@ struct Explanation<'a> {
 }
 
 impl<'a> Explanation<'a> {
-    fn new(spec: &'a ValidSpec, cgroup: &'a CgroupRecord, limits: &'a Lowered) -> Self {
+    fn new(
+        args: &ExplainArgs,
+        spec: &'a ValidSpec,
+        cgroup: &'a CgroupRecord,
+        limits: &'a Lowered,
+        unit: Option<&'a UnitPlan>,
+    ) -> Self {
         let options = CreateOptions {
             id: ID,
             cgroup,
             await_start: true,
-            no_pivot: false,
-            no_new_keyring: false,
+            no_pivot: args.no_pivot,
+            no_new_keyring: args.no_new_keyring,
             preserve_fds: 0,
             euid: 0,
             nested: false,
         };
         let later = spec.spec().hooks.kinds().into_iter().skip(4);
         Self {
-            cgroup: CgroupView::new(cgroup, limits),
+            cgroup: CgroupView::new(cgroup, limits, unit),
             plan: plan::create(spec, &options),
             seccomp: spec.spec().linux.as_ref().and_then(|linux| linux.seccomp.as_ref()),
             later_hooks: later.filter(|(_, hooks)| !hooks.is_empty()).collect(),
@@ -83,10 +91,21 @@ impl<'a> Explanation<'a> {
 #[derive(Debug, Serialize)]
 struct CgroupView<'a> {
     mode: Mode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<UnitView<'a>>,
     directories: Vec<DirectoryView>,
     writes: Vec<WriteView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     devices: Option<DevicesView<'a>>,
+}
+
+/// The unit that systemd is asked for.
+#[derive(Debug, Serialize)]
+struct UnitView<'a> {
+    name: &'a str,
+    instance: Instance,
+    /// Name, type as D-Bus writes it, and value, in the order in which they are sent.
+    properties: Vec<(&'a str, String, String)>,
 }
 
 /// The container's directory in one hierarchy.
@@ -147,17 +166,28 @@ struct RuleView<'a> {
 }
 
 impl<'a> CgroupView<'a> {
-    fn new(record: &'a CgroupRecord, limits: &'a Lowered) -> Self {
+    fn new(record: &'a CgroupRecord, limits: &'a Lowered, unit: Option<&'a UnitPlan>) -> Self {
         let directories = record.directories.iter().map(|directory| DirectoryView {
             hierarchy: directory.hierarchy.to_string(),
             path: directory.absolute(),
         });
         Self {
             mode: record.mode,
+            unit: unit.map(UnitView::new),
             directories: directories.collect(),
             writes: limits.writes.iter().map(WriteView::new).collect(),
             devices: limits.devices.as_ref().map(DevicesView::new),
         }
+    }
+}
+
+impl<'a> UnitView<'a> {
+    fn new(plan: &'a UnitPlan) -> Self {
+        let properties = plan
+            .properties
+            .iter()
+            .map(|property| (&*property.name, property.value.signature(), property.value.to_string()));
+        Self { name: &plan.unit.name, instance: plan.instance, properties: properties.collect() }
     }
 }
 

@@ -1,17 +1,20 @@
 //! What `create` and `run` share: from a valid bundle to a process, with everything undone where a part fails.
 
-use super::bundle::{self, Bundle};
+use super::bundle::{self, Bundle, Driver};
 use super::container;
-use super::delete::{remove_cgroup, run_poststop};
-use super::report::{and_undo, cgroup_failed, failed, launch_failed, state_failed};
-use crate::cgroup::Cgroup;
+use super::delete::{remove_cgroup, remove_class, run_poststop};
+use super::report::{and_undo, cgroup_failed, failed, launch_failed, refusal, require_support, state_failed};
+use crate::cgroup::{Cgroup, JoinFds, UnitPlan};
 use crate::cli::{Context, LaunchArgs, Report, rfc3339_nano};
-use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Until};
+use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Notify, PlaceError, Until};
 use crate::host::HostFacts;
 use crate::plan::{self, CreateOptions};
+use crate::resctrl::{self, Removal};
 use crate::spec::NamespaceKind;
 use crate::state::{ContainerId, Entry, ProcessRecord, Progress, Record, Status};
-use std::cell::Cell;
+use crate::support;
+use mydocker_sys::AsFd;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -23,6 +26,8 @@ pub(super) struct Wish<'a> {
     pub(super) await_start: bool,
     /// Whether its terminal comes to the caller instead of a socket.
     pub(super) own_terminal: bool,
+    /// Whether the caller deletes it at its end.
+    pub(super) attended: bool,
 }
 
 /// A container that is up, still guarded: dropping it without [`Up::settle`] leaves the process to be killed.
@@ -31,18 +36,24 @@ pub(super) struct Up {
     pub(super) record: Record,
     pub(super) launched: Launched,
     pub(super) bundle: Bundle,
+    /// Where it says that it is ready, if somebody wants to know.
+    pub(super) notify: Option<Notify>,
 }
 
 /// Brings a container up.
 pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Report>> {
     let host = HostFacts::probe().map_err(failed("host"))?;
-    let forgiving = context.forgives_cgroups(host.is_host_root());
-    let bundle =
-        bundle::load(wish.launch.bundle.as_deref(), wish.id.as_str(), &host, forgiving, &context.log)?;
+    let notify = engine::manager().map(|_| Entry::notify_directory(&context.root, &wish.id));
+    let driver = Driver::choose(context, &host);
+    let directory = wish.launch.bundle.as_deref();
+    let bundle = bundle::load(directory, wish.id.as_str(), notify.as_deref(), &host, driver, &context.log)?;
     warn_of_lost_processes(&bundle, context);
+    context.timings.mark("config");
     bundle::check_terminal(&bundle.spec, wish)?;
-    let mut record = new_record(&wish.id, &bundle, &host)?;
+    require_support(&support::missing(&bundle.spec))?;
+    let mut record = new_record(&wish.id, wish.attended, &bundle, &host);
     let compiled = compile(wish, &bundle, &record, &host)?;
+    context.timings.mark("plan");
     for warning in compiled.seccomp.iter().flat_map(|seccomp| &seccomp.warnings) {
         context.log.warning(&warning.to_string());
     }
@@ -50,8 +61,15 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
         compiled.plan.steps.iter().for_each(|step| context.log.debug(&format!("planned: {step}")));
     }
     let entry = container::store(context).reserve(&wish.id).map_err(state_failed)?;
-    match set_up(wish, &bundle, &compiled, &entry, &mut record, &host) {
-        Ok(launched) => Ok(Up { entry, record, launched, bundle }),
+    let set_up = make_notify(wish, &entry).and_then(|notify| {
+        Ok((set_up(wish, &bundle, &compiled, &entry, &mut record, &host, context)?, notify))
+    });
+    match set_up {
+        Ok((launched, notify)) => {
+            // Its pages are still shared with the first process: freeing it piece by piece would copy them.
+            std::mem::forget(compiled);
+            Ok(Up { entry, record, launched, bundle, notify })
+        }
         Err(report) => {
             // A root file system that is no directory is the most frequent cause, and costs nothing until it is one.
             let report = bundle::require_root_directory(&bundle.spec).err().unwrap_or(report);
@@ -69,9 +87,10 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
 
 /// Takes back everything: the process is gone already.
 pub(super) fn undo(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
+    let class = remove_class(record, Removal::Undo);
     let cgroup = remove_cgroup(record, true);
     let removed = entry.remove().map_err(state_failed);
-    cgroup.and(removed)
+    class.and(cgroup).and(removed)
 }
 
 /// Without a cgroup and a pid namespace of its own nobody can tell which processes are the container's.
@@ -84,10 +103,11 @@ fn warn_of_lost_processes(bundle: &Bundle, context: &Context) {
     }
 }
 
-pub(super) fn new_record(id: &ContainerId, bundle: &Bundle, host: &HostFacts) -> Result<Record, Box<Report>> {
+/// What is known of a container before there is anything of it.
+pub(super) fn new_record(id: &ContainerId, attended: bool, bundle: &Bundle, host: &HostFacts) -> Record {
     let spec = &bundle.spec;
     let own = NamespaceKind::ALL.into_iter().filter(|kind| !spec.namespaces.is_host(*kind));
-    Ok(Record {
+    Record {
         id: id.to_string(),
         oci_version: spec.spec().oci_version.clone(),
         bundle: bundle.path.clone(),
@@ -95,12 +115,15 @@ pub(super) fn new_record(id: &ContainerId, bundle: &Bundle, host: &HostFacts) ->
         created: rfc3339_nano(SystemTime::now()),
         owner: host.euid,
         progress: Progress::Creating,
-        runtime: ProcessRecord::of(mydocker_sys::process::getpid().as_raw()).map_err(failed("host"))?,
         init: None,
         cgroup: bundle.cgroup.clone().unless_empty(),
         annotations: spec.spec().annotations.clone(),
+        attended,
+        exit: None,
+        resources: None,
         namespaces: own.collect(),
-    })
+        intel_rdt: None,
+    }
 }
 
 fn compile(
@@ -110,6 +133,7 @@ fn compile(
     host: &HostFacts,
 ) -> Result<Compiled, Box<Report>> {
     let sockets = activation_sockets();
+    require_descriptors(3u32.saturating_add(sockets), wish.launch.preserve_fds)?;
     let options = CreateOptions {
         id: wish.id.as_str(),
         cgroup: &bundle.cgroup,
@@ -132,9 +156,30 @@ fn compile(
     engine::compile(inputs).map_err(failed("bad-config"))
 }
 
-/// How many sockets a service manager has passed (`sd_listen_fds(3)`): they go on to the container, as with runc.
+/// How many sockets a service manager has passed (`sd_listen_fds(3)`): they go on to the container, as with runc. Those
+/// of another process, whose environment was merely inherited, are not there.
 fn activation_sockets() -> u32 {
-    std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0)
+    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u32>().ok());
+    match (number("LISTEN_FDS"), number("LISTEN_PID")) {
+        (Some(count), Some(pid)) if i32::try_from(pid) == Ok(mydocker_sys::process::getpid().as_raw()) => {
+            count
+        }
+        _ => 0,
+    }
+}
+
+/// Refuses to hand over descriptors that the caller has not passed: the program would find others, or none.
+pub(super) fn require_descriptors(first: u32, count: u32) -> Result<(), Box<Report>> {
+    let passed = |number: &u32| i32::try_from(*number).is_ok_and(mydocker_sys::fs::is_inherited);
+    match (first..first.saturating_add(count)).find(|number| !passed(number)) {
+        None => Ok(()),
+        Some(number) => {
+            let place = number - first + 1;
+            let message =
+                format!("--preserve-fds {count}: descriptor {number}, number {place} of them, is not open");
+            Err(refusal("bad-descriptor", message))
+        }
+    }
 }
 
 /// What the container's program is told of them; it is process 1 of its pid namespace.
@@ -154,48 +199,115 @@ fn set_up(
     entry: &Entry,
     record: &mut Record,
     host: &HostFacts,
+    context: &Context,
 ) -> Result<Launched, Box<Report>> {
     entry.save(record).map_err(state_failed)?;
-    entry.save_config(&bundle.config).map_err(state_failed)?;
+    entry.save_config(&bundle.config, wish.attended).map_err(state_failed)?;
+    context.timings.mark("record");
     // What was refused, perhaps because it is somebody else's, is not ours to remove.
     record.cgroup = None;
-    let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
-    record.cgroup = cgroup.record().clone().unless_empty();
-    // What was made is known to be ours from here on.
-    entry.save(record).map_err(state_failed)?;
+    let cgroups = match &bundle.unit {
+        None => Some(make_cgroup(bundle, entry, record)?),
+        Some(_) => None,
+    };
+    make_class(bundle, entry, record)?;
+    context.timings.mark("cgroup");
+    let record = RefCell::new(record);
+    let place = |pid: i32| match &bundle.unit {
+        Some(unit) => start_unit(unit, bundle, entry, &mut record.borrow_mut(), pid),
+        None => Ok(()),
+    };
     let gate = match wish.await_start {
         true => Some(entry.make_gate().map_err(state_failed)?),
         false => None,
     };
     let launch = Launch {
         compiled,
-        cgroups: Some(cgroup.join_fds().map_err(cgroup_failed)?),
+        cgroups,
+        place: Some(&place),
         container: None,
         gate: gate.map(|(start, error)| Gate { start, error }),
         console_socket: wish.launch.console_socket.as_deref().filter(|_| !wish.own_terminal),
         seccomp: bundle.seccomp(),
         lock: Some(entry.directory()),
         euid: host.euid,
+        timings: &context.timings,
     };
     let until = if wish.await_start { Until::Created } else { Until::Executed };
     let pid_file = PidFile::new(wish.launch.pid_file.as_deref());
     let mut commit = |pid: i32| {
+        let mut record = record.borrow_mut();
+        if let Some(intel_rdt) = &record.intel_rdt {
+            intel_rdt.enter(pid)?;
+        }
         record.init = Some(ProcessRecord::of(pid)?);
         record.progress = if wish.await_start { Progress::Created } else { Progress::Started };
-        entry.save(record)?;
+        entry.save(&record)?;
         pid_file.write(pid)
     };
     let launched = engine::launch(launch, until, &mut commit).map_err(|error| {
         pid_file.take_back();
         launch_failed(error)
     })?;
+    context.timings.mark(if wish.await_start { "created" } else { "execve" });
     if let (Some(socket), Some(pidfd)) = (&wish.launch.pidfd_socket, launched.pidfd()) {
-        engine::send_pidfd(socket, pidfd).map_err(|error| {
+        engine::send_pidfd(socket, engine::PidfdKind::First, pidfd).map_err(|error| {
             pid_file.take_back();
             failed("pidfd-socket")(error)
         })?;
     }
     Ok(launched)
+}
+
+/// Makes the cgroups by the runtime itself.
+pub(super) fn make_cgroup(
+    bundle: &Bundle,
+    entry: &Entry,
+    record: &mut Record,
+) -> Result<JoinFds, Box<Report>> {
+    let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
+    record.cgroup = cgroup.record().clone().unless_empty();
+    // What was made is known to be ours from here on.
+    entry.save(record).map_err(state_failed)?;
+    cgroup.join_fds().map_err(cgroup_failed)
+}
+
+/// Has systemd start the container's unit around its first process, and makes the rest.
+pub(super) fn start_unit(
+    unit: &UnitPlan,
+    bundle: &Bundle,
+    entry: &Entry,
+    record: &mut Record,
+    pid: i32,
+) -> Result<(), PlaceError> {
+    let mut cgroup = Cgroup::start_unit(bundle.cgroup.clone(), unit, pid)?;
+    let completed = cgroup.complete_unit(&bundle.limits, pid);
+    // What was made is known to be ours from here on, also where it is not all.
+    record.cgroup = Some(cgroup.record().clone());
+    entry.save(record)?;
+    Ok(completed?)
+}
+
+/// The directory for the socket through which the container says that it is ready, and the socket itself where the program
+/// starts now; `start` makes it otherwise.
+fn make_notify(wish: &Wish<'_>, entry: &Entry) -> Result<Option<Notify>, Box<Report>> {
+    let Some(manager) = engine::manager() else { return Ok(None) };
+    let directory = entry.make_notify_directory().map_err(state_failed)?;
+    if wish.await_start {
+        return Ok(None);
+    }
+    Notify::bind(directory.as_fd(), manager).map(Some).map_err(failed("notify"))
+}
+
+/// The container's class of service in the resctrl file system, where it asks for one.
+pub(super) fn make_class(bundle: &Bundle, entry: &Entry, record: &mut Record) -> Result<(), Box<Report>> {
+    let linux = bundle.spec.spec().linux.as_ref();
+    let Some(rdt) = linux.and_then(|linux| linux.intel_rdt.as_ref()) else { return Ok(()) };
+    let root = resctrl::find_here().map_err(failed("intel-rdt"))?;
+    let class = resctrl::Record::place(&root, rdt, &record.id).map_err(failed("intel-rdt"))?;
+    record.intel_rdt = Some(class.clone());
+    entry.save(record).map_err(state_failed)?;
+    class.make(rdt).map_err(failed("intel-rdt"))
 }
 
 /// The file of `--pid-file`, if one was asked for.

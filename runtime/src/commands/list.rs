@@ -2,7 +2,7 @@
 
 use super::container::{Container, store};
 use super::report::{failed, state_failed};
-use super::{Outcome, print, processes};
+use super::{Outcome, exit, print, processes};
 use crate::cli::{
     self, ContainerState, Context, IdArgs, ListArgs, PsArgs, TableFormat, filter_ps, list_ids, list_json,
     list_table, ps_json, run_ps, state_json,
@@ -14,7 +14,8 @@ use crate::state::Status;
 /// # Errors
 /// If there is no such container.
 pub fn state(args: &IdArgs, context: &Context) -> Outcome {
-    let container = Container::look(context, &args.id)?;
+    let mut container = Container::look(context, &args.id)?;
+    exit::learn(&mut container, context);
     let texts = Texts::of(&container, String::new());
     print(&state_json(&texts.view(&container)).map_err(failed("state-io"))?)
 }
@@ -82,6 +83,7 @@ impl Texts {
             created: &record.created,
             annotations: &record.annotations,
             owner: &self.owner,
+            exit: record.exit.as_ref(),
         }
     }
 }

@@ -1,14 +1,19 @@
 //! What the commands do, each in a file of its own.
 
 mod bundle;
+mod check;
 mod checkpoint;
 mod container;
 mod create;
 mod criu_options;
 mod delete;
+mod doctor;
+mod events;
 mod exec;
+mod exit;
 mod explain;
 mod freeze;
+mod gc;
 mod kill;
 mod launch;
 mod list;
@@ -17,19 +22,27 @@ mod report;
 mod restore;
 mod start;
 mod streams;
+mod update;
 mod view;
+mod wait;
 
+pub use check::check;
 pub use checkpoint::checkpoint;
 pub use create::{create, run};
 pub use delete::delete;
+pub use doctor::doctor;
+pub use events::events;
 pub use exec::exec;
 pub use explain::explain;
 pub use freeze::{pause, resume};
+pub use gc::gc;
 pub use kill::kill;
 pub use list::{list, ps, state};
 pub use restore::restore;
 pub use start::start;
+pub use update::update;
 pub use view::enter_readonly_view;
+pub use wait::wait;
 
 use crate::cli::{self, Context, FeaturesArgs, Report, SpecArgs};
 

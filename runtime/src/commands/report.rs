@@ -1,7 +1,9 @@
 //! From the errors of the rooms below to the report that leaves the program.
 
 use crate::cli::Report;
-use crate::engine::{self, Failure};
+use crate::engine::{self, Failure, PlaceError, hooks};
+use crate::plan::Phase;
+use crate::support::Missing;
 use crate::{cgroup, state};
 
 /// A refusal in one sentence.
@@ -12,6 +14,16 @@ pub(super) fn refusal(code: &'static str, message: impl Into<String>) -> Box<Rep
 /// Any chain of errors under a name.
 pub(super) fn failed<E: std::error::Error + 'static>(code: &'static str) -> impl FnOnce(E) -> Box<Report> {
     move |error| Report::new(code, &error).into()
+}
+
+/// The first thing that the host lacks, and how many more there are.
+pub(super) fn require_support(missing: &[Missing]) -> Result<(), Box<Report>> {
+    let Some(first) = missing.first() else { return Ok(()) };
+    let mut report = Report::new("not-supported-here", first);
+    if missing.len() > 1 {
+        report.message.push_str(&format!(" (and {} more)", missing.len() - 1));
+    }
+    Err(report.into())
 }
 
 /// A failure of the state store, by its kind.
@@ -35,13 +47,33 @@ pub(super) fn cgroup_failed(error: cgroup::Error) -> Box<Report> {
 pub(super) fn launch_failed(error: engine::Error) -> Box<Report> {
     match &error {
         engine::Error::Step(failure) => step_failed(failure),
-        engine::Error::Hook(_) => Report::new("hook", &error).into(),
-        engine::Error::Joined(_) => Report::new("namespace", &error).into(),
-        engine::Error::IdMap(_) => Report::new("id-map", &error).into(),
+        engine::Error::NetDevice(_) => Report::new("net-device", &error).into(),
+        engine::Error::Hook(failure) => hook_failed(failure),
+        engine::Error::Joined(_) => {
+            let phase = Some(Phase::Namespaces.name().to_owned());
+            Report { phase, ..Report::new("namespace", &error) }.into()
+        }
+        engine::Error::IdMap(_) => {
+            let phase = Some(Phase::Namespaces.name().to_owned());
+            Report { phase, ..Report::new("id-map", &error) }.into()
+        }
         engine::Error::Console(_) => Report::new("console", &error).into(),
-        engine::Error::Commit(_) => Report::new("state-io", &error).into(),
+        engine::Error::Place(PlaceError::Cgroup(_)) => Report::new("cgroup", &error).into(),
+        engine::Error::Place(PlaceError::State(_)) | engine::Error::Commit(_) => {
+            Report::new("state-io", &error).into()
+        }
         engine::Error::Call { .. } | engine::Error::Ended(_) => Report::new("setup", &error).into(),
     }
+}
+
+/// A hook of the runtime's side that failed.
+pub(super) fn hook_failed(failure: &hooks::Error) -> Box<Report> {
+    let phase = match failure.kind() {
+        "prestart" | "createRuntime" => Some(Phase::CreateHooks.name().to_owned()),
+        _ => None,
+    };
+    let (step, path) = (Some(format!("run {} hooks", failure.kind())), Some(failure.path().to_owned()));
+    Report { phase, step, path, ..Report::new("hook", failure) }.into()
 }
 
 /// A failed step.
@@ -52,7 +84,7 @@ pub(super) fn step_failed(failure: &Failure) -> Box<Report> {
         phase: Some(failure.phase.clone()),
         step: Some(failure.step.clone()),
         syscall: failure.syscall.clone(),
-        path: None,
+        path: failure.path.clone(),
         errno: failure.errno,
         hint: failure.hint.clone(),
     })

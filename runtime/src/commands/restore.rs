@@ -1,23 +1,24 @@
 //! `restore`.
 
 use super::Outcome;
-use super::bundle::{self, Bundle};
+use super::bundle::{self, Bundle, Driver};
 use super::container;
 use super::create::forget_ended;
 use super::criu_options::{
     Checked, DESCRIPTORS, Directories, EXTERNAL_NAMESPACES, check, criu_failed_with_log, joined, program,
     resolver,
 };
-use super::launch::{PidFile, new_record, undo};
-use super::report::{and_undo, cgroup_failed, failed, refusal, state_failed};
+use super::exit::{self, Witness};
+use super::launch::{PidFile, make_cgroup, make_class, new_record, start_unit, undo};
+use super::report::{and_undo, failed, refusal, require_support, state_failed};
 use super::streams;
-use crate::cgroup::Cgroup;
 use crate::cli::{Context, Report, RestoreArgs};
 use crate::criu::{self, Kind, Notification, Options, Program, Session};
 use crate::engine::{self, Foreground, end, hooks};
 use crate::host::HostFacts;
 use crate::spec::NamespaceKind;
 use crate::state::{ContainerId, Entry, ProcessRecord, Progress, Record, Status};
+use crate::support;
 use crate::validate::Placement;
 use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::{AsRawFd, OwnedFd, process};
@@ -42,17 +43,27 @@ pub fn restore(args: &RestoreArgs, context: &Context) -> Outcome {
         false => Some(Foreground::begin(!args.no_subreaper).map_err(failed("foreground"))?),
     };
     let Restored { entry, record, bundle, pidfd, terminal } = bring_back(args, &wish, id, context)?;
-    drop(entry);
     let Some(foreground) = &mut foreground else { return Ok(0) };
+    // Others must be able to pause, kill and delete the container while it runs.
+    if let Err(error) = entry.unlock() {
+        end(&pidfd);
+        return Err(and_undo(state_failed(error), undo(entry, &record)));
+    }
     let pid = record.init.map_or(0, |init| init.pid);
     let poststop = &bundle.spec.spec().hooks.poststop;
-    let exit = foreground.attend(pid, &pidfd, terminal).map_err(|error| {
-        end(&pidfd);
-        and_undo(failed("foreground")(error), forget_ended(&record, poststop, context))
-    })?;
+    let exit = match foreground.attend(pid, &pidfd, terminal) {
+        Ok(exit) => exit,
+        Err(error) => {
+            end(&pidfd);
+            let forgotten = forget_ended(entry, &record, poststop, context);
+            return Err(and_undo(failed("foreground")(error), forgotten));
+        }
+    };
     foreground.end().map_err(failed("foreground"))?;
-    if !args.keep {
-        forget_ended(&record, poststop, context)?;
+    if args.keep {
+        exit::note(context, &record, Witness::of(&record, Some(bundle.spec.spec())).judge(exit, false));
+    } else {
+        forget_ended(entry, &record, poststop, context)?;
     }
     Ok(exit.status())
 }
@@ -110,11 +121,14 @@ fn bring_back(
     context: &Context,
 ) -> Result<Restored, Box<Report>> {
     let host = HostFacts::probe().map_err(failed("host"))?;
-    let forgiving = context.forgives_cgroups(host.is_host_root());
-    let bundle = bundle::load(args.bundle.as_deref(), id.as_str(), &host, forgiving, &context.log)?;
+    // Its program has said before that it is ready, but the directory in which it said so is mounted in it.
+    let notify = engine::manager().map(|_| Entry::notify_directory(&context.root, &id));
+    let (directory, driver) = (args.bundle.as_deref(), Driver::choose(context, &host));
+    let bundle = bundle::load(directory, id.as_str(), notify.as_deref(), &host, driver, &context.log)?;
     bundle::require_root_directory(&bundle.spec)?;
+    require_support(&support::missing(&bundle.spec))?;
     check_terminal(args, &bundle)?;
-    let mut record = new_record(&id, &bundle, &host)?;
+    let mut record = new_record(&id, !args.detach && !args.keep, &bundle, &host);
     let entry = container::store(context).reserve(&id).map_err(state_failed)?;
     match set_up(args, wish, &bundle, &entry, &mut record, context) {
         Ok((pidfd, terminal)) => Ok(Restored { entry, record, bundle, pidfd, terminal }),
@@ -148,13 +162,17 @@ fn set_up(
     context: &Context,
 ) -> Result<(OwnedFd, Option<OwnedFd>), Box<Report>> {
     entry.save(record).map_err(state_failed)?;
-    entry.save_config(&bundle.config).map_err(state_failed)?;
+    entry.save_config(&bundle.config, record.attended).map_err(state_failed)?;
     // What was refused, perhaps because it is somebody else's, is not ours to remove.
     record.cgroup = None;
-    let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
-    record.cgroup = cgroup.record().clone().unless_empty();
-    // What was made is known to be ours from here on.
-    entry.save(record).map_err(state_failed)?;
+    if engine::manager().is_some() {
+        entry.make_notify_directory().map_err(state_failed)?;
+    }
+    let cgroups = match &bundle.unit {
+        None => Some(make_cgroup(bundle, entry, record)?),
+        Some(_) => None,
+    };
+    make_class(bundle, entry, record)?;
     engine::make_mount_points(&bundle.spec)
         .map_err(|why| refusal("setup", format!("cannot make the container's mount points: {why}")))?;
     let namespaces = open_namespaces(bundle)?;
@@ -164,12 +182,13 @@ fn set_up(
     let helper = criu::Helper {
         directories: &paths,
         inherited: &namespaces.iter().map(|(_, fd)| fd).collect::<Vec<_>>(),
-        cgroups: Some(cgroup.join_fds().map_err(cgroup_failed)?),
+        cgroups,
         root: Some((&bundle.spec.root.path, &at)),
         ..criu::Helper::default()
     };
     let fail = |error| criu_failed_with_log(error, wish.directories.log());
     let session = Session::start(wish.program.path(), helper).map_err(fail)?;
+    place(bundle, entry, record, session.pid())?;
     let options = restore_options(args, wish, bundle, record, &namespaces, &at, session.pid())?;
     let options = options.at(session.directories());
     let moments = Moments {
@@ -188,6 +207,17 @@ fn set_up(
             status => Err(criu::Error::Failed(format!(" with exit status {status}"))),
         });
     moments.finish(restored.map_err(fail))
+}
+
+/// Puts criu where systemd and the class of service have to put processes: what it restores is born there.
+fn place(bundle: &Bundle, entry: &Entry, record: &mut Record, criu: i32) -> Result<(), Box<Report>> {
+    if let Some(unit) = &bundle.unit {
+        start_unit(unit, bundle, entry, record, criu).map_err(failed("cgroup"))?;
+    }
+    match &record.intel_rdt {
+        Some(class) => class.enter(criu).map_err(failed("intel-rdt")),
+        None => Ok(()),
+    }
 }
 
 /// The namespaces that the container shares with others, open, with criu's name for each.

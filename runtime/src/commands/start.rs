@@ -3,9 +3,9 @@
 use super::Outcome;
 use super::container::Container;
 use super::delete::{end_processes, forget, run_poststop};
-use super::report::{and_undo, failed, refusal, state_failed, step_failed};
+use super::report::{and_undo, failed, hook_failed, refusal, state_failed, step_failed};
 use crate::cli::{Context, IdArgs, Report};
-use crate::engine::{hooks, parse_failure};
+use crate::engine::{self, Notify, hooks, parse_failure};
 use crate::spec::Hook;
 use crate::state::{Progress, Status};
 use mydocker_sys::poll::{Interest, poll};
@@ -28,23 +28,42 @@ pub fn start(args: &IdArgs, context: &Context) -> Outcome {
             "/process: the configuration has no process, so there is nothing to start (runtime.md, Start)";
         return Err(refusal("no-process", message));
     }
+    context.timings.mark("config");
     // Noted before it happens: a runtime that is killed here leaves a container that counts as started.
     container.record.progress = Progress::Started;
     container.entry.save(&container.record).map_err(state_failed)?;
+    context.timings.mark("record");
+    let notify = bind_notify(&container)?;
     let started = let_go(&container);
+    context.timings.mark("execve");
     container.entry.remove_gate().map_err(state_failed)?;
     let state = container.record.state(Status::Running);
     let done = started.and_then(|()| {
-        hooks::run("poststart", &config.hooks.poststart, &state)
-            .map_err(|error| Report::new("hook", &error).into())
+        hooks::run("poststart", &config.hooks.poststart, &state).map_err(|error| hook_failed(&error))
     });
+    context.timings.mark("poststart");
     match done {
-        Ok(()) => Ok(0),
+        Ok(()) => await_ready(container, notify),
         Err(report) if report.code == "hook" => {
             Err(destroy(container, report, &config.hooks.poststop, context))
         }
         Err(report) => Err(report),
     }
+}
+
+/// The socket through which the container says that it is ready, where `create` and this command were told to ask for it.
+fn bind_notify(container: &Container) -> Result<Option<Notify>, Box<Report>> {
+    let Some(manager) = engine::manager() else { return Ok(None) };
+    let directory = container.entry.open_notify_directory().map_err(state_failed)?;
+    directory.map(|directory| Notify::bind(directory.as_fd(), manager).map_err(failed("notify"))).transpose()
+}
+
+/// Waits until the container is ready, if somebody wants to know; without its lock, so that others can kill it meanwhile.
+fn await_ready(container: Container, notify: Option<Notify>) -> Outcome {
+    let (Some(notify), Some(init)) = (notify, container.init()?) else { return Ok(0) };
+    let pid = container.record.init.map(|init| init.pid).unwrap_or_default();
+    drop(container);
+    notify.wait(pid, &init).map(|()| 0).map_err(failed("notify"))
 }
 
 fn require_created(container: &Container) -> Result<(), Box<Report>> {

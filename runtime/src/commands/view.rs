@@ -8,7 +8,7 @@
 use super::report::failed;
 use crate::cli::Report;
 use mydocker_sys::fs::{self, OFlag};
-use mydocker_sys::{Errno, OwnedFd, mount, process};
+use mydocker_sys::{Errno, OwnedFd, mount, process, start};
 use std::ffi::CString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -16,12 +16,13 @@ use std::path::Path;
 const OWN_BINARY: &str = "/proc/self/exe";
 const MEMORY_COPY: &std::ffi::CStr = c"mydocker-runtime";
 
-/// Executes this program again from a view that cannot be written, unless it runs from one already.
+/// Executes this program again from a view that cannot be written, unless it runs from one already: mostly it does,
+/// because the first instruction of the program has seen to that (`mydocker_sys::start`).
 ///
 /// # Errors
 /// If neither kind of view can be made.
 pub fn enter_readonly_view() -> Result<(), Box<Report>> {
-    if is_unwritable().map_err(failed("view"))? {
+    if start::runs_from_readonly_mount() || is_unwritable().map_err(failed("view"))? {
         return Ok(());
     }
     let view = readonly_mount().or_else(|_| sealed_copy()).map_err(failed("view"))?;

@@ -8,7 +8,7 @@
 //! session   one `criu swrk` and the talk with it
 //! ```
 //!
-//! [Why so](../../../docs/adr/0009-criu-by-its-remote-procedure-calls.md).
+//! [Why so](../../../docs/adr/0014-criu-by-its-remote-procedure-calls.md).
 
 mod log;
 mod mounts;

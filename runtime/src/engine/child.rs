@@ -1,12 +1,14 @@
 //! The container's first process: carries out the steps of a plan, one after the other, and becomes the program.
 
 use super::compile::Compiled;
-use super::failure::{Code, Failure};
+use super::failure::{Code, Failure, ProgramFault};
 use super::message::{Channel, Report, failure_message};
-use super::{hooks, identity, mounts, nodes, procfs::Procfs, program, rootfs, shield, terminal};
+use super::{hooks, identity, landlock, mounts, nodes, procfs::Procfs, program, rootfs, shield, terminal};
 use crate::cgroup::JoinFds;
-use crate::plan::{Step, TargetRule};
+use crate::plan::{Phase, Step, TargetRule};
 use crate::spec::NamespaceKind;
+use crate::timings::PhaseClock;
+use crate::validate::Rlimit;
 use mydocker_sys::namespace::CloneFlags;
 use mydocker_sys::{AsFd, AsRawFd, Errno, OwnedFd, fs, mount, namespace, process, signal};
 use std::path::Path;
@@ -26,6 +28,8 @@ pub struct Slots {
     pub container: Option<OwnedFd>,
     /// Where a created container waits for `start`.
     pub gate: Option<Gate>,
+    /// Whether the parent wants to know how long each phase took.
+    pub timed: bool,
 }
 
 /// The two fifos of a created container. Both are held open for reading and writing, so that no end of them ever
@@ -44,6 +48,8 @@ pub(super) enum Fault {
     Call(mydocker_sys::Error),
     /// Something else is wrong.
     Other(Code, String),
+    /// The user's program cannot be executed.
+    Program(ProgramFault),
     /// It is told in full already.
     Told(Box<Failure>),
 }
@@ -74,6 +80,8 @@ pub(super) struct Child<'a> {
     /// Whether `start` has let the process go: failures are told to it then.
     started: bool,
     joined: usize,
+    /// How long each phase takes, until that is told.
+    clock: Option<PhaseClock>,
     /// Descriptors that execve closes: closing each here would be a system call more.
     kept: Vec<OwnedFd>,
 }
@@ -86,6 +94,7 @@ pub fn run(compiled: &Compiled, slots: Slots) -> ! {
     let mut child = Child {
         caller_umask,
         compiled,
+        clock: slots.timed.then(PhaseClock::begin),
         slots,
         root: None,
         procfs: None,
@@ -107,6 +116,7 @@ impl Fault {
         match self {
             Self::Call(error) => Failure::of_call(step, &error),
             Self::Other(code, message) => Failure::of_step(step, code, message),
+            Self::Program(fault) => Failure::of_program(step, fault),
             Self::Told(failure) => *failure,
         }
     }
@@ -116,9 +126,15 @@ impl<'a> Child<'a> {
     /// Carries out steps until one fails, and tells of it; `true` when all are done.
     fn follow(&mut self, steps: &'a [Step]) -> bool {
         for step in steps {
+            if step.phase() >= Phase::AwaitStart {
+                self.tell_timings();
+            }
             if let Err(fault) = self.perform(step) {
                 self.tell(fault.into_failure(step));
                 return false;
+            }
+            if let Some(clock) = &mut self.clock {
+                clock.add(step.phase());
             }
         }
         true
@@ -134,8 +150,9 @@ impl<'a> Child<'a> {
         match process::clone3(process::CloneArgs { flags, cgroup: None }) {
             Ok(process::Forked::Child) => true,
             Ok(process::Forked::Parent { pid, .. }) => {
-                // The runtime sees the end of the channel if this cannot be told.
-                drop(self.slots.channel.report(&Report::Spawned(pid.as_raw())));
+                if let Err(error) = self.slots.channel.report(&Report::Spawned(pid.as_raw())) {
+                    self.disown(pid, &error);
+                }
                 false
             }
             Err(error) => {
@@ -145,11 +162,19 @@ impl<'a> Child<'a> {
         }
     }
 
+    /// A first process of which the runtime has not heard would wait for it for ever.
+    fn disown(&self, pid: process::Pid, error: &mydocker_sys::Error) {
+        let killed = process::kill(pid, libc::SIGKILL);
+        self.tell(Failure::of_clone(killed.as_ref().err().unwrap_or(error)));
+    }
+
     /// One exhaustive match: every step is visible here, in the order of its phases.
     fn perform(&mut self, step: &Step) -> Outcome {
         match step {
             Step::HideFromTracers => Ok(process::set_dumpable(false)?),
             Step::JoinCgroups => self.join_cgroups(),
+            Step::AwaitUnit { .. } => self.ask(&Report::NeedsUnit),
+            Step::SetCpuAffinity { cpus } => Ok(process::set_affinity(process::Pid::from_raw(0), cpus)?),
             Step::AwaitIdMaps => self.ask(&Report::NeedsIdMaps),
             Step::JoinNamespace { kind, .. } => self.join_namespace(*kind),
             Step::JoinContainer { kinds } => self.join_container(kinds),
@@ -166,6 +191,7 @@ impl<'a> Child<'a> {
             Step::Mount(step) => mounts::mount(self, step),
             Step::MakeNodes { nodes } => nodes::make_below_root(self, nodes),
             Step::OpenTerminal { size, console } => terminal::open(self, *size, *console),
+            Step::AwaitNetDevices => self.ask_for_net_devices(),
             Step::AwaitRuntimeHooks => self.ask(&Report::NeedsHooks),
             Step::RunHooks { kind, hooks } => self.run_hooks(kind, hooks),
             Step::Pivot { still_shared } => self.pivot(*still_shared),
@@ -183,7 +209,7 @@ impl<'a> Child<'a> {
             Step::SetScheduler { attributes } => Ok(process::set_scheduler(*attributes)?),
             Step::SetIoPriority { class, level } => Ok(process::set_io_priority(*class, *level)?),
             Step::SetMemoryPolicy { mode, nodes } => Ok(process::set_memory_policy(*mode, nodes)?),
-            Step::Ready => self.ask(&Report::Ready),
+            Step::Ready => self.ready(),
             Step::DropBounding { keep } => identity::drop_bounding(*keep),
             Step::OwnStandardStreams { uid } => identity::own_standard_streams(*uid),
             Step::SetIds { uid, gid, groups, accept_fixed_groups, umask } => {
@@ -195,6 +221,7 @@ impl<'a> Child<'a> {
             Step::SetLabel { file, label } => self.procfs()?.set_label(file, label),
             Step::ShowToOwner => self.show_to_owner(),
             Step::SetNoNewPrivileges => Ok(process::set_no_new_privileges()?),
+            Step::RestrictFiles { rules } => landlock::restrict(self, rules),
             Step::SetCapabilities { sets, ambient } => identity::set_capabilities(*sets, *ambient),
             Step::LoadSeccomp => self.load_seccomp(),
             Step::AwaitStart => self.await_start(),
@@ -206,6 +233,40 @@ impl<'a> Child<'a> {
     fn ask(&mut self, report: &Report) -> Outcome {
         self.slots.channel.report(report)?;
         Ok(self.slots.channel.await_go()?)
+    }
+
+    /// From here on the container's own limits are in force. What opens files for the program comes before, and what will
+    /// have to open one finds low numbers free.
+    fn ready(&mut self) -> Outcome {
+        self.home = program::missing_home(&self.compiled.program);
+        if self.compiled.plan.parent.rlimits.iter().any(leaves_few_descriptors) {
+            self.close_spent()?;
+        }
+        self.ask(&Report::Ready)
+    }
+
+    /// Closes what execve would close, and no step needs any more.
+    fn close_spent(&mut self) -> Outcome {
+        let mut spent = std::mem::take(&mut self.kept);
+        spent.append(&mut self.slots.namespaces);
+        spent.extend(self.slots.container.take());
+        spent.extend(self.shields.take());
+        fs::close_all(spent)?;
+        Ok(self.slots.cgroups.take().map_or(Ok(()), JoinFds::close)?)
+    }
+
+    /// The way to the program is measured up to here: what follows may be a wait of hours.
+    fn tell_timings(&mut self) {
+        if let Some(clock) = self.clock.take() {
+            // A parent that is gone will not be told the next word either, and that is an error.
+            drop(self.slots.channel.report(&Report::Timings(clock.microseconds())));
+        }
+    }
+
+    /// The descriptor tells the parent which namespace is meant: procfs would not show it to every parent.
+    fn ask_for_net_devices(&mut self) -> Outcome {
+        let namespace = fs::open(Path::new("/proc/self/ns/net"), fs::OFlag::O_RDONLY)?;
+        self.ask(&Report::NeedsNetDevices(namespace))
     }
 
     fn tell(&self, failure: Failure) {
@@ -361,7 +422,6 @@ impl<'a> Child<'a> {
         use signal::Signal::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
         [SIGPIPE, SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().try_for_each(signal::reset_disposition)?;
         self.program = Some(program::find(&self.compiled.program)?);
-        self.home = program::missing_home(&self.compiled.program);
         Ok(())
     }
 
@@ -408,6 +468,12 @@ impl<'a> Child<'a> {
 /// The `CLONE_NEW*` flags of some kinds of namespaces.
 pub(super) fn clone_flags(kinds: &[NamespaceKind]) -> CloneFlags {
     CloneFlags::from_bits_retain(kinds.iter().fold(0, |flags, kind| flags | kind.clone_flag()))
+}
+
+/// Whether a limit may be below the numbers of the descriptors that are open here.
+fn leaves_few_descriptors(rlimit: &Rlimit) -> bool {
+    const FEW: u64 = 256;
+    rlimit.resource == libc::RLIMIT_NOFILE && rlimit.soft < FEW
 }
 
 fn new_session() -> Outcome {

@@ -29,12 +29,25 @@ pub fn send_terminal(path: &Path, multiplexer: &OwnedFd) -> Result<(), ConsoleEr
     send("the terminal", path, b"/dev/ptmx", multiplexer)
 }
 
-/// Sends a pidfd (`--pidfd-socket`).
+/// Sends a pidfd (`--pidfd-socket`); `kind` tells of what, in runc's words.
 ///
 /// # Errors
 /// [`ConsoleError`].
-pub fn send_pidfd(path: &Path, pidfd: &OwnedFd) -> Result<(), ConsoleError> {
-    send("the pidfd", path, b"pidfd", pidfd)
+pub fn send_pidfd(path: &Path, kind: PidfdKind, pidfd: &OwnedFd) -> Result<(), ConsoleError> {
+    let text: &[u8] = match kind {
+        PidfdKind::First => b"standard",
+        PidfdKind::Further => b"setns",
+    };
+    send("the pidfd", path, text, pidfd)
+}
+
+/// Of which process of a container a pidfd is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PidfdKind {
+    /// The first.
+    First,
+    /// One that `exec` made.
+    Further,
 }
 
 /// What an agent is told about a filter's listener (config-linux.md, The Container Process State).

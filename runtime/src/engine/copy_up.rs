@@ -4,82 +4,128 @@
 //! its directory and no link is followed, so that nothing from outside the covered directory gets in; what changes its
 //! type between two looks is refused. The copy is bounded by the size of the tmpfs and by [`MAX_DEPTH`].
 //!
-//! Kept are types, contents, owners, modes, times, and of files and directories the extended attributes that a tmpfs
-//! takes. Names of one file become files of their own, and holes are filled, as with runc.
+//! Kept are types, contents with their holes, owners, modes, times, further names of one file, and the extended attributes
+//! that a tmpfs takes.
 
 use super::child::{Fault, Outcome};
 use super::failure::Code;
 use mydocker_sys::fs::{self, FileStat, OFlag, SFlag};
-use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd};
-use std::path::Path;
+use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, copy, process};
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::path::{Path, PathBuf};
 
 /// How many directories deep a tree may be: each holds two descriptors while what is below it is copied.
 const MAX_DEPTH: u32 = 256;
 
 /// Copies what is below the directory `from`, which may be an `O_PATH` descriptor, into the directory `to`, a tree that
-/// nobody else can see. The directory itself is left as it is.
+/// nobody else can see. The directory itself is left as it is. The working directory changes.
 ///
 /// # Errors
 /// What the kernel says, a tree that is too deep, and a file that changes its type meanwhile.
 pub(super) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Outcome {
     let readable = fs::openat(from, Path::new("."), OFlag::O_RDONLY | OFlag::O_DIRECTORY, 0)?;
-    copy_entries(readable.as_fd(), to, MAX_DEPTH)
+    let mut copier = Copier { top: to, place: PathBuf::new(), first_names: HashMap::new() };
+    copier.entries(readable.as_fd(), to, MAX_DEPTH)
 }
 
-fn copy_entries(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth_left: u32) -> Outcome {
-    for name in fs::names_in(from)? {
-        copy_entry(from, to, Path::new(&name), depth_left)?;
-    }
-    Ok(())
+/// A file of the source, by its device and number.
+type FileId = (u64, u64);
+
+struct Copier<'a> {
+    /// The directory of the copy, from which names of files are linked again.
+    top: BorrowedFd<'a>,
+    /// Where the copy has come to below it.
+    place: PathBuf,
+    /// The copies of files that have more names than one. Nobody else sees the copy, so that a path stays what it is.
+    first_names: HashMap<FileId, PathBuf>,
 }
 
-fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &Path, depth_left: u32) -> Outcome {
-    let stat = fs::lstatat(from, name)?;
-    match stat.st_mode & libc::S_IFMT {
-        libc::S_IFDIR => copy_directory(from, to, name, &stat, depth_left),
-        libc::S_IFREG => copy_file(from, to, name, &stat),
-        libc::S_IFLNK => {
-            fs::symlinkat(&fs::readlinkat(from, name)?, to, name)?;
-            fs::lchownat(to, name, stat.st_uid, stat.st_gid)?;
-            Ok(fs::set_times_at(to, name, &stat)?)
+impl Copier<'_> {
+    fn entries(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth_left: u32) -> Outcome {
+        for name in fs::names_in(from)? {
+            self.place.push(&name);
+            self.entry(from, to, Path::new(&name), depth_left)?;
+            self.place.pop();
         }
-        _ => copy_node(to, name, &stat),
+        Ok(())
     }
-}
 
-fn copy_directory(
-    from: BorrowedFd<'_>,
-    to: BorrowedFd<'_>,
-    name: &Path,
-    stat: &FileStat,
-    depth_left: u32,
-) -> Outcome {
-    let Some(depth_left) = depth_left.checked_sub(1) else {
-        let message = format!("what is to be copied is more than {MAX_DEPTH} directories deep");
-        return Err(Fault::Other(Code::Setup, message));
-    };
-    let source = reopen(from, name, OFlag::O_DIRECTORY, stat)?;
-    fs::mkdirat(to, name, 0o700)?;
-    let copy = fs::openat(to, name, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW, 0)?;
-    copy_entries(source.as_fd(), copy.as_fd(), depth_left)?;
-    copy_attributes(&source, &copy, stat)
+    fn entry(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &Path, depth_left: u32) -> Outcome {
+        let stat = fs::lstatat(from, name)?;
+        if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+            return self.directory(from, to, name, &stat, depth_left);
+        }
+        if stat.st_nlink > 1 {
+            let first = self.first_names.entry((stat.st_dev, stat.st_ino));
+            match first {
+                std::collections::hash_map::Entry::Occupied(first) => {
+                    return Ok(copy::linkat(self.top, first.get(), to, name)?);
+                }
+                std::collections::hash_map::Entry::Vacant(place) => drop(place.insert(self.place.clone())),
+            }
+        }
+        match stat.st_mode & libc::S_IFMT {
+            libc::S_IFREG => copy_file(from, to, name, &stat),
+            libc::S_IFLNK => copy_link(from, to, name, &stat),
+            _ => copy_node(from, to, name, &stat),
+        }
+    }
+
+    fn directory(
+        &mut self,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        name: &Path,
+        stat: &FileStat,
+        depth_left: u32,
+    ) -> Outcome {
+        let Some(depth_left) = depth_left.checked_sub(1) else {
+            let message = format!("what is to be copied is more than {MAX_DEPTH} directories deep");
+            return Err(Fault::Other(Code::Setup, message));
+        };
+        let source = reopen(from, name, OFlag::O_DIRECTORY, stat)?;
+        fs::mkdirat(to, name, 0o700)?;
+        let copy = fs::openat(to, name, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW, 0)?;
+        self.entries(source.as_fd(), copy.as_fd(), depth_left)?;
+        copy_attributes(&source, &copy, stat)
+    }
 }
 
 fn copy_file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &Path, stat: &FileStat) -> Outcome {
     let source = reopen(from, name, OFlag::O_NONBLOCK, stat)?;
     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_WRONLY;
     let copy = fs::openat(to, name, flags, 0o600)?;
-    // The size of the first look bounds a file that grows meanwhile.
-    fs::copy(&source, &copy, stat.st_size as u64)?;
+    copy_data(&source, &copy, stat.st_size as u64)?;
     copy_attributes(&source, &copy, stat)
 }
 
+/// Copies the runs of data and leaves the holes between them. The size of the first look bounds a file that grows
+/// meanwhile.
+fn copy_data(source: &OwnedFd, to: &OwnedFd, size: u64) -> Outcome {
+    let mut offset = 0;
+    while let Some((start, end)) = copy::next_data(source, offset)?.filter(|(start, _)| *start < size) {
+        copy::set_position(to, start)?;
+        fs::copy(source, to, end.min(size) - start)?;
+        offset = end;
+    }
+    Ok(copy::set_length(to, size)?)
+}
+
+fn copy_link(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &Path, stat: &FileStat) -> Outcome {
+    fs::symlinkat(&fs::readlinkat(from, name)?, to, name)?;
+    fs::lchownat(to, name, stat.st_uid, stat.st_gid)?;
+    copy_attributes_by_name(from, to, name)?;
+    Ok(fs::set_times_at(to, name, stat)?)
+}
+
 /// Devices, fifos and sockets.
-fn copy_node(to: BorrowedFd<'_>, name: &Path, stat: &FileStat) -> Outcome {
+fn copy_node(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &Path, stat: &FileStat) -> Outcome {
     let kind = SFlag::from_bits_truncate(stat.st_mode & libc::S_IFMT);
     fs::mknodat(to, name, kind, 0o600, stat.st_rdev)?;
     fs::lchownat(to, name, stat.st_uid, stat.st_gid)?;
     fs::chmodat(to, name, stat.st_mode & 0o7777)?;
+    copy_attributes_by_name(from, to, name)?;
     Ok(fs::set_times_at(to, name, stat)?)
 }
 
@@ -108,19 +154,44 @@ fn copy_attributes(source: &OwnedFd, copy: &OwnedFd, stat: &FileStat) -> Outcome
 /// Copies the attributes that the tmpfs takes. It refuses kinds that it does not have, labels where the whole mount has
 /// one, and in a user namespace what only the host's root may set.
 fn copy_extended_attributes(source: &OwnedFd, copy: &OwnedFd) -> Outcome {
-    let names = match fs::flistxattr(source) {
-        Err(error) if error.errno() == Errno::EOPNOTSUPP => return Ok(()),
-        other => other?,
-    };
-    for name in names {
-        let value = match fs::fgetxattr(source, &name) {
-            Err(error) if matches!(error.errno(), Errno::ENODATA | Errno::EOPNOTSUPP) => continue,
-            other => other?,
-        };
-        match fs::fsetxattr(copy, &name, &value) {
-            Err(error) if matches!(error.errno(), Errno::EOPNOTSUPP | Errno::EPERM) => {}
-            other => other?,
+    for name in unless_unsupported(fs::flistxattr(source))?.unwrap_or_default() {
+        if let Some(value) = unless_unsupported(fs::fgetxattr(source, &name))? {
+            unless_unsupported(fs::fsetxattr(copy, &name, &value))?;
         }
     }
     Ok(())
+}
+
+/// The same of what cannot be opened. The kernel has no such calls below a directory's descriptor before Linux 6.13, so
+/// that the directories take turns in being the working directory.
+fn copy_attributes_by_name(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &Path) -> Outcome {
+    process::fchdir(from)?;
+    let name = fs::cstring(name)?;
+    let attributes = read_attributes(&name)?;
+    if attributes.is_empty() {
+        return Ok(());
+    }
+    process::fchdir(to)?;
+    for (attribute, value) in attributes {
+        unless_unsupported(copy::set_attribute_of_link(&name, &attribute, &value))?;
+    }
+    Ok(())
+}
+
+fn read_attributes(name: &CStr) -> Outcome<Vec<(CString, Vec<u8>)>> {
+    let mut attributes = Vec::new();
+    for attribute in unless_unsupported(copy::attributes_of_link(name))?.unwrap_or_default() {
+        let value = unless_unsupported(copy::attribute_of_link(name, &attribute))?;
+        attributes.extend(value.map(|value| (attribute, value)));
+    }
+    Ok(attributes)
+}
+
+/// None where the file system does not have attributes of this kind, or this process may not set them, or the attribute has
+/// gone meanwhile.
+fn unless_unsupported<T>(result: mydocker_sys::Result<T>) -> Outcome<Option<T>> {
+    match result {
+        Err(error) if matches!(error.errno(), Errno::EOPNOTSUPP | Errno::EPERM | Errno::ENODATA) => Ok(None),
+        other => Ok(Some(other?)),
+    }
 }

@@ -18,6 +18,9 @@ pub struct Failure {
     /// The system call, where one failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub syscall: Option<String>,
+    /// The path that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// Its error number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errno: Option<i32>,
@@ -59,16 +62,50 @@ impl Code {
     }
 }
 
+/// Why the user's program cannot be executed.
+#[derive(Debug)]
+pub(super) struct ProgramFault {
+    pub(super) code: Code,
+    /// The program as it was given, or found.
+    pub(super) path: String,
+    /// What the kernel said, if it was asked.
+    pub(super) errno: Option<mydocker_sys::Errno>,
+    pub(super) message: String,
+}
+
+impl Code {
+    /// What mends a program that cannot be executed.
+    fn program_hint(self) -> &'static str {
+        match self {
+            Self::InterpreterNotFound => {
+                "put the interpreter into the root file system, or mend the first line of the script"
+            }
+            Self::LoaderNotFound => {
+                "put the loader and its libraries into the root file system, or use a statically linked program"
+            }
+            Self::ExecutableNotRunnable => {
+                "the file needs the permission to be executed, on a mount without noexec, and this machine's format"
+            }
+            _ => "check /process/args/0, and PATH in /process/env, against the root file system",
+        }
+    }
+}
+
+fn path_of(error: &mydocker_sys::Error) -> Option<String> {
+    error.path().map(|path| path.display().to_string())
+}
+
 impl Failure {
     /// A failed system call within a step.
     #[must_use]
     pub fn of_call(step: &Step, error: &mydocker_sys::Error) -> Self {
         Self {
             code: Code::Setup,
-            phase: phase_name(step.phase()),
+            phase: step.phase().name().to_owned(),
             step: step.to_string(),
             message: error.to_string(),
             syscall: Some(error.call().to_owned()),
+            path: path_of(error),
             errno: Some(error.errno() as i32),
             hint: hint(step, error).map(str::to_owned),
         }
@@ -87,10 +124,11 @@ impl Failure {
         };
         Self {
             code: Code::Setup,
-            phase: phase_name(Phase::Namespaces),
+            phase: Phase::Namespaces.name().to_owned(),
             step: "make the container's first process".into(),
             message: error.to_string(),
             syscall: Some(error.call().to_owned()),
+            path: path_of(error),
             errno: Some(error.errno() as i32),
             hint: hint.map(str::to_owned),
         }
@@ -101,12 +139,24 @@ impl Failure {
     pub fn of_step(step: &Step, code: Code, message: String) -> Self {
         Self {
             code,
-            phase: phase_name(step.phase()),
+            phase: step.phase().name().to_owned(),
             step: step.to_string(),
             message,
             syscall: None,
+            path: None,
             errno: None,
             hint: None,
+        }
+    }
+
+    /// The program cannot be executed.
+    pub(super) fn of_program(step: &Step, fault: ProgramFault) -> Self {
+        Self {
+            syscall: fault.errno.map(|_| "execve".to_owned()),
+            path: Some(fault.path),
+            errno: fault.errno.map(|errno| errno as i32),
+            hint: Some(fault.code.program_hint().to_owned()),
+            ..Self::of_step(step, fault.code, fault.message)
         }
     }
 
@@ -116,15 +166,11 @@ impl Failure {
         Self {
             step: cut(&self.step),
             message: cut(&self.message),
+            path: self.path.as_ref().map(cut),
             hint: self.hint.as_ref().map(cut),
             ..self.clone()
         }
     }
-}
-
-/// The name of a phase as JSON and messages have it.
-fn phase_name(phase: Phase) -> String {
-    serde_json::to_value(phase).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// What a person can do about failures that are common and whose error number says little.
@@ -179,7 +225,7 @@ impl fmt::Display for Failure {
             Code::ExecutableNotFound
             | Code::ExecutableNotRunnable
             | Code::InterpreterNotFound
-            | Code::LoaderNotFound => write!(f, "{}", self.message),
+            | Code::LoaderNotFound => return write!(f, "{}", self.message),
             Code::Setup | Code::Hook => write!(f, "{}: {}", self.step, self.message),
         }?;
         match &self.hint {

@@ -1,5 +1,6 @@
 //! A program in the foreground: its terminal, its signals, its end.
 
+use super::notify::{Notify, NotifyError};
 use mydocker_sys::poll::{Events, Interest, poll};
 use mydocker_sys::process::{self, Exit};
 use mydocker_sys::signal::{SigSet, Signal, SignalQueue};
@@ -7,8 +8,14 @@ use mydocker_sys::{AsFd, Errno, OwnedFd, fs, tty};
 
 /// Why the program could not be attended.
 #[derive(Debug, thiserror::Error)]
-#[error("the container's program could not be attended")]
-pub struct ForegroundError(#[from] mydocker_sys::Error);
+pub enum ForegroundError {
+    /// The kernel refused.
+    #[error("the container's program could not be attended")]
+    Call(#[from] mydocker_sys::Error),
+    /// Its readiness could not be passed on.
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
+}
 
 /// The caller's signals and terminal, taken over before the program begins and given back when this is dropped.
 #[derive(Debug)]
@@ -16,6 +23,8 @@ pub struct Foreground {
     signals: SignalQueue,
     modes: Option<tty::Modes>,
     program: Option<process::Pid>,
+    /// Where the container says that it is ready, until it has.
+    notify: Option<Notify>,
 }
 
 impl Foreground {
@@ -41,7 +50,22 @@ impl Foreground {
             all.remove(own);
         }
         mydocker_sys::signal::block(&all)?;
-        Ok(Self { signals: SignalQueue::new(&all)?, modes: None, program: None })
+        Ok(Self { signals: SignalQueue::new(&all)?, modes: None, program: None, notify: None })
+    }
+
+    /// Also passes on that the container is ready.
+    pub fn announce(&mut self, notify: Option<Notify>) {
+        self.notify = notify;
+    }
+
+    /// The manager watches the runtime, which lives as long as the program.
+    fn pass_readiness(&mut self) -> Result<(), NotifyError> {
+        let Some(notify) = &self.notify else { return Ok(()) };
+        if notify.hears_ready()? {
+            notify.tell(process::getpid().as_raw())?;
+            self.notify = None;
+        }
+        Ok(())
     }
 
     /// Passes everything between the caller and the program until it ends, and says how it did.
@@ -58,7 +82,9 @@ impl Foreground {
         let mut relay = terminal.map(|terminal| self.take_terminal(terminal)).transpose()?;
         loop {
             let (ready, terminal_events, input_events) = self.wait(pidfd, relay.as_ref())?;
-            if ready.signals {
+            self.pass_readiness()?;
+            // The end of the program answers every signal.
+            if ready.signals && !ready.ended {
                 self.forward_signals(pidfd, relay.as_ref())?;
             }
             if let Some(relay) = &mut relay {
@@ -91,6 +117,7 @@ impl Foreground {
         let input = relay.and_then(Relay::input_interest);
         interests.extend(terminal);
         interests.extend(input);
+        interests.extend(self.notify.as_ref().map(|notify| Interest::read(notify.as_fd())));
         let events = poll(&interests, None, "the container's program to end")?;
         let mut rest = events[2..].iter().copied();
         let terminal_events = terminal.and_then(|_| rest.next()).unwrap_or_default();

@@ -56,12 +56,34 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The hook's program.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Start { path, .. } | Self::Failed { path, .. } | Self::Wait { path, .. } => path,
+        }
+    }
+
+    /// The hook's kind, as in `config.json`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Start { kind, .. } | Self::Failed { kind, .. } | Self::Wait { kind, .. } => kind,
+        }
+    }
+}
+
 /// Runs the hooks of one kind in order and stops at the first that fails.
 ///
 /// # Errors
 /// The first failure.
 pub fn run(kind: &'static str, hooks: &[Hook], state: &State) -> Result<(), Error> {
-    hooks.iter().enumerate().try_for_each(|(index, hook)| run_one(kind, index, hook, state, None))
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let state = State { status: status_for(kind, state.status), ..state.clone() };
+    hooks.iter().enumerate().try_for_each(|(index, hook)| run_one(kind, index, hook, &state, None))
 }
 
 /// Runs all hooks of one kind, whatever becomes of each (poststop, and what the spec lets fail).
@@ -100,6 +122,7 @@ fn failure(kind: &str, error: &Error) -> Box<Failure> {
         step: format!("run {kind} hooks"),
         message,
         syscall: None,
+        path: Some(error.path().to_owned()),
         errno: None,
         hint: None,
     })
@@ -223,6 +246,12 @@ fn watch(
             hand_out(feed);
         }
     }
+}
+
+/// The status that hooks of a kind read. `prestart` comes from a time when they ran for a container that was `created`
+/// already, as runtime.md still has it: `creating` is step 2 of the lifecycle, and they are step 3.
+fn status_for(kind: &str, status: Status) -> Status {
+    if kind == "prestart" && status == Status::Creating { Status::Created } else { status }
 }
 
 /// Writes what the pipe takes; the pipe is closed at the end of the state, or when the hook does not want it.

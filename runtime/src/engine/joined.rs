@@ -48,12 +48,16 @@ pub enum JoinedError {
 pub(super) fn open(joined: &JoinedNamespace) -> Result<OwnedFd, JoinedError> {
     let JoinedNamespace { kind, path, pointer, changed_by } = joined;
     let call = |source| JoinedError::Call { pointer: pointer.clone(), kind: *kind, source };
-    // Opening whatever the path names must neither wait, as for the writer of a fifo, nor give a terminal.
-    let file = fs::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).map_err(call)?;
-    // Any driver may give the number of the question about the kind a meaning of its own, so the file system is first.
-    let is_namespace = fs::fs_magic(&file).map_err(call)? == fs::NSFS_MAGIC;
-    if !is_namespace || namespace::kind(&file).map_err(call)?.bits() != kind.clone_flag() {
-        return Err(JoinedError::Kind { pointer: pointer.clone(), path: path.clone(), kind: *kind });
+    let wrong = || JoinedError::Kind { pointer: pointer.clone(), path: path.clone(), kind: *kind };
+    // Whatever the path names is not opened before it is known to be of the file system of namespaces: a fifo waits for
+    // its writer, a tape rewinds, and any driver may give the number of the question about the kind a meaning of its own.
+    let place = fs::open(path, OFlag::O_PATH).map_err(call)?;
+    if fs::fs_magic(&place).map_err(call)? != fs::NSFS_MAGIC {
+        return Err(wrong());
+    }
+    let file = fs::reopen(&place, OFlag::O_RDONLY).map_err(call)?;
+    if namespace::kind(&file).map_err(call)?.bits() != kind.clone_flag() {
+        return Err(wrong());
     }
     match changed_by {
         Some(changed_by) if is_own(&file, *kind).map_err(call)? => {

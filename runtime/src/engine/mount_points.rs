@@ -99,6 +99,7 @@ fn describe(fault: &Fault) -> String {
     match fault {
         Fault::Call(error) => error.to_string(),
         Fault::Other(_, message) => message.clone(),
+        Fault::Program(fault) => fault.message.clone(),
         Fault::Told(failure) => failure.to_string(),
     }
 }

@@ -7,19 +7,23 @@ use super::failure::Failure;
 use super::hooks;
 use super::id_map::IdMaps;
 use super::joined::{self, JoinedError};
-use super::message::{Answer, Channel, Report};
+use super::message::{Answer, Channel, Report, patience};
 use super::mounts::clone_kind;
+use super::net_devices;
 use super::user_map;
 use crate::cgroup::JoinFds;
+use crate::plan::Step;
 use crate::spec::{IdMapping, Seccomp};
+use crate::timings::Timings;
 use crate::validate::Rlimit;
 use mydocker_sys::fs;
+use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::process::{self, Exit, Pid};
-use mydocker_sys::{BorrowedFd, Errno, OwnedFd, mount};
+use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, mount};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// What the runtime brings along.
-#[derive(Debug)]
 pub struct Launch<'a> {
     /// The compiled plan.
     pub compiled: &'a Compiled,
@@ -29,6 +33,8 @@ pub struct Launch<'a> {
     pub container: Option<OwnedFd>,
     /// Where a created container waits for `start`.
     pub gate: Option<Gate>,
+    /// Puts the process with a pid into the container's unit, where systemd has to do that.
+    pub place: Option<Place<'a>>,
     /// Where the terminal goes; without one the caller gets it.
     pub console_socket: Option<&'a Path>,
     /// The filter as it is written, for its listener.
@@ -38,6 +44,8 @@ pub struct Launch<'a> {
     pub lock: Option<BorrowedFd<'a>>,
     /// The runtime's effective user id.
     pub euid: u32,
+    /// Where it is told how long the parts took.
+    pub timings: &'a Timings,
 }
 
 /// How far the conversation goes.
@@ -57,6 +65,32 @@ pub struct Launched {
     /// The multiplexer of its terminal, where no socket took it.
     pub terminal: Option<OwnedFd>,
     pidfd: Option<OwnedFd>,
+}
+
+impl Launch<'_> {
+    /// The OOM score that the first process has to inherit: its own file in /proc is root's as soon as it hides from
+    /// tracers, and an ordinary user can set no other's.
+    fn oom_score_to_lend(&self) -> Option<i32> {
+        self.compiled.plan.parent.oom_score_adj.filter(|_| self.euid != 0)
+    }
+}
+
+/// The runtime's own OOM score, changed for as long as it makes a process that inherits it.
+struct OomScore {
+    before: Option<i32>,
+}
+
+impl OomScore {
+    fn lend(score: i32) -> Result<Self, Error> {
+        let before = fs::read_at(fs::AT_FDCWD, Path::new("/proc/self/oom_score_adj"), 64)
+            .map_err(call("read oom_score_adj"))?;
+        set_oom_score_adj("self", score)?;
+        Ok(Self { before: String::from_utf8_lossy(&before).trim().parse().ok() })
+    }
+
+    fn take_back(self) -> Result<(), Error> {
+        self.before.map_or(Ok(()), |score| set_oom_score_adj("self", score))
+    }
 }
 
 impl Launched {
@@ -83,10 +117,19 @@ impl Drop for Launched {
     }
 }
 
-/// Kills and reaps a child. Both can only fail because it has ended and was reaped.
+/// Kills and reaps a child. Both fail when it has ended and was reaped; one that hangs in the kernel is left to it.
 pub fn end(pidfd: &OwnedFd) -> Option<Exit> {
     drop(process::pidfd_kill(pidfd, libc::SIGKILL));
-    process::wait(pidfd).ok()
+    reap(pidfd, "a killed process to end").ok()
+}
+
+/// How long a process that is about to end may take: one that the kernel holds in a device's wait may take long.
+const END: Duration = Duration::from_secs(60);
+
+/// Waits for the end of a child and reaps it.
+fn reap(pidfd: &OwnedFd, what: &str) -> mydocker_sys::Result<Exit> {
+    poll(&[Interest::read(pidfd.as_fd())], Some(Instant::now() + END), what)?;
+    process::wait(pidfd)
 }
 
 /// Why the first process could not be brought up.
@@ -98,6 +141,9 @@ pub enum Error {
     /// A namespace cannot be joined.
     #[error(transparent)]
     Joined(#[from] JoinedError),
+    /// A network device cannot be moved.
+    #[error(transparent)]
+    NetDevice(#[from] net_devices::Error),
     /// A hook failed.
     #[error(transparent)]
     Hook(#[from] hooks::Error),
@@ -107,6 +153,9 @@ pub enum Error {
     /// A descriptor could not be handed over.
     #[error(transparent)]
     Console(#[from] ConsoleError),
+    /// The process could not be put into its unit.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The process could not be noted down.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -136,6 +185,9 @@ pub enum CommitError {
     /// It could not be looked at.
     #[error("the first process cannot be looked at")]
     Process(#[from] mydocker_sys::Error),
+    /// It could not be put into its class of service.
+    #[error(transparent)]
+    IntelRdt(#[from] crate::resctrl::Error),
     /// The record could not be written.
     #[error(transparent)]
     State(#[from] crate::state::Error),
@@ -149,6 +201,20 @@ pub enum CommitError {
     },
 }
 
+/// Puts the process with a pid into the container's unit.
+pub type Place<'a> = &'a dyn Fn(i32) -> Result<(), PlaceError>;
+
+/// Why a process could not be put into its unit.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The unit, or what belongs to it, could not be made.
+    #[error(transparent)]
+    Cgroup(#[from] crate::cgroup::Error),
+    /// The record could not be written.
+    #[error(transparent)]
+    State(#[from] crate::state::Error),
+}
+
 /// Makes the first process and talks with it until it is as far as asked. On failure it is killed and reaped.
 ///
 /// # Errors
@@ -156,24 +222,33 @@ pub enum CommitError {
 pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<Launched, Error> {
     let joined = launch.compiled.plan.parent.joined_namespaces.iter();
     let namespaces = joined.map(joined::open).collect::<Result<Vec<_>, _>>()?;
-    let (channel, child_channel) = Channel::pair().map_err(call("make the socket to the first process"))?;
-    let clone_into = launch.cgroups.as_ref().and_then(JoinFds::clone_into);
+    let (channel, child_channel) = conversation(launch.compiled)?;
+    let lent_score = launch.oom_score_to_lend().map(OomScore::lend).transpose()?;
     let prelude = !launch.compiled.plan.prelude.is_empty();
     let flags = if prelude { 0 } else { launch.compiled.clone_flags };
-    let (forked, cloned_into_cgroup) =
-        clone(flags, clone_into).map_err(|error| Error::Step(Box::new(Failure::of_clone(&error))))?;
+    let (forked, cloned_into_cgroup) = clone(flags, launch.cgroups.as_ref())
+        .map_err(|error| Error::Step(Box::new(Failure::of_clone(&error))))?;
     match forked {
         process::Forked::Child => {
             drop(channel);
             launch.lock.into_iter().for_each(fs::close_copy);
-            let Launch { compiled, cgroups, container, gate, .. } = launch;
-            let slots =
-                Slots { channel: child_channel, cgroups, cloned_into_cgroup, namespaces, container, gate };
+            let Launch { compiled, cgroups, container, gate, timings, .. } = launch;
+            let slots = Slots {
+                channel: child_channel,
+                cgroups,
+                cloned_into_cgroup,
+                namespaces,
+                container,
+                gate,
+                timed: timings.is_on(),
+            };
             child::run(compiled, slots)
         }
         process::Forked::Parent { pid, pidfd } => {
+            lent_score.map_or(Ok(()), OomScore::take_back)?;
             // Only the first process holds the other end from here on: its end is the end of the conversation.
             drop(child_channel);
+            launch.timings.mark("clone");
             let launched = Launched { pid: pid.as_raw(), terminal: None, pidfd: Some(pidfd) };
             let result = Conversation {
                 launch: &launch,
@@ -181,6 +256,8 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
                 launched,
                 commit,
                 id_maps: IdMaps::default(),
+                adopted: !prelude,
+                early: None,
                 ready: false,
             }
             .run(until);
@@ -192,15 +269,33 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
     }
 }
 
-fn clone(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> mydocker_sys::Result<(process::Forked, bool)> {
-    match process::clone3(process::CloneArgs { flags, cgroup }) {
-        // The kernel is older than CLONE_INTO_CGROUP (5.7), or the cgroup takes no process from outside: it says
-        // more clearly why when the process joins by itself.
-        Err(error) if cgroup.is_some() && error.errno() != Errno::EAGAIN => {
-            Ok((process::clone3(process::CloneArgs { flags, cgroup: None })?, false))
-        }
-        other => Ok((other?, cgroup.is_some())),
+/// Both ends of the conversation. While one runs hooks the other waits for as long as those may take.
+fn conversation(compiled: &Compiled) -> Result<(Channel, Channel), Error> {
+    let of_child = compiled.plan.steps.iter().flat_map(|step| match step {
+        Step::RunHooks { hooks, .. } => &hooks[..],
+        _ => &[],
+    });
+    let of_parent = compiled.plan.parent.hooks.iter().flat_map(|(_, hooks)| hooks);
+    Channel::pair(patience(of_child), patience(of_parent))
+        .map_err(call("make the socket to the first process"))
+}
+
+/// Clones the first process into its v2 cgroup where that works, and tells whether it did.
+fn clone(flags: u64, cgroups: Option<&JoinFds>) -> mydocker_sys::Result<(process::Forked, bool)> {
+    let into = |cgroup| process::clone3(process::CloneArgs { flags, cgroup });
+    let own = cgroups.and_then(JoinFds::clone_into);
+    let error = match into(own) {
+        Err(error) if own.is_some() && error.errno() != Errno::EAGAIN => error,
+        other => return Ok((other?, own.is_some())),
+    };
+    if error.errno() == Errno::EBUSY
+        && let Some(beside) = cgroups.map_or(Ok(None), JoinFds::beside_the_first)?
+    {
+        return Ok((into(Some(beside.as_fd()))?, true));
     }
+    // The kernel is older than CLONE_INTO_CGROUP (5.7), or the cgroup takes no process from outside: it says more
+    // clearly why when the process joins by itself.
+    Ok((into(None)?, false))
 }
 
 /// The talk with one first process.
@@ -210,6 +305,10 @@ struct Conversation<'a> {
     launched: Launched,
     commit: Commit<'a>,
     id_maps: IdMaps,
+    /// Whether the pid is that of the first process, and not of an intermediate one.
+    adopted: bool,
+    /// What the first process said before the intermediate one has told its pid: the two run at once.
+    early: Option<Report>,
     /// Whether only the program is left for the process to become.
     ready: bool,
 }
@@ -217,15 +316,20 @@ struct Conversation<'a> {
 impl Conversation<'_> {
     fn run(mut self, until: Until) -> Result<Launched, Error> {
         loop {
-            let report = self.channel.next().map_err(call("listen to the first process"))?;
-            match report {
+            match self.next_report()? {
+                Report::NeedsUnit => self.place()?,
                 Report::NeedsIdMaps => self.write_id_maps()?,
                 Report::Spawned(pid) => self.adopt(pid)?,
                 Report::NeedsSource(index) => self.send_source(index)?,
+                Report::NeedsNetDevices(namespace) => self.move_net_devices(&namespace)?,
                 Report::NeedsHooks => self.run_hooks()?,
                 Report::Terminal(multiplexer) => self.take_terminal(multiplexer)?,
                 Report::Ready => self.set_limits()?,
                 Report::Listener(number) => self.hand_over_listener(number)?,
+                Report::Timings(spent) => {
+                    self.launch.timings.first_process(&spent);
+                    self.launch.timings.mark("set-up");
+                }
                 Report::Created if until == Until::Created => return Ok(self.launched),
                 Report::Created => {}
                 Report::Failed(failure) => return Err(Error::Step(failure)),
@@ -233,6 +337,33 @@ impl Conversation<'_> {
                 Report::Closed => return Err(self.ended()),
             }
         }
+    }
+
+    /// The next report in the order in which it makes sense: the first process waits for an answer, so that it cannot
+    /// have said more than one thing too early.
+    fn next_report(&mut self) -> Result<Report, Error> {
+        loop {
+            if self.adopted
+                && let Some(early) = self.early.take()
+            {
+                return Ok(early);
+            }
+            let report = self.channel.next().map_err(call("listen to the first process"))?;
+            match report {
+                Report::NeedsUnit | Report::Spawned(_) | Report::Failed(_) | Report::Closed => {
+                    return Ok(report);
+                }
+                report if self.adopted || self.is_of_prelude(&report) => return Ok(report),
+                early => self.early = Some(early),
+            }
+        }
+    }
+
+    /// Whether the intermediate process says it for itself: where it makes the user namespace, nobody else has maps to
+    /// ask for.
+    fn is_of_prelude(&self, report: &Report) -> bool {
+        matches!(report, Report::NeedsIdMaps)
+            && self.launch.compiled.plan.prelude.iter().any(|step| matches!(step, Step::AwaitIdMaps))
     }
 
     fn pid(&self) -> Pid {
@@ -247,10 +378,20 @@ impl Conversation<'_> {
     fn adopt(&mut self, pid: i32) -> Result<(), Error> {
         let pidfd = process::pidfd_open(Pid::from_raw(pid)).map_err(call("open the first process"))?;
         self.launched.pid = pid;
+        self.adopted = true;
         if let Some(intermediate) = self.launched.pidfd.replace(pidfd) {
-            process::wait(&intermediate).map_err(call("wait for the intermediate process"))?;
+            reap(&intermediate, "the intermediate process to end")
+                .map_err(call("wait for the intermediate process"))?;
         }
         Ok(())
+    }
+
+    fn place(&self) -> Result<(), Error> {
+        match self.launch.place {
+            Some(place) => place(self.launched.pid)?,
+            None => return Err(Error::Ended("it asked for a unit, which is not in the plan".into())),
+        }
+        self.go()
     }
 
     fn write_id_maps(&self) -> Result<(), Error> {
@@ -274,6 +415,11 @@ impl Conversation<'_> {
         self.channel.answer(&Answer::Source(tree)).map_err(call("answer the first process"))
     }
 
+    fn move_net_devices(&self, namespace: &OwnedFd) -> Result<(), Error> {
+        net_devices::move_all(&self.launch.compiled.plan.parent.net_devices, namespace.as_fd())?;
+        self.go()
+    }
+
     fn run_hooks(&self) -> Result<(), Error> {
         let mut state = self.launch.compiled.state.clone();
         state.pid = Some(self.launched.pid);
@@ -293,8 +439,8 @@ impl Conversation<'_> {
 
     fn set_limits(&mut self) -> Result<(), Error> {
         let plan = &self.launch.compiled.plan.parent;
-        if let Some(score) = plan.oom_score_adj {
-            set_oom_score_adj(self.launched.pid, score)?;
+        if let Some(score) = plan.oom_score_adj.filter(|_| self.launch.oom_score_to_lend().is_none()) {
+            set_oom_score_adj(&self.launched.pid.to_string(), score)?;
         }
         plan.rlimits.iter().try_for_each(|rlimit| set_rlimit(self.pid(), rlimit))?;
         (self.commit)(self.launched.pid)?;
@@ -333,8 +479,8 @@ pub(super) fn id_map(mappings: &[IdMapping]) -> String {
 }
 
 /// Sets the score; lowering it needs `CAP_SYS_RESOURCE`, which is not needed where the value is in force already.
-fn set_oom_score_adj(pid: i32, score: i32) -> Result<(), Error> {
-    let path = PathBuf::from(format!("/proc/{pid}/oom_score_adj"));
+fn set_oom_score_adj(process: &str, score: i32) -> Result<(), Error> {
+    let path = PathBuf::from(format!("/proc/{process}/oom_score_adj"));
     let refused = match fs::write_at(fs::AT_FDCWD, &path, score.to_string().as_bytes()) {
         Ok(()) => return Ok(()),
         Err(error) => error,
@@ -370,4 +516,24 @@ fn set_rlimit(pid: Pid, rlimit: &Rlimit) -> Result<(), Error> {
         String::new()
     };
     Err(call(format!("set {} to soft {}, hard {}{hint}", rlimit.name, rlimit.soft, rlimit.hard))(refused))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Its file in /proc may be root's by the time that its score could be set.
+    #[test]
+    fn a_process_of_an_ordinary_user_inherits_its_oom_score() {
+        let score = |process: &str| {
+            let text = std::fs::read_to_string(format!("/proc/{process}/oom_score_adj")).unwrap();
+            text.trim().parse::<i32>().unwrap()
+        };
+        let before = score("self");
+        let lent = OomScore::lend(before + 7).unwrap();
+        let output = std::process::Command::new("cat").arg("/proc/self/oom_score_adj").output().unwrap();
+        lent.take_back().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), (before + 7).to_string());
+        assert_eq!(score("self"), before);
+    }
 }

@@ -1,7 +1,7 @@
 //! The user's program: found along the container's PATH, and its failures told apart.
 
 use super::child::{Fault, Outcome};
-use super::failure::Code;
+use super::failure::{Code, ProgramFault};
 use mydocker_sys::{Errno, fs};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -85,14 +85,20 @@ fn search(name: &[u8], path: &[u8]) -> Outcome<CString> {
         match runnable(&candidate) {
             Ok(()) => return Ok(fs::cstring(&candidate)?),
             Err(Errno::EACCES) => denied = true,
-            Err(_) => {}
+            Err(errno) if is_elsewhere(errno) => {}
+            Err(errno) => return Err(cannot_run(candidate.as_os_str().as_bytes(), errno)),
         }
     }
     if denied {
         return Err(cannot_run(name, Errno::EACCES));
     }
     let message = format!("exec: {:?}: executable file not found in $PATH", String::from_utf8_lossy(name));
-    Err(Fault::Other(Code::ExecutableNotFound, message))
+    Err(fault(Code::ExecutableNotFound, name, None, message))
+}
+
+/// Whether an error says no more than that this directory does not have the program.
+fn is_elsewhere(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG | Errno::EISDIR)
 }
 
 /// Whether a path is an executable file; a directory is executable to `access` too.
@@ -101,15 +107,21 @@ fn runnable(path: &Path) -> Result<(), Errno> {
     if path.as_os_str().as_bytes().ends_with(b"/") { Err(Errno::EISDIR) } else { Ok(()) }
 }
 
-fn cannot_run(name: &[u8], errno: Errno) -> Fault {
-    let name = String::from_utf8_lossy(name);
-    match errno {
-        Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => Fault::Other(
-            Code::ExecutableNotFound,
-            format!("exec: {name:?}: stat {name}: {}", lowercase(errno)),
-        ),
-        errno => Fault::Other(Code::ExecutableNotRunnable, format!("exec: {name:?}: {}", lowercase(errno))),
-    }
+fn fault(code: Code, path: &[u8], errno: impl Into<Option<Errno>>, message: String) -> Fault {
+    let path = String::from_utf8_lossy(path).into_owned();
+    Fault::Program(ProgramFault { code, path, errno: errno.into(), message })
+}
+
+fn cannot_run(program: &[u8], errno: Errno) -> Fault {
+    let name = String::from_utf8_lossy(program);
+    let reason = lowercase(errno);
+    let (code, message) = match errno {
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => {
+            (Code::ExecutableNotFound, format!("exec: {name:?}: stat {name}: {reason}"))
+        }
+        _ => (Code::ExecutableNotRunnable, format!("exec: {name:?}: {reason}")),
+    };
+    fault(code, program, errno, message)
 }
 
 /// The C library's words as runc's callers know them.
@@ -123,13 +135,16 @@ pub(super) fn explain(path: &CStr, error: &mydocker_sys::Error) -> Fault {
     let file = Path::new(OsStr::from_bytes(path.to_bytes()));
     match error.errno() {
         Errno::ENOENT => missing_helper(file).unwrap_or_else(|| cannot_run(path.to_bytes(), Errno::ENOENT)),
-        Errno::ENOEXEC => Fault::Other(
-            Code::ExecutableNotRunnable,
-            format!(
-                "exec {shown}: exec format error: it is neither a script with a #! line nor a binary for this machine"
-            ),
-        ),
-        errno => Fault::Other(Code::ExecutableNotRunnable, format!("exec {shown}: {}", lowercase(errno))),
+        errno => {
+            let reason = lowercase(errno);
+            let more = if errno == Errno::ENOEXEC {
+                ": it is neither a script with a #! line nor a binary for this machine"
+            } else {
+                ""
+            };
+            let message = format!("exec {shown}: {reason}{more}");
+            fault(Code::ExecutableNotRunnable, path.to_bytes(), errno, message)
+        }
     }
 }
 
@@ -142,13 +157,13 @@ fn missing_helper(file: &Path) -> Option<Fault> {
             "exec {shown}: no such file or directory: its #! line names the interpreter {interpreter:?}, which is not in \
              the container"
         );
-        return Some(Fault::Other(Code::InterpreterNotFound, message));
+        return Some(fault(Code::InterpreterNotFound, file.as_os_str().as_bytes(), Errno::ENOENT, message));
     }
     let loader = elf_loader(&head)?;
     let message = format!(
         "exec {shown}: no such file or directory: it needs the ELF loader {loader:?}, which is not in the container"
     );
-    Some(Fault::Other(Code::LoaderNotFound, message))
+    Some(fault(Code::LoaderNotFound, file.as_os_str().as_bytes(), Errno::ENOENT, message))
 }
 
 /// The first kilobytes of a regular file; the program headers of an ELF file lie there.

@@ -16,6 +16,13 @@ pub(super) struct Shields {
     file: Option<OwnedFd>,
 }
 
+impl Shields {
+    /// The descriptors, for who closes them.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = OwnedFd> {
+        self.directory.take().into_iter().chain(self.file.take())
+    }
+}
+
 /// Makes a path read-only, with everything below that is on the same mount; a missing path is passed over.
 pub(super) fn make_readonly(child: &mut Child<'_>, path: &Path) -> Outcome {
     let Some(target) = open_existing(child, path)? else { return Ok(()) };

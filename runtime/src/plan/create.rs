@@ -1,7 +1,8 @@
 //! The plan of a new container.
 
 use super::{JoinedNamespace, MountStep, ParentPlan, Plan, Step, devices, mounts};
-use crate::cgroup::CgroupRecord;
+use crate::cgroup::{CgroupRecord, UnitRecord};
+use crate::landlock::Ruleset;
 use crate::spec::{Hook, NamespaceKind, escape};
 use crate::validate::{Placement, Process, ValidSpec, held_by};
 use mydocker_sys::process::CapabilitySets;
@@ -57,7 +58,8 @@ pub fn create(spec: &ValidSpec, options: &CreateOptions<'_>) -> Plan {
         if planner.has_other_owner() {
             planner.steps.push(Step::ShowToOwner);
         }
-        confine(&mut planner.steps, process, spec.spec().linux.as_ref().is_some_and(|l| l.seccomp.is_some()));
+        let seccomp = spec.spec().linux.as_ref().is_some_and(|linux| linux.seccomp.is_some());
+        confine(&mut planner.steps, process, seccomp, spec.landlock.as_ref());
     }
     planner.start();
     Plan { parent: planner.parent, prelude: planner.prelude, steps: planner.steps }
@@ -117,7 +119,7 @@ impl Planner<'_> {
             self.prelude.push(Step::SetTimeOffsets { offsets: self.spec.time_offsets });
         }
         let first = if self.prelude.is_empty() { &mut self.steps } else { &mut self.prelude };
-        first.insert(0, Step::JoinCgroups);
+        first.insert(0, enter(self.options.cgroup.unit.as_ref()));
         let hidden = self.hides_before_joining();
         if hidden {
             let first = if self.prelude.is_empty() { &mut self.steps } else { &mut self.prelude };
@@ -181,7 +183,9 @@ impl Planner<'_> {
 
     /// Whoever lives in a joined namespace may look at what arrives there, so the process hides before it joins. In
     /// procfs the files of a process that hides are root's: where an ordinary user has to write id maps or clock
-    /// offsets there, it can only hide after that.
+    /// offsets there, it can only hide after that. Nothing is lost by it: whoever may join namespaces of others has privileges
+    /// in them, and the kernel lets nobody trace a process that has privileges which he has not (`ptrace(2)`); and a user
+    /// without privileges joins nobody else's.
     fn hides_before_joining(&self) -> bool {
         let namespaces = &self.spec.namespaces;
         let written_by_owner =
@@ -220,6 +224,10 @@ impl Planner<'_> {
     }
 
     fn create_hooks(&mut self) {
+        if !self.spec.net_devices.is_empty() {
+            self.parent.net_devices.clone_from(&self.spec.net_devices);
+            self.steps.push(Step::AwaitNetDevices);
+        }
         let hooks = &self.spec.spec().hooks;
         for (kind, hooks) in hooks.kinds().into_iter().take(2).filter(|(_, hooks)| !hooks.is_empty()) {
             self.parent.hooks.push((kind, hooks.to_vec()));
@@ -356,6 +364,11 @@ pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, fixed_groups: b
     steps.push(Step::FindProgram);
 }
 
+/// How a process comes into the container's cgroups: by itself, or with the help of systemd.
+pub(super) fn enter(unit: Option<&UnitRecord>) -> Step {
+    unit.map_or(Step::JoinCgroups, |unit| Step::AwaitUnit { unit: unit.name.clone() })
+}
+
 /// Labels, the same for both.
 pub(super) fn label(steps: &mut Vec<Step>, process: &Process) {
     let label = |file: &str, label: &String| Step::SetLabel { file: file.into(), label: label.clone() };
@@ -365,12 +378,13 @@ pub(super) fn label(steps: &mut Vec<Step>, process: &Process) {
     );
 }
 
-/// The filter and the capabilities, the same for both. Without no-new-privileges the kernel takes a filter
-/// from a privileged process only, so it is loaded before the capabilities go; with it, as late as possible.
-pub(super) fn confine(steps: &mut Vec<Step>, process: &Process, seccomp: bool) {
+/// The filter, the rules of Landlock and the capabilities, the same for both. Without no-new-privileges the kernel takes
+/// a filter from a privileged process only, so it is loaded before the capabilities go; with it, as late as possible.
+pub(super) fn confine(steps: &mut Vec<Step>, process: &Process, seccomp: bool, landlock: Option<&Ruleset>) {
     if process.no_new_privileges {
         steps.push(Step::SetNoNewPrivileges);
     }
+    steps.extend(landlock.map(|rules| Step::RestrictFiles { rules: rules.clone() }));
     let capabilities = process.capabilities;
     let sets = CapabilitySets {
         effective: capabilities.effective,

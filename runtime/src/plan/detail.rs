@@ -2,6 +2,7 @@
 
 use super::mount::{Hierarchy, MountKind, Node};
 use super::{Attributes, MountStep, Step, TargetRule, propagation};
+use crate::landlock::{Ruleset, file_right_names, port_right_names, scope_names};
 use crate::spec::Hook;
 use crate::validate::TimeOffsets;
 use caps::Capability;
@@ -20,6 +21,8 @@ pub fn details(step: &Step) -> Vec<String> {
         Step::SetMemoryPolicy { nodes, .. } => vec![format!("nodes (a bit each, 64 a word): {nodes:x?}")],
         Step::DropBounding { keep } => vec![capability_names(*keep)],
         Step::SetIds { accept_fixed_groups, umask, .. } => ids(*accept_fixed_groups, *umask),
+        Step::SetCpuAffinity { cpus } => vec![format!("CPUs (a bit each, 64 a word): {cpus:x?}")],
+        Step::RestrictFiles { rules } => landlock_rules(rules),
         Step::SetCapabilities { sets, ambient } => capabilities(sets, *ambient),
         Step::Exec { args } => vec![format!("{args:?}")],
         _ => Vec::new(),
@@ -133,6 +136,26 @@ fn ids(accept_fixed_groups: bool, umask: Option<u32>) -> Vec<String> {
         .then(|| "the further groups stay as they are where the user namespace denies setgroups".to_owned());
     let umask = umask.map(|umask| format!("umask {umask:04o}"));
     groups.into_iter().chain(umask).collect()
+}
+
+fn landlock_rules(rules: &Ruleset) -> Vec<String> {
+    let mut lines = Vec::new();
+    if rules.handled_files != 0 {
+        lines.push(format!("files: forbids {}", file_right_names(rules.handled_files)));
+    }
+    for (path, access) in &rules.paths {
+        lines.push(format!("  but for {}: {}", path.display(), file_right_names(*access)));
+    }
+    if rules.handled_ports != 0 {
+        lines.push(format!("TCP ports: forbids {}", port_right_names(rules.handled_ports)));
+    }
+    for (port, access) in &rules.ports {
+        lines.push(format!("  but for {port}: {}", port_right_names(*access)));
+    }
+    if rules.scoped != 0 {
+        lines.push(format!("keeps inside: {}", scope_names(rules.scoped)));
+    }
+    lines
 }
 
 fn capabilities(sets: &CapabilitySets, ambient: u64) -> Vec<String> {

@@ -1,7 +1,9 @@
 //! The plan of a process that joins a running container.
 
-use super::create::{confine, identity, label, scheduling};
+use super::create::{confine, enter, identity, label, scheduling};
 use super::{ParentPlan, Plan, Step};
+use crate::cgroup::UnitRecord;
+use crate::landlock::Ruleset;
 use crate::spec::NamespaceKind;
 use crate::validate::Process;
 use std::path::Path;
@@ -13,10 +15,14 @@ pub struct ExecOptions<'a> {
     pub id: &'a str,
     /// The kinds of namespaces that the container does not share with the runtime.
     pub namespaces: &'a [NamespaceKind],
+    /// The unit that only systemd can put the process into, where that is so.
+    pub unit: Option<&'a UnitRecord>,
     /// The container's root on the host, for a container without a mount namespace.
     pub rootfs: &'a Path,
     /// Whether a system call filter is loaded.
     pub seccomp: bool,
+    /// The container's rules of Landlock.
+    pub landlock: Option<&'a Ruleset>,
     /// Whether the runtime is the host's own root.
     pub is_host_root: bool,
     /// How many descriptors after the standard streams the program keeps.
@@ -27,9 +33,13 @@ pub struct ExecOptions<'a> {
 #[must_use]
 pub fn exec(process: &Process, options: &ExecOptions<'_>) -> Plan {
     let user = options.namespaces.contains(&NamespaceKind::User);
-    let mut prelude = vec![Step::HideFromTracers, Step::JoinCgroups];
+    let mut prelude = vec![Step::HideFromTracers, enter(options.unit)];
     if !options.namespaces.is_empty() {
         prelude.push(Step::JoinContainer { kinds: options.namespaces.to_vec() });
+    }
+    let affinity = process.exec_cpu_affinity.as_ref();
+    if let Some(cpus) = affinity.map(|affinity| &affinity.last).filter(|cpus| !cpus.is_empty()) {
+        prelude.push(Step::SetCpuAffinity { cpus: cpus.clone() });
     }
     let mut steps = Vec::new();
     if user {
@@ -57,11 +67,12 @@ pub fn exec(process: &Process, options: &ExecOptions<'_>) -> Plan {
     // A user namespace of the container may have been made by somebody who had to give up setgroups.
     identity(&mut steps, process, user || !options.is_host_root, options.is_host_root && !user);
     label(&mut steps, process);
-    confine(&mut steps, process, options.seccomp);
+    confine(&mut steps, process, options.seccomp, options.landlock);
     steps.push(Step::Exec { args: process.args.clone() });
     let parent = ParentPlan {
         rlimits: process.rlimits.clone(),
         oom_score_adj: process.oom_score_adj,
+        initial_cpus: affinity.map(|affinity| affinity.initial.clone()).unwrap_or_default(),
         first_closed_fd: 3u32.saturating_add(options.preserve_fds),
         ..ParentPlan::default()
     };

@@ -17,7 +17,7 @@ pub use mount::{Attributes, DeviceNode, Hierarchy, MountKind, MountStep, Node, O
 pub use step::{Phase, Step, propagation};
 
 use crate::spec::{Hook, IdMapping, NamespaceKind};
-use crate::validate::{Rlimit, TimeOffsets};
+use crate::validate::{NetDevice, Rlimit, TimeOffsets};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -50,6 +50,9 @@ pub struct ParentPlan {
     pub gid_mappings: Vec<IdMapping>,
     /// The mount sources that the runtime opens, by the numbers of [`Opener::Parent`].
     pub sources: Vec<Source>,
+    /// The network devices that the runtime moves into the container's namespace, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub net_devices: Vec<NetDevice>,
     /// The hooks that run before the pivot, in the runtime's namespaces: kind and hooks.
     pub hooks: Vec<(&'static str, Vec<Hook>)>,
     /// The resource limits of the first process.
@@ -60,6 +63,10 @@ pub struct ParentPlan {
     /// Offsets of a new time namespace's clocks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_offsets: Option<TimeOffsets>,
+    /// The CPUs that the runtime itself takes before it makes the process, a bit each; empty leaves it where it is
+    /// (config.md, execCPUAffinity).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub initial_cpus: Vec<u64>,
     /// The first descriptor that is closed in the program.
     pub first_closed_fd: u32,
 }

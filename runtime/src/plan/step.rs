@@ -1,6 +1,7 @@
 //! The steps of a container's first process, as data.
 
 use super::mount::{MountStep, Node};
+use crate::landlock::Ruleset;
 use crate::spec::{Hook, NamespaceKind};
 use crate::validate::TimeOffsets;
 use mydocker_sys::process::{CapabilitySets, SchedulerAttributes};
@@ -36,6 +37,41 @@ pub enum Phase {
     Exec,
 }
 
+impl Phase {
+    /// All of them, in their order.
+    pub const ALL: [Self; 11] = [
+        Self::Namespaces,
+        Self::Mounts,
+        Self::CreateHooks,
+        Self::Pivot,
+        Self::Mask,
+        Self::Limits,
+        Self::Ready,
+        Self::Identity,
+        Self::Confine,
+        Self::AwaitStart,
+        Self::Exec,
+    ];
+
+    /// The name in JSON and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::Mounts => "mounts",
+            Self::CreateHooks => "create-hooks",
+            Self::Pivot => "pivot",
+            Self::Mask => "mask",
+            Self::Limits => "limits",
+            Self::Ready => "ready",
+            Self::Identity => "identity",
+            Self::Confine => "confine",
+            Self::AwaitStart => "await-start",
+            Self::Exec => "exec",
+        }
+    }
+}
+
 /// One thing that the first process does. Everything is decided: carrying a step out leaves no choice.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "step", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -44,6 +80,16 @@ pub enum Step {
     HideFromTracers,
     /// Enter the container's cgroups through descriptors that the parent has opened.
     JoinCgroups,
+    /// Wait until systemd has put the process into the container's unit, at the parent's request.
+    AwaitUnit {
+        /// The unit's name.
+        unit: String,
+    },
+    /// The CPUs of a process that has joined a container's cgroups.
+    SetCpuAffinity {
+        /// A bit for each.
+        cpus: Vec<u64>,
+    },
     /// Wait until the parent has written the id maps of the new user namespace.
     AwaitIdMaps,
     /// Join a namespace whose file the parent has opened.
@@ -119,6 +165,9 @@ pub enum Step {
         /// Whether to mount it at `/dev/console`.
         console: bool,
     },
+    /// Wait while the parent moves network devices into the network namespace: after the mounts, of which most failures
+    /// are, for a virtual device ends with the namespace that it was moved to.
+    AwaitNetDevices,
     /// Wait while the parent runs the prestart and createRuntime hooks.
     AwaitRuntimeHooks,
     /// Run hooks in the container's namespaces.
@@ -244,6 +293,12 @@ pub enum Step {
     },
     /// No execve gives more privileges.
     SetNoNewPrivileges,
+    /// The rules of Landlock: as late as possible, for what comes after them is bound by them, and while there is still
+    /// the privilege that they need without no-new-privileges.
+    RestrictFiles {
+        /// The rules.
+        rules: Ruleset,
+    },
     /// The final capabilities.
     SetCapabilities {
         /// Effective, permitted and inheritable, a bit each.
@@ -318,6 +373,8 @@ impl Step {
         match self {
             Self::HideFromTracers
             | Self::JoinCgroups
+            | Self::AwaitUnit { .. }
+            | Self::SetCpuAffinity { .. }
             | Self::AwaitIdMaps
             | Self::JoinNamespace { .. }
             | Self::JoinContainer { .. }
@@ -334,7 +391,7 @@ impl Step {
             | Self::Mount(_)
             | Self::MakeNodes { .. }
             | Self::OpenTerminal { .. } => Phase::Mounts,
-            Self::AwaitRuntimeHooks => Phase::CreateHooks,
+            Self::AwaitNetDevices | Self::AwaitRuntimeHooks => Phase::CreateHooks,
             // The hooks of start run as the user's program would: after everything that confines it.
             Self::RunHooks { kind: "startContainer", .. } => Phase::AwaitStart,
             Self::RunHooks { .. } => Phase::CreateHooks,
@@ -361,6 +418,7 @@ impl Step {
             Self::SetLabel { .. }
             | Self::ShowToOwner
             | Self::SetNoNewPrivileges
+            | Self::RestrictFiles { .. }
             | Self::SetCapabilities { .. }
             | Self::LoadSeccomp => Phase::Confine,
             Self::AwaitStart => Phase::AwaitStart,
@@ -375,6 +433,11 @@ impl fmt::Display for Step {
         match self {
             Self::HideFromTracers => write!(f, "hide the process from tracers"),
             Self::JoinCgroups => write!(f, "join the container's cgroups"),
+            Self::AwaitUnit { unit } => write!(f, "be put into the unit {unit} by systemd"),
+            Self::SetCpuAffinity { cpus } => {
+                let count: u32 = cpus.iter().map(|word| word.count_ones()).sum();
+                write!(f, "run on {count} CPU(s)")
+            }
             Self::AwaitIdMaps => write!(f, "wait for the id maps"),
             Self::JoinNamespace { kind, path } => write!(f, "join the {kind} namespace {}", path.display()),
             Self::JoinContainer { kinds } => write!(f, "join the container's namespaces: {}", names(kinds)),
@@ -402,6 +465,7 @@ impl fmt::Display for Step {
                 }
                 if *console { write!(f, " and mount it at /dev/console") } else { Ok(()) }
             }
+            Self::AwaitNetDevices => write!(f, "wait for the network devices"),
             Self::AwaitRuntimeHooks => write!(f, "wait for the prestart and createRuntime hooks"),
             Self::RunHooks { kind, hooks } if hooks.len() == 1 => write!(f, "run the {kind} hook"),
             Self::RunHooks { kind, hooks } => write!(f, "run {} {kind} hooks", hooks.len()),
@@ -448,6 +512,9 @@ impl fmt::Display for Step {
             Self::SetLabel { label, .. } => write!(f, "set the security label {label:?}"),
             Self::ShowToOwner => write!(f, "let the owner of the user namespace look at the process"),
             Self::SetNoNewPrivileges => write!(f, "set no-new-privileges"),
+            Self::RestrictFiles { rules } => {
+                write!(f, "restrict the program by Landlock, version {}", rules.abi)
+            }
             Self::SetCapabilities { sets, .. } => {
                 write!(f, "keep {} effective capabilities", sets.effective.count_ones())
             }

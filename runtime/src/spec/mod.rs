@@ -6,6 +6,7 @@
 
 mod default;
 mod linux;
+mod merge;
 mod parse;
 mod process;
 mod resources;
@@ -15,7 +16,7 @@ mod strict;
 pub use default::{DefaultOptions, default_spec};
 pub use linux::*;
 pub(crate) use parse::escape;
-pub use parse::{MAX_CONFIG_BYTES, ParseError, parse, parse_process, parse_resources};
+pub use parse::{MAX_CONFIG_BYTES, ParseError, parse, parse_process, parse_resources, parse_telling_unknown};
 pub use process::*;
 pub use resources::*;
 pub use seccomp::*;

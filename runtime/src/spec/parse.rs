@@ -55,6 +55,34 @@ pub fn parse_resources(bytes: &[u8]) -> Result<Resources, ParseError> {
     parse_document(bytes)
 }
 
+/// Parses a whole `config.json`, and tells the JSON pointers of what the specification does not have: such properties are
+/// ignored (config.md, Extensibility).
+///
+/// # Errors
+/// [`ParseError`] with the line or the JSON pointer.
+pub fn parse_telling_unknown(bytes: &[u8]) -> Result<(Spec, Vec<String>), ParseError> {
+    let spec = parse(bytes)?;
+    let mut unknown = Vec::new();
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let mut note = |path: serde_ignored::Path<'_>| unknown.push(pointer_of(&path));
+    // What was parsed once is parsed again with the same result; only the unknown is of interest here.
+    let again: Result<Spec, _> = serde_ignored::deserialize(Strict(&mut deserializer), &mut note);
+    again.map_err(|error| syntax(&error))?;
+    Ok((spec, unknown))
+}
+
+fn pointer_of(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}/{index}", pointer_of(parent)),
+        Path::Map { parent, key } => format!("{}/{}", pointer_of(parent), escape(key)),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            pointer_of(parent)
+        }
+    }
+}
+
 fn parse_document<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ParseError> {
     // Keeping track of the path costs time and memory; only a failure is worth it.
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
@@ -173,6 +201,18 @@ mod tests {
     fn deep_nesting_ends_in_an_error_and_not_in_a_full_stack() {
         let text = format!("{{\"ociVersion\":\"1.0.2\",\"x\":{}", "[".repeat(1_000_000));
         assert!(error(&text).contains("not valid JSON"), "{}", error(&text));
+    }
+
+    #[test]
+    fn what_the_specification_does_not_have_is_told_by_its_pointer() {
+        let text = r#"{"ociVersion":"1.0.2","x":1,"process":{"cwd":"/","user":{"uid":0,"a/b":[]}},
+            "mounts":[{"destination":"/a"},{"destination":"/b","Type":"tmpfs"}],"annotations":{"any":"thing"}}"#;
+        let (spec, unknown) = parse_telling_unknown(text.as_bytes()).unwrap();
+        assert_eq!(unknown, ["/x", "/process/user/a~1b", "/mounts/1/Type"]);
+        assert_eq!(spec, parse(text.as_bytes()).unwrap());
+        let whole =
+            serde_json::to_vec(&crate::spec::default_spec(crate::spec::DefaultOptions::default())).unwrap();
+        assert!(parse_telling_unknown(&whole).unwrap().1.is_empty());
     }
 
     #[test]

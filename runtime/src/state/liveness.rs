@@ -1,7 +1,7 @@
 //! Whether a process that was noted down is still the same one.
 
 use mydocker_sys::fs::{self, OFlag};
-use mydocker_sys::process::{self, Pid};
+use mydocker_sys::process::{self, Exit, Pid};
 use mydocker_sys::{Errno, OwnedFd};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -48,6 +48,19 @@ impl ProcessRecord {
         }
     }
 
+    /// How it ended, while its parent has not reaped it.
+    ///
+    /// # Errors
+    /// What the kernel says beyond that there is no such process.
+    pub fn unreaped_exit(&self) -> mydocker_sys::Result<Option<Exit>> {
+        match read_stat(self.pid) {
+            Ok(stat) if stat.start_time == self.start_time && stat.ended => Ok(stat.exit),
+            Ok(_) => Ok(None),
+            Err(error) if matches!(error.errno(), Errno::ENOENT | Errno::ESRCH) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A descriptor of it, if it is still the same process and has not ended.
     ///
     /// # Errors
@@ -66,6 +79,8 @@ impl ProcessRecord {
 struct Stat {
     start_time: u64,
     ended: bool,
+    /// How, as far as the kernel tells.
+    exit: Option<Exit>,
 }
 
 fn read_stat(pid: i32) -> mydocker_sys::Result<Stat> {
@@ -84,7 +99,10 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?;
     let start_time = fields.nth(18)?.parse().ok()?;
-    Some(Stat { start_time, ended: matches!(state, "Z" | "X" | "x") })
+    // Field 52 holds 0 for whoever may not trace the process, so that 0 is believed to root alone.
+    let status: Option<i32> = fields.nth(29).and_then(|field| field.parse().ok());
+    let exit = status.filter(|status| *status != 0 || process::euid() == 0).map(Exit::from_wait_status);
+    Some(Stat { start_time, ended: matches!(state, "Z" | "X" | "x"), exit })
 }
 
 #[cfg(test)]
@@ -107,5 +125,18 @@ mod tests {
         let stat = parse_stat(text).unwrap();
         assert_eq!(stat.start_time, 4242);
         assert!(!stat.ended);
+    }
+
+    #[test]
+    fn a_child_that_nobody_has_reaped_tells_how_it_ended() {
+        let mut child = std::process::Command::new("/bin/sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let pid = child.id() as i32;
+        let record = ProcessRecord::of(pid).unwrap();
+        let pidfd = process::pidfd_open(Pid::from_raw(pid)).unwrap();
+        let interest = [mydocker_sys::poll::Interest::read(std::os::fd::AsFd::as_fd(&pidfd))];
+        mydocker_sys::poll::poll(&interest, None, "the child's end").unwrap();
+        assert_eq!(record.unreaped_exit().unwrap(), Some(Exit::Code(7)));
+        child.wait().unwrap();
+        assert_eq!(record.unreaped_exit().unwrap(), None);
     }
 }

@@ -10,11 +10,13 @@
 //!
 //! The directory itself carries the lock (`flock`).
 
+mod exit;
 mod id;
 mod liveness;
 mod record;
 mod store;
 
+pub use exit::{Cause, ExitRecord};
 pub use id::{ContainerId, IdError};
 pub use liveness::{Liveness, ProcessRecord};
 pub use record::{Progress, Record, State, Status};

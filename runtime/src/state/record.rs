@@ -1,7 +1,9 @@
 //! The record of a container and its status.
 
+use super::exit::ExitRecord;
 use super::liveness::{Liveness, ProcessRecord};
 use crate::cgroup::CgroupRecord;
+use crate::spec::Resources;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,15 +27,25 @@ pub struct Record {
     pub owner: u32,
     /// How far the runtime had come when it last wrote.
     pub progress: Progress,
-    /// The runtime that makes it, while it does.
-    pub runtime: ProcessRecord,
     /// Its first process, once there is one.
     pub init: Option<ProcessRecord>,
     /// Its cgroups, noted before they are made.
     pub cgroup: Option<CgroupRecord>,
+    /// Its class of service, noted before it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intel_rdt: Option<crate::resctrl::Record>,
     /// The annotations of `config.json`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// Whether the runtime that made it attends it and deletes it at its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attended: bool,
+    /// How it ended, where a command of this runtime saw that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<ExitRecord>,
+    /// The limits after the last `update`; none while those of `config.json` hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
     /// The names of the containers' namespaces that exec joins: those of `config.json`.
     pub namespaces: Vec<crate::spec::NamespaceKind>,
 }
@@ -67,11 +79,12 @@ pub enum Status {
 }
 
 impl Status {
-    /// The status by what was recorded and what is seen.
+    /// The status by what was recorded and what is seen. `locked`: whether somebody else holds the container's lock, as
+    /// the runtime that makes it does until it has ended.
     #[must_use]
-    pub fn of(progress: Progress, runtime: Liveness, init: Liveness, frozen: bool) -> Self {
+    pub fn of(progress: Progress, locked: bool, init: Liveness, frozen: bool) -> Self {
         match (progress, init) {
-            (Progress::Creating, _) if runtime == Liveness::Alive => Self::Creating,
+            (Progress::Creating, _) if locked => Self::Creating,
             // The runtime was ended on the way: what is left is for delete.
             (Progress::Creating, _) | (_, Liveness::Dead) => Self::Stopped,
             (_, Liveness::Alive) if frozen => Self::Paused,
@@ -142,21 +155,22 @@ impl Record {
         }
     }
 
-    /// The status now, with one look at each process and, where it matters, at the freezer.
+    /// The status now, with one look at the first process and, where it matters, at the freezer and at the lock, of which
+    /// `locked` tells whether somebody else holds it.
     ///
     /// # Errors
-    /// What the kernel says of the processes.
-    pub fn status(&self) -> mydocker_sys::Result<Status> {
+    /// What the kernel says of the process, and what `locked` says.
+    pub fn status(
+        &self,
+        locked: impl FnOnce() -> mydocker_sys::Result<bool>,
+    ) -> mydocker_sys::Result<Status> {
         let init = match &self.init {
             Some(init) => init.liveness()?,
             None => Liveness::Dead,
         };
-        let runtime = match self.progress {
-            Progress::Creating => self.runtime.liveness()?,
-            _ => Liveness::Dead,
-        };
+        let locked = self.progress == Progress::Creating && locked()?;
         let frozen = init == Liveness::Alive && self.cgroup.as_ref().is_some_and(CgroupRecord::is_frozen);
-        Ok(Status::of(self.progress, runtime, init, frozen))
+        Ok(Status::of(self.progress, locked, init, frozen))
     }
 }
 
@@ -168,21 +182,21 @@ mod tests {
     #[test]
     fn the_status_follows_from_the_record_and_the_processes() {
         let table = [
-            (Progress::Creating, Alive, Dead, false, Status::Creating),
-            (Progress::Creating, Alive, Alive, false, Status::Creating),
-            (Progress::Creating, Dead, Alive, false, Status::Stopped),
-            (Progress::Creating, Dead, Dead, false, Status::Stopped),
-            (Progress::Created, Dead, Alive, false, Status::Created),
-            (Progress::Created, Dead, Dead, false, Status::Stopped),
-            (Progress::Started, Dead, Alive, false, Status::Running),
-            (Progress::Started, Dead, Alive, true, Status::Paused),
-            (Progress::Started, Dead, Dead, true, Status::Stopped),
+            (Progress::Creating, true, Dead, false, Status::Creating),
+            (Progress::Creating, true, Alive, false, Status::Creating),
+            (Progress::Creating, false, Alive, false, Status::Stopped),
+            (Progress::Creating, false, Dead, false, Status::Stopped),
+            (Progress::Created, false, Alive, false, Status::Created),
+            (Progress::Created, false, Dead, false, Status::Stopped),
+            (Progress::Started, false, Alive, false, Status::Running),
+            (Progress::Started, false, Alive, true, Status::Paused),
+            (Progress::Started, false, Dead, true, Status::Stopped),
         ];
-        for (progress, runtime, init, frozen, expected) in table {
+        for (progress, locked, init, frozen, expected) in table {
             assert_eq!(
-                Status::of(progress, runtime, init, frozen),
+                Status::of(progress, locked, init, frozen),
                 expected,
-                "{progress:?} {runtime:?} {init:?}"
+                "{progress:?} {locked} {init:?}"
             );
         }
     }

@@ -4,13 +4,14 @@ use super::id::ContainerId;
 use super::record::Record;
 use crate::spec::CONFIG_FILE;
 use mydocker_sys::fs::{self, OFlag};
-use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd};
+use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, lock};
 use std::path::{Path, PathBuf};
 
 const RECORD_FILE: &str = "state.json";
 const NEW_RECORD_FILE: &str = "state.json.new";
 const START_FIFO: &str = "start";
 const ERROR_FIFO: &str = "error";
+const NOTIFY_DIRECTORY: &str = "notify";
 /// A record has some kilobytes; annotations may be long.
 const MAX_RECORD_BYTES: u64 = 16 << 20;
 
@@ -46,7 +47,7 @@ pub enum Error {
     File {
         /// The id.
         id: String,
-        /// `read`, `written`, `locked` or `removed`.
+        /// `read`, `written`, `locked`, `unlocked` or `removed`.
         what: &'static str,
         /// Why.
         source: mydocker_sys::Error,
@@ -71,7 +72,7 @@ pub struct Store {
     mode: u32,
 }
 
-/// The directory of one container, locked while this is held.
+/// The directory of one container, locked while this is held and it was not [`look`](Store::look)ed up only.
 #[derive(Debug)]
 pub struct Entry {
     id: ContainerId,
@@ -104,18 +105,29 @@ impl Store {
     /// # Errors
     /// [`Error::Exists`], and [`Error::Root`] for a full or read-only state root.
     pub fn reserve(&self, id: &ContainerId) -> Result<Entry, Error> {
+        // A `gc` may take the new directory for a left-over one until it is locked; then the way begins anew.
+        for _ in 0..16 {
+            self.take(id)?;
+            match self.open(id) {
+                Err(Error::NotFound { .. }) => {}
+                other => return other,
+            }
+        }
+        Err(self.not_found(id))
+    }
+
+    fn take(&self, id: &ContainerId) -> Result<(), Error> {
         let path = self.root.join(id.as_str());
         match fs::mkdirat(fs::AT_FDCWD, &path, 0o700) {
             Err(error) if error.errno() == Errno::ENOENT => {
                 self.make_root()?;
-                fs::mkdirat(fs::AT_FDCWD, &path, 0o700).map_err(|source| self.root_error(source))?;
+                fs::mkdirat(fs::AT_FDCWD, &path, 0o700).map_err(|source| self.root_error(source))
             }
             Err(error) if error.errno() == Errno::EEXIST => {
-                return Err(Error::Exists { id: id.to_string(), root: self.root.clone() });
+                Err(Error::Exists { id: id.to_string(), root: self.root.clone() })
             }
-            other => other.map_err(|source| self.root_error(source))?,
+            other => other.map_err(|source| self.root_error(source)),
         }
-        self.open(id)
     }
 
     fn make_root(&self) -> Result<(), Error> {
@@ -141,13 +153,25 @@ impl Store {
     /// [`Error::NotFound`], also when another command has deleted it meanwhile.
     pub fn open(&self, id: &ContainerId) -> Result<Entry, Error> {
         let entry = self.look(id)?;
+        if entry.lock()? { Ok(entry) } else { Err(self.not_found(id)) }
+    }
+
+    /// Opens a container unless another command has its lock; `None` then, and where there is none.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn try_open(&self, id: &ContainerId) -> Result<Option<Entry>, Error> {
+        let entry = match self.look(id) {
+            Err(Error::NotFound { .. }) => return Ok(None),
+            other => other?,
+        };
         let failed = |source| Error::File { id: id.to_string(), what: "locked", source };
-        fs::lock_exclusive(&entry.directory, true).map_err(failed)?;
-        // A directory that was removed while this waited has no links left.
-        if fs::fstat(&entry.directory).map_err(failed)?.st_nlink == 0 {
-            return Err(self.not_found(id));
+        match lock::lock_exclusive(&entry.directory, false) {
+            Err(error) if error.errno() == Errno::EAGAIN => return Ok(None),
+            other => other.map_err(failed)?,
         }
-        Ok(entry)
+        let removed = fs::fstat(&entry.directory).map_err(failed)?.st_nlink == 0;
+        Ok((!removed).then_some(entry))
     }
 
     /// Opens a container without its lock, to read only: records are replaced as a whole.
@@ -198,6 +222,34 @@ impl Entry {
         self.directory.as_fd()
     }
 
+    /// Waits for the lock again that [`unlock`](Self::unlock) gave up; `false` where the container was removed meanwhile,
+    /// whatever has its id now.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn lock(&self) -> Result<bool, Error> {
+        lock::lock_exclusive(&self.directory, true).map_err(self.file_error("locked"))?;
+        // A directory that was removed has no links left.
+        Ok(fs::fstat(&self.directory).map_err(self.file_error("locked"))?.st_nlink > 0)
+    }
+
+    /// Gives the lock up, but keeps the directory: it stays the same container's, also when the id is taken again.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn unlock(&self) -> Result<(), Error> {
+        lock::unlock(&self.directory).map_err(self.file_error("unlocked"))
+    }
+
+    /// Whether somebody holds the lock; for an entry that was looked up.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn is_locked(&self) -> mydocker_sys::Result<bool> {
+        // A shared lock, so that two who look do not take each other for a maker; it goes with the descriptor.
+        Ok(!lock::try_lock_shared(&self.directory)?)
+    }
+
     fn file_error(&self, what: &'static str) -> impl FnOnce(mydocker_sys::Error) -> Error + '_ {
         move |source| Error::File { id: self.id.to_string(), what, source }
     }
@@ -227,17 +279,34 @@ impl Entry {
     pub fn save(&self, record: &Record) -> Result<(), Error> {
         // Strings, numbers and maps with text keys always become JSON.
         let bytes = serde_json::to_vec(record).unwrap_or_default();
-        self.write_new(NEW_RECORD_FILE, &bytes)?;
+        drop(self.write_new(NEW_RECORD_FILE, &bytes)?);
         fs::renameat(&self.directory, Path::new(NEW_RECORD_FILE), Path::new(RECORD_FILE))
             .map_err(self.file_error("written"))
     }
 
-    /// Keeps the configuration.
+    /// Keeps the configuration. With `attended` this process holds a lock on it to its end, by which it is seen that
+    /// somebody waits for the container's end to delete it.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn save_config(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.write_new(CONFIG_FILE, bytes)
+    pub fn save_config(&self, bytes: &[u8], attended: bool) -> Result<(), Error> {
+        let file = self.write_new(CONFIG_FILE, bytes)?;
+        if attended {
+            lock::lock_exclusive(&file, false).map_err(self.file_error("locked"))?;
+            // Closed by the end of the process and by nothing else.
+            std::mem::forget(file);
+        }
+        Ok(())
+    }
+
+    /// Whether the process that keeps the configuration locked still lives.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn is_attended(&self) -> mydocker_sys::Result<bool> {
+        let file =
+            fs::openat(&self.directory, Path::new(CONFIG_FILE), OFlag::O_RDONLY | OFlag::O_NOFOLLOW, 0)?;
+        Ok(!lock::try_lock_shared(&file)?)
     }
 
     /// The configuration as it was when the container was made.
@@ -249,11 +318,24 @@ impl Entry {
             .map_err(self.file_error("read"))
     }
 
-    fn write_new(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    /// Whether the container's directory has a file of this name.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn has(&self, name: &str) -> mydocker_sys::Result<bool> {
+        match fs::lstatat(&self.directory, Path::new(name)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.errno() == Errno::ENOENT => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write_new(&self, name: &str, bytes: &[u8]) -> Result<OwnedFd, Error> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW;
         let write = || {
             let file = fs::openat(&self.directory, Path::new(name), flags, 0o600)?;
-            fs::write_fully(&file, bytes)
+            fs::write_fully(&file, bytes)?;
+            Ok(file)
         };
         write().map_err(self.file_error("written"))
     }
@@ -292,19 +374,64 @@ impl Entry {
         [START_FIFO, ERROR_FIFO].iter().try_for_each(|name| self.unlink(name))
     }
 
+    /// Where the socket lies through which the container says that it is ready; the directory is mounted into it.
+    #[must_use]
+    pub fn notify_directory(root: &Path, id: &ContainerId) -> PathBuf {
+        root.join(id.as_str()).join(NOTIFY_DIRECTORY)
+    }
+
+    /// Makes that directory.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn make_notify_directory(&self) -> Result<OwnedFd, Error> {
+        fs::mkdirat(&self.directory, Path::new(NOTIFY_DIRECTORY), 0o755)
+            .map_err(self.file_error("written"))?;
+        self.open_notify_directory()?
+            .ok_or_else(|| Error::NotFound { id: self.id.to_string(), root: self.root.clone() })
+    }
+
+    /// Opens it, if it was made.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn open_notify_directory(&self) -> Result<Option<OwnedFd>, Error> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        match fs::openat(&self.directory, Path::new(NOTIFY_DIRECTORY), flags, 0) {
+            Err(error) if error.errno() == Errno::ENOENT => Ok(None),
+            other => other.map(Some).map_err(self.file_error("read")),
+        }
+    }
+
+    /// Removes it with the socket in it.
+    fn remove_notify_directory(&self) -> Result<(), Error> {
+        let Some(directory) = self.open_notify_directory()? else { return Ok(()) };
+        fs::unlink_if_present(&directory, Path::new(crate::engine::SOCKET_NAME))
+            .and_then(|_| fs::rmdirat(&self.directory, Path::new(NOTIFY_DIRECTORY)))
+            .map_err(self.file_error("removed"))
+    }
+
     fn unlink(&self, name: &str) -> Result<(), Error> {
         fs::unlink_if_present(&self.directory, Path::new(name)).map(drop).map_err(self.file_error("removed"))
     }
 
-    /// Removes the container from the store; the record goes last, so that an interrupted removal can be repeated.
+    /// Removes the container from the store. A removal that is interrupted can be repeated: by the record, and without it
+    /// by `delete --force`, which removes what has none.
     ///
     /// # Errors
     /// [`Error::File`].
     pub fn remove(self) -> Result<(), Error> {
-        for name in [START_FIFO, ERROR_FIFO, CONFIG_FILE, NEW_RECORD_FILE, RECORD_FILE] {
-            self.unlink(name)?;
-        }
+        [CONFIG_FILE, RECORD_FILE].iter().try_for_each(|name| self.unlink(name))?;
         let path = self.root.join(self.id.as_str());
-        fs::rmdirat(fs::AT_FDCWD, &path).map_err(self.file_error("removed"))
+        match fs::rmdirat(fs::AT_FDCWD, &path) {
+            // Only a container that was never started, or a runtime that was interrupted, leaves more.
+            Err(error) if error.errno() == Errno::ENOTEMPTY => {
+                [START_FIFO, ERROR_FIFO, NEW_RECORD_FILE].iter().try_for_each(|name| self.unlink(name))?;
+                self.remove_notify_directory()?;
+                fs::rmdirat(fs::AT_FDCWD, &path)
+            }
+            other => other,
+        }
+        .map_err(self.file_error("removed"))
     }
 }

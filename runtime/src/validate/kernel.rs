@@ -68,7 +68,7 @@ pub(super) fn personality(report: &mut Report, at: At<'_>, personality: &spec::P
     const PER_LINUX: u64 = 0;
     const PER_LINUX32: u64 = 8;
     if !personality.flags.is_empty() {
-        report.warn(at.key("flags"), "ignored: the specification defines no flags");
+        report.refuse(at.key("flags"), "the specification has no flags yet", "leave it out");
     }
     match personality.domain.as_str() {
         "LINUX" => PER_LINUX,
@@ -82,14 +82,17 @@ pub(super) fn personality(report: &mut Report, at: At<'_>, personality: &spec::P
 
 /// How many nodes a memory policy takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Nodes {
+pub(crate) enum Nodes {
+    /// None at all.
     None,
+    /// None or some.
     Any,
+    /// At least one.
     Some,
 }
 
 /// `<linux/mempolicy.h>`: each mode's number and what it asks of the nodes.
-const MODES: [(&str, u32, Nodes); 7] = [
+pub(crate) const MODES: [(&str, u32, Nodes); 7] = [
     ("MPOL_DEFAULT", 0, Nodes::None),
     ("MPOL_PREFERRED", 1, Nodes::Any),
     ("MPOL_BIND", 2, Nodes::Some),
@@ -99,7 +102,8 @@ const MODES: [(&str, u32, Nodes); 7] = [
     ("MPOL_WEIGHTED_INTERLEAVE", 6, Nodes::Some),
 ];
 
-const MODE_FLAGS: [(&str, u32); 3] = [
+/// `MPOL_F_*` by name.
+pub(crate) const MODE_FLAGS: [(&str, u32); 3] = [
     ("MPOL_F_NUMA_BALANCING", 1 << 13),
     ("MPOL_F_RELATIVE_NODES", 1 << 14),
     ("MPOL_F_STATIC_NODES", 1 << 15),

@@ -7,11 +7,13 @@ mod capabilities;
 mod devices;
 mod environment;
 mod hooks;
-mod kernel;
+pub(crate) mod intel_rdt;
+pub(crate) mod kernel;
 mod lists;
 mod mappings;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod paths;
 mod process;
 mod report;
@@ -19,7 +21,6 @@ mod rlimits;
 mod root;
 mod scheduling;
 mod sysctl;
-mod unsupported;
 mod version;
 
 #[cfg(test)]
@@ -30,14 +31,17 @@ pub use hooks::{Hook, Hooks};
 pub use kernel::{MemoryPolicy, TimeOffsets};
 pub use mounts::{COVERABLE, Mount, MountIdMap};
 pub use namespaces::{Namespaces, Placement};
+pub use net_devices::NetDevice;
 pub use process::{CapabilityMasks, CpuAffinity, IoPriority, Process, Rlimit, validate_process};
 pub use report::{Error, Mistake, Warning};
 pub use root::Root;
 pub use sysctl::Sysctl;
 pub(crate) use sysctl::held_by;
 
+use crate::landlock;
 use crate::spec::{IdMapping, Linux, NamespaceKind, Spec};
 use report::{At, Report};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What a check must know of the host and of the runtime itself.
@@ -67,6 +71,8 @@ pub struct ValidSpec {
     pub mounts: Vec<Mount>,
     /// Devices beyond those that every container has.
     pub devices: Vec<Device>,
+    /// Network devices that move into the container.
+    pub net_devices: Vec<NetDevice>,
     /// Paths that cannot be read in the container; absolute.
     pub masked_paths: Vec<PathBuf>,
     /// Paths that cannot be written in the container; absolute.
@@ -91,6 +97,8 @@ pub struct ValidSpec {
     pub memory_policy: Option<MemoryPolicy>,
     /// The SELinux context of mounts.
     pub mount_label: Option<String>,
+    /// The rules of the annotation for Landlock.
+    pub landlock: Option<landlock::Ruleset>,
     /// What the person should hear of.
     pub warnings: Vec<Warning>,
 }
@@ -124,7 +132,9 @@ fn check(report: &mut Report, spec: Spec, bundle: &Path, facts: &Facts) -> Valid
     let empty = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&empty);
     let at_linux = at.key("linux");
-    unsupported::check_linux(report, at_linux, linux);
+    if let Some(rdt) = &linux.intel_rdt {
+        intel_rdt::check(report, at_linux.key("intelRdt"), rdt);
+    }
     let namespaces = namespaces::check(report, at_linux.key("namespaces"), &linux.namespaces);
     mappings::check(report, at_linux, linux, &namespaces, facts);
     let process = check_process(report, at.key("process"), &spec, linux, &namespaces, facts);
@@ -135,6 +145,13 @@ fn check(report: &mut Report, spec: Spec, bundle: &Path, facts: &Facts) -> Valid
         process,
         mounts: mounts::check(report, at.key("mounts"), &spec.mounts, bundle, linux, &namespaces, facts),
         devices: devices::check(report, at_linux.key("devices"), &linux.devices),
+        net_devices: net_devices::check(
+            report,
+            at_linux.key("netDevices"),
+            &linux.net_devices,
+            &namespaces,
+            facts,
+        ),
         masked_paths: covered(report, "maskedPaths", &linux.masked_paths),
         readonly_paths: covered(report, "readonlyPaths", &linux.readonly_paths),
         sysctls: sysctl::check(report, at_linux.key("sysctl"), &linux.sysctl, &namespaces),
@@ -158,10 +175,32 @@ fn check(report: &mut Report, spec: Spec, bundle: &Path, facts: &Facts) -> Valid
             .as_ref()
             .map(|policy| kernel::memory_policy(report, at_linux.key("memoryPolicy"), policy)),
         mount_label: report.label(at_linux.key("mountLabel"), &linux.mount_label),
+        landlock: landlock_rules(report, at, &spec.annotations),
         namespaces,
         warnings: Vec::new(),
         spec,
     }
+}
+
+/// Reads the annotation for Landlock, which is this runtime's own.
+pub(crate) fn landlock_annotation(
+    annotations: &BTreeMap<String, String>,
+) -> Option<Result<landlock::Ruleset, String>> {
+    annotations.get(landlock::ANNOTATION).map(|text| landlock::parse(text))
+}
+
+fn landlock_rules(
+    report: &mut Report,
+    at: At<'_>,
+    annotations: &BTreeMap<String, String>,
+) -> Option<landlock::Ruleset> {
+    let rules = landlock_annotation(annotations)?;
+    rules
+        .map_err(|message| {
+            let at = at.key("annotations");
+            report.refuse(at.key(landlock::ANNOTATION), message, "docs/landlock.md describes the rules");
+        })
+        .ok()
 }
 
 fn check_process(

@@ -168,14 +168,18 @@ fn check_bind(report: &mut Report, at: At<'_>, mount: &spec::Mount, options: &Mo
     if mount.source.is_empty() {
         report.refuse(at.key("source"), "a bind mount needs a source", "say what is mounted there");
     }
-    // The kernel ignores them; taking them would promise what does not happen.
     for option in &options.data {
         let index = mount.options.iter().position(|written| written == option).unwrap_or_default();
-        report.refuse(
-            at.key("options").index(index),
-            format!("{option:?} is an option of a file system, which a bind mount does not make"),
-            "leave it out, or check its spelling",
-        );
+        let options = at.key("options");
+        let at = options.index(index);
+        let message = format!("{option:?} is an option of a file system, which a bind mount does not make");
+        if option.contains('=') {
+            // config.md wants what is unknown to go to mount(2), which ignores it here.
+            report.warn(at, format!("ignored: {message}"));
+        } else {
+            // A misspelt flag: whoever wrote it relies on it, and the kernel would say nothing.
+            report.refuse(at, message, "leave it out, or check its spelling");
+        }
     }
 }
 

@@ -9,10 +9,11 @@ use super::{Finding, Tree};
 /// What each crate of the product may depend on. A new crate gets its row here, and ARCHITECTURE.md its line.
 const ARROWS: &[(&str, &[&str])] = &[
     ("sys", &[]),
-    ("runtime", &["sys"]),
-    ("imgtool", &["sys"]),
+    ("cmdline", &[]),
+    ("runtime", &["sys", "cmdline"]),
+    ("imgtool", &["sys", "cmdline", "bundles"]),
     ("bundles", &["sys"]),
-    ("wrapper", &["imgtool", "bundles"]),
+    ("wrapper", &["imgtool", "bundles", "cmdline"]),
 ];
 
 /// Where the crates lie that judge the product or serve its developers. They may use any crate; no crate of the product

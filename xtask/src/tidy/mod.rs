@@ -11,9 +11,8 @@ mod texts;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 /// The text files of a tree, by their path from its root.
 #[derive(Debug, Default)]
@@ -39,22 +38,15 @@ impl Tree {
     ///
     /// When git cannot list the files, or one of them cannot be read.
     pub fn load(root: &Path) -> Result<Self> {
-        let listed = Command::new("git")
-            .arg("-C")
-            .arg(root)
-            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-            .output()
-            .context("cannot run git")?;
-        ensure!(listed.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listed.stderr).trim());
         let mut tree = Self::default();
-        for path in String::from_utf8(listed.stdout)?.split_terminator('\0') {
-            let file = root.join(path);
+        for path in crate::files(root)? {
+            let file = root.join(&path);
             if !file.is_file() {
                 continue; // Deleted but not yet staged, or a symbolic link to a directory.
             }
             let bytes = std::fs::read(&file).with_context(|| format!("cannot read {path}"))?;
             if let Ok(text) = String::from_utf8(bytes) {
-                tree.files.insert(path.to_owned(), text);
+                tree.files.insert(path, text);
             }
         }
         Ok(tree)

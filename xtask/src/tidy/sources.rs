@@ -16,6 +16,13 @@ const UNSAFE_CRATE: &str = "sys/";
 const ROOT_CALLS: &[&str] =
     &["mknodat(", "pivot_root(", "unshare(", "setns(", "fsmount(", "move_mount(", "umount2("];
 
+/// What the names of tests say that make sense on one kind of host alone: with cgroup v2 and systemd, as in the virtual
+/// machine, or with v1 beside v2. `.config/nextest.toml` leaves each out where the other kind runs.
+const ONE_HOST: &[&str] = &["privileged_v2_", "privileged_hybrid_"];
+
+/// The tests that run on both kinds of host, so that one which is left out on one of them runs on the other.
+const BOTH_HOSTS: &str = "tests/tests/";
+
 /// Calls that ask who runs the test, which is how a test begins to skip itself.
 const WHO_AM_I: &[&str] = &["geteuid(", "getuid(", "is_root("];
 
@@ -114,6 +121,11 @@ fn tests_of<'a>(lines: &'a [&'a str]) -> Vec<Test<'a>> {
 }
 
 fn check_test(path: &str, test: &Test<'_>, findings: &mut Vec<Finding>) {
+    if ONE_HOST.iter().any(|mark| test.name.contains(mark)) && !path.starts_with(BOTH_HOSTS) {
+        let message =
+            format!("only what {BOTH_HOSTS} holds runs on both kinds of host; call {} otherwise", test.name);
+        findings.push(Finding::line(path, test.start, message));
+    }
     let is_privileged = test.name.starts_with("privileged_");
     for (offset, line) in test.body.iter().enumerate() {
         let index = test.start + offset;
@@ -203,6 +215,15 @@ mod tests {
             ["a/tests/b.rs:3: mknodat() needs root: call the test privileged_makes_a_node"]
         );
         assert!(messages("a/tests/b.rs", &source.replace("fn makes", "fn privileged_makes")).is_empty());
+    }
+
+    #[test]
+    fn a_test_for_one_kind_of_host_that_would_run_on_neither_is_found() {
+        let source = "#[test]\nfn privileged_v2_weighs() {\n}\n";
+        let found = messages("runtime/tests/b.rs", source);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("runtime/tests/b.rs:2: only what tests/tests/ holds"), "{found:?}");
+        assert!(messages("tests/tests/b.rs", source).is_empty());
     }
 
     #[test]

@@ -126,3 +126,13 @@ fn privileged_this_machine_s_layout_has_a_directory_behind_every_mount_point() {
         assert!(Path::new(&path).exists(), "{path}");
     }
 }
+
+#[test]
+fn every_controller_is_found_by_both_of_its_names() {
+    for controller in Controller::ALL {
+        for name in [controller.name(), controller.unified_name()] {
+            assert_eq!(Controller::from_name(name), Some(controller));
+        }
+    }
+    assert_eq!(Controller::from_name("rw"), None);
+}

@@ -18,6 +18,11 @@ fn valid(config: &[u8]) -> ValidSpec {
     validate(spec::parse(config).unwrap(), Path::new("/bundle"), &facts).unwrap()
 }
 
+/// What was typed: nothing.
+fn arguments() -> ExplainArgs {
+    ExplainArgs { bundle: None, format: PlanFormat::Text, no_pivot: false, no_new_keyring: false, dir: None }
+}
+
 fn layout(mounts: &str) -> Layout {
     let mut layout = Layout::parse(mounts, "0::/\n").unwrap();
     if layout.unified().is_some() {
@@ -34,7 +39,7 @@ fn docker_on<T>(mounts: &str, show: impl Fn(&Explanation<'_>) -> T) -> T {
     let limits = ResourcePlan::from_spec(resources, &linux.devices).unwrap().lower(&layout).unwrap();
     let path = CgroupPath::parse(&linux.cgroups_path, ID).unwrap();
     let cgroup = CgroupRecord::place(&layout, &path);
-    show(&Explanation::new(&spec, &cgroup, &limits))
+    show(&Explanation::new(&arguments(), &spec, &cgroup, &limits, None))
 }
 
 /// The lines that depend on the host's hierarchies.
@@ -92,7 +97,7 @@ fn scheduling_clocks_and_later_hooks_are_in_the_text_and_in_the_document() {
     let spec = valid(config.to_string().as_bytes());
     let cgroup = CgroupRecord::place(&layout(V2), &CgroupPath::parse("", ID).unwrap());
     let limits = Lowered::default();
-    let explanation = Explanation::new(&spec, &cgroup, &limits);
+    let explanation = Explanation::new(&arguments(), &spec, &cgroup, &limits, None);
     let text = explanation.to_string();
     for line in [
         "prelude (a",

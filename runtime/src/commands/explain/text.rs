@@ -25,6 +25,12 @@ impl fmt::Display for Explanation<'_> {
 impl fmt::Display for CgroupView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "cgroup")?;
+        if let Some(unit) = &self.unit {
+            writeln!(f, "  the unit {} of systemd", unit.name)?;
+            for (name, _, value) in &unit.properties {
+                writeln!(f, "    {name} = {value}")?;
+            }
+        }
         for directory in &self.directories {
             let hierarchy = match directory.hierarchy.as_str() {
                 "" => "cgroup v2",
@@ -63,6 +69,10 @@ fn parent(f: &mut fmt::Formatter<'_>, parent: &ParentPlan) -> fmt::Result {
     for source in &parent.sources {
         let extent = if source.recursive { " and what is mounted below it" } else { "" };
         writeln!(f, "  open the mount source {}{extent}", source.path.display())?;
+    }
+    for device in &parent.net_devices {
+        let (from, to) = (&device.name, &device.new_name);
+        writeln!(f, "  move the network device {from} and its addresses into the container, as {to}")?;
     }
     parent.rlimits.iter().try_for_each(|limit| rlimit(f, limit))?;
     if let Some(score) = parent.oom_score_adj {

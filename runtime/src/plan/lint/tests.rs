@@ -132,10 +132,12 @@ fn the_plans_of_real_configurations_keep_every_rule() {
         for (seccomp, is_host_root) in [(false, true), (true, true), (true, false)] {
             let namespaces = [NamespaceKind::User, NamespaceKind::Pid, NamespaceKind::Mount];
             let options = ExecOptions {
+                unit: None,
                 id: "box",
                 namespaces: &namespaces,
                 rootfs: std::path::Path::new("/rootfs"),
                 seccomp,
+                landlock: None,
                 is_host_root,
                 preserve_fds: 0,
             };

@@ -11,7 +11,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// Where flags end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FlagsEnd {
+pub enum FlagsEnd {
     /// At `--` or at the end.
     Never,
     /// At the first word that is no flag, which stays the first argument.
@@ -20,7 +20,7 @@ pub(super) enum FlagsEnd {
 
 /// Words sorted into flags as clap reads them and arguments.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Sorted {
+pub struct Sorted {
     /// Flags, each one word, values joined with `=`.
     pub flags: Vec<OsString>,
     /// Everything else.
@@ -35,7 +35,7 @@ impl Sorted {
 }
 
 /// Sorts `words` by the flags that `command` defines; a flag that it does not define stays for clap to refuse.
-pub(super) fn sort(command: &Command, end: FlagsEnd, words: impl IntoIterator<Item = OsString>) -> Sorted {
+pub fn sort(command: &Command, end: FlagsEnd, words: impl IntoIterator<Item = OsString>) -> Sorted {
     let mut sorted = Sorted::default();
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
@@ -157,7 +157,10 @@ fn takes_word(arg: &Arg) -> bool {
 }
 
 /// Reads a switch's value as Go's `strconv.ParseBool` does.
-pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
+///
+/// # Errors
+/// What is wrong with any other word.
+pub fn parse_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),

@@ -1,0 +1,204 @@
+//! From words to a command. Only the named command's flags are described to clap, so that a short command such as
+//! `state` does not pay for the flags of `exec`.
+
+use super::words::{FlagsEnd, sort};
+use clap::Args;
+use clap::error::ErrorKind;
+use std::ffi::{OsStr, OsString};
+
+/// What a command line asks for, `C` being the commands of the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "a process makes one of these")]
+pub enum Request<C> {
+    /// Run a command.
+    Command(C),
+    /// Print this text on standard output: help or the version.
+    Print(String),
+}
+
+/// A command line that asks for nothing that exists.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UsageError {
+    /// Flags or arguments do not fit.
+    #[error("{message}")]
+    Arguments {
+        /// What is wrong.
+        message: String,
+        /// How to mend it.
+        hint: String,
+    },
+    /// There is no such command.
+    #[error("unknown command {name:?}")]
+    UnknownCommand {
+        /// What was typed.
+        name: String,
+        /// How to mend it.
+        hint: String,
+    },
+}
+
+impl UsageError {
+    /// How to mend it.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        match self {
+            Self::Arguments { hint, .. } | Self::UnknownCommand { hint, .. } => hint,
+        }
+    }
+}
+
+/// Reads the words after a command's name.
+pub type ParseWords<C> = fn(&Program<C>, &Entry<C>, Vec<OsString>) -> Result<Request<C>, UsageError>;
+
+/// One command: its name, what it does, and its parser. [`entry!`](crate::entry) makes it.
+pub struct Entry<C: 'static> {
+    /// The word that names it.
+    pub name: &'static str,
+    /// What it does, in one line of the help text.
+    pub about: &'static str,
+    /// Where its flags end.
+    pub end: FlagsEnd,
+    /// Reads the words after its name.
+    pub parse: ParseWords<C>,
+}
+
+/// Describes a command: its name, what it does, the type of its arguments, the variant that holds them, and where its
+/// flags end if that is not at the end of the line.
+#[macro_export]
+macro_rules! entry {
+    ($name:literal, $about:literal, $args:ty, $variant:path) => {
+        $crate::entry!($name, $about, $args, $variant, $crate::FlagsEnd::Never)
+    };
+    ($name:literal, $about:literal, $args:ty, $variant:path, $end:expr) => {
+        $crate::Entry {
+            name: $name,
+            about: $about,
+            end: $end,
+            parse: |program, entry, words| program.parse_args::<$args>(entry, words, $variant),
+        }
+    };
+}
+
+/// A program with subcommands.
+pub struct Program<C: 'static> {
+    /// Its name in its own texts.
+    pub name: &'static str,
+    /// What it does, in one line of the help text.
+    pub about: &'static str,
+    /// Every command that exists, in the order of the help text.
+    pub commands: &'static [Entry<C>],
+}
+
+/// What follows the flags before the command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// The command's name and what follows it.
+    words: Vec<OsString>,
+    /// Whether help was asked for before any command.
+    help: bool,
+}
+
+impl<C> Program<C> {
+    /// Parses the flags before the command, so that what they say (a log, say) is known when the rest is refused;
+    /// `words` without the program's name.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a flag that does not exist or whose value does not fit.
+    pub fn parse_global<G: Args>(
+        &self,
+        words: impl IntoIterator<Item = OsString>,
+    ) -> Result<(G, Rest), UsageError> {
+        let command = G::augment_args(base(clap::Command::new(self.name)));
+        let sorted = sort(&command, FlagsEnd::FirstArgument, words);
+        let help = sorted.flags.iter().any(|flag| is_help(flag));
+        let flags = sorted.flags.into_iter().filter(|flag| !is_help(flag));
+        let global = command
+            .try_get_matches_from(flags)
+            .and_then(|matches| G::from_arg_matches(&matches))
+            .map_err(|error| usage_error(&error, self.name))?;
+        Ok((global, Rest { words: sorted.arguments, help }))
+    }
+
+    /// Parses the command; `G` are the flags before it, for the help text.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a command or a flag that does not exist, or arguments that do not fit.
+    pub fn parse_command<G: Args>(&self, rest: Rest) -> Result<Request<C>, UsageError> {
+        let mut words = rest.words.into_iter();
+        let Some(name) = words.next().filter(|_| !rest.help) else {
+            return Ok(Request::Print(self.help_text::<G>()));
+        };
+        if name == "help" || name == "h" {
+            return match words.next() {
+                Some(name) => self.parse_named(&name, vec![OsString::from("--help")]),
+                None => Ok(Request::Print(self.help_text::<G>())),
+            };
+        }
+        self.parse_named(&name, words.collect())
+    }
+
+    fn parse_named(&self, name: &OsStr, words: Vec<OsString>) -> Result<Request<C>, UsageError> {
+        let found = self.commands.iter().find(|entry| entry.name == name);
+        let entry = found.ok_or_else(|| UsageError::UnknownCommand {
+            name: name.to_string_lossy().into_owned(),
+            hint: format!("see '{} --help' for the commands that exist", self.name),
+        })?;
+        (entry.parse)(self, entry, words)
+    }
+
+    /// Parses the words after a command's name into its arguments `T`.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a flag that does not exist, or arguments that do not fit.
+    pub fn parse_args<T: Args>(
+        &self,
+        entry: &Entry<C>,
+        words: Vec<OsString>,
+        variant: fn(T) -> C,
+    ) -> Result<Request<C>, UsageError> {
+        let name = format!("{} {}", self.name, entry.name);
+        let command = T::augment_args(base(clap::Command::new(entry.name)).bin_name(&name));
+        let words = sort(&command, entry.end, words).into_words();
+        // The documentation of the argument structs is for programmers, and not the help text.
+        let command = command.about(entry.about).long_about(None);
+        match command.try_get_matches_from(words).and_then(|matches| T::from_arg_matches(&matches)) {
+            Ok(args) => Ok(Request::Command(variant(args))),
+            Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Request::Print(error.to_string())),
+            Err(error) => Err(usage_error(&error, &name)),
+        }
+    }
+
+    fn help_text<G: Args>(&self) -> String {
+        let global = G::augment_args(base(clap::Command::new(self.name)))
+            .about(self.about)
+            .long_about(None)
+            .override_usage(format!("{} [OPTIONS] COMMAND [ARGUMENT]...", self.name));
+        let mut text = global.clone().render_help().to_string();
+        text.push_str("\nCommands:\n");
+        for entry in self.commands {
+            text.push_str(&format!("  {:<10}{}\n", entry.name, entry.about));
+        }
+        text
+    }
+}
+
+/// Last flag wins, and no word is the program's name.
+fn base(command: clap::Command) -> clap::Command {
+    command.no_binary_name(true).args_override_self(true)
+}
+
+fn is_help(flag: &OsStr) -> bool {
+    flag == "--help"
+}
+
+/// clap's text in one line: the complaint without its label, and what it offers instead.
+fn usage_error(error: &clap::Error, program: &str) -> UsageError {
+    let text = error.to_string();
+    let mut paragraphs = text.split("\n\n");
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = one_line(paragraphs.next().unwrap_or_default());
+    let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
+    let tip = paragraphs.map(str::trim_start).find_map(|text| text.strip_prefix("tip: ")).map(one_line);
+    let help = format!("see '{program} --help'");
+    UsageError::Arguments { message, hint: tip.map_or(help.clone(), |tip| format!("{tip}; {help}")) }
+}

@@ -1,0 +1,71 @@
+//! From the process's arguments to its exit status.
+
+use super::{Command, Context, Environment, GlobalArgs, LoginArgs, LogoutArgs, PullArgs, PushArgs, chain};
+use crate::commands;
+use mydocker_cmdline::{Entry, Program, Request, entry, one_line, print};
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+const PROGRAM: Program<Command> = Program {
+    name: "mydocker-img",
+    about: "Pulls, keeps, changes and pushes OCI and docker images",
+    commands: COMMANDS,
+};
+
+/// Every command that exists, in the order of the help text.
+const COMMANDS: &[Entry<Command>] = &[
+    entry!("login", "Keep a name and a password for a registry", LoginArgs, Command::Login),
+    entry!("logout", "Forget what is kept for a registry", LogoutArgs, Command::Logout),
+    entry!("pull", "Fetch an image from a registry", PullArgs, Command::Pull),
+    entry!("push", "Bring an image to a registry", PushArgs, Command::Push),
+];
+
+/// What a command leads to: the exit status.
+type Outcome = Result<u8, Box<dyn Error>>;
+
+/// Runs the program with the arguments and the environment of this process.
+#[must_use]
+pub fn main_entry() -> ExitCode {
+    match run(std::env::args_os().skip(1)) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            complain(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
+    let (global, rest) = PROGRAM.parse_global::<GlobalArgs>(words)?;
+    if global.version {
+        print(&format!("{} version {}\n", PROGRAM.name, env!("CARGO_PKG_VERSION")))?;
+        return Ok(0);
+    }
+    match PROGRAM.parse_command::<GlobalArgs>(rest)? {
+        Request::Print(text) => print(&text).map(|()| 0).map_err(Into::into),
+        Request::Command(command) => dispatch(command, &Context::new(&global, Environment::probe())?),
+    }
+}
+
+fn dispatch(command: Command, context: &Context) -> Outcome {
+    match command {
+        Command::Login(args) => commands::login(&args, context)?,
+        Command::Logout(args) => commands::logout(&args, context)?,
+        Command::Pull(args) => commands::pull(&args, context)?,
+        Command::Push(args) => commands::push(&args, context)?,
+    }
+    Ok(0)
+}
+
+/// Prints the chain of errors in one line; what strangers put into it cannot reach the terminal as it is.
+fn complain(error: &(dyn Error + 'static)) {
+    let mut text = chain(error);
+    if let Some(usage) = error.downcast_ref::<mydocker_cmdline::UsageError>() {
+        text.push_str("; ");
+        text.push_str(usage.hint());
+    }
+    // When standard error is closed there is nobody left to tell.
+    writeln!(std::io::stderr(), "{}: {}", PROGRAM.name, one_line(&text)).unwrap_or_default();
+}

@@ -1,0 +1,1 @@
+//! A layer to a directory, and a directory back to a layer.

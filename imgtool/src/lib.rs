@@ -1,0 +1,32 @@
+//! The image tool: from an image's name to a root file system, and back.
+//!
+//! ```text
+//! cli          what was typed; text for people
+//! reference    names of images
+//! digest       what proves a blob
+//! image        manifests, indexes, configurations
+//! platform     what suits a host
+//! credentials  what docker and podman keep to log in with
+//! registry     HTTP: who to ask, how to be let in, how to ask again
+//! resolve      a name to the documents behind it
+//! plan         what is here, what is to be fetched, unpacked and recorded: data with no choice left
+//! fetch        blobs from a registry into the store, several at a time
+//! store        the images of this host: an OCI layout, and unpacked layers beside it
+//! layer        a layer to a directory and back
+//! commands     pull, push, ... put together from the above
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod commands;
+pub mod credentials;
+pub mod digest;
+pub mod fetch;
+pub mod image;
+pub mod layer;
+pub mod plan;
+pub mod platform;
+pub mod reference;
+pub mod registry;
+pub mod resolve;
+pub mod store;

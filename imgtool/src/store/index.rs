@@ -1,0 +1,116 @@
+//! The names of the store's images: the entries of `index.json`.
+
+use super::{Store, StoreError, failed};
+use crate::digest::Digest;
+use crate::image::{DOCUMENT_LIMIT, Descriptor, INDEX_ANNOTATION, Index};
+use crate::reference::Reference;
+use mydocker_sys::fs::lock_exclusive;
+use mydocker_sys::sync::sync_file_system;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+/// The annotation that names an entry (image-spec, annotations.md).
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+impl Store {
+    /// Gives an image its name; an image that had the name loses it. This is what makes an image visible, so everything
+    /// that it needs is on the disk before.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn record(&self, reference: &Reference, target: &Descriptor) -> Result<(), StoreError> {
+        let layout = self.layout();
+        let directory = File::open(&layout).map_err(failed("open", &layout))?;
+        lock_exclusive(&directory, true)
+            .map_err(|source| StoreError::Lock { path: layout.clone(), source })?;
+        let mut index = self.index()?;
+        let name = reference.to_string();
+        index.manifests.retain(|entry| entry.annotations.get(REF_NAME) != Some(&name));
+        let mut entry = target.clone();
+        entry.annotations.insert(REF_NAME.to_owned(), name);
+        index.manifests.push(entry);
+        sync_file_system(&directory).map_err(|source| StoreError::Lock { path: layout.clone(), source })?;
+        write_atomically(&layout.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        let path = layout.join("index.json");
+        let bytes = serde_json::to_vec(&index).map_err(|error| failed("write", &path)(error.into()))?;
+        write_atomically(&path, &bytes)
+    }
+
+    /// What a name stands for: by its tag, or by its digest if it has one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn lookup(&self, reference: &Reference) -> Result<Option<Descriptor>, StoreError> {
+        let wanted = reference.clone().or_latest();
+        let found = self.index()?.manifests.into_iter().find(|entry| {
+            let named = entry.annotations.get(REF_NAME).and_then(|name| Reference::parse(name).ok());
+            named.is_some_and(|named| match wanted.digest() {
+                Some(digest) => named.name() == wanted.name() && is(entry, digest),
+                None => named == wanted,
+            })
+        });
+        Ok(found.map(|mut entry| {
+            entry.annotations.remove(REF_NAME);
+            entry
+        }))
+    }
+
+    fn index(&self) -> Result<Index, StoreError> {
+        let path = self.layout().join("index.json");
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Index::empty()),
+            Err(error) => return Err(failed("open", &path)(error)),
+        };
+        let mut bytes = Vec::new();
+        // A thousand tags take some 400 KiB.
+        file.take(16 * DOCUMENT_LIMIT).read_to_end(&mut bytes).map_err(failed("read", &path))?;
+        serde_json::from_slice(&bytes).map_err(|error| failed("understand", &path)(error.into()))
+    }
+}
+
+/// Whether an entry has this digest, or was chosen from the index that has it.
+fn is(entry: &Descriptor, digest: &Digest) -> bool {
+    let index = entry.annotations.get(INDEX_ANNOTATION).map(String::as_str);
+    entry.digest == *digest || index == Some(digest.as_str())
+}
+
+/// Replaces a file as a whole: a reader sees the old content or the new one.
+fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let written = File::create(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&temporary, path)).map_err(failed("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::MediaType;
+
+    fn reference(text: &str) -> Reference {
+        Reference::parse(text).expect(text)
+    }
+
+    fn target(content: &[u8]) -> Descriptor {
+        Descriptor::new(MediaType::OCI_MANIFEST, Digest::sha256(content), content.len() as u64)
+    }
+
+    #[test]
+    fn a_name_is_found_by_tag_and_by_digest_and_moves() {
+        let place = tempfile::tempdir().expect("a directory");
+        let store = Store::open(place.path()).expect("a store");
+        assert_eq!(store.lookup(&reference("a")).expect("an index"), None);
+        store.record(&reference("a:latest"), &target(b"1")).expect("recorded");
+        store.record(&reference("b:1"), &target(b"2")).expect("recorded");
+        assert_eq!(store.lookup(&reference("a")).expect("an index"), Some(target(b"1")));
+        let by_digest = reference("b").at(&Digest::sha256(b"2"));
+        assert_eq!(store.lookup(&by_digest).expect("an index"), Some(target(b"2")));
+        assert_eq!(store.lookup(&reference("a").at(&Digest::sha256(b"2"))).expect("an index"), None);
+        store.record(&reference("a:latest"), &target(b"3")).expect("recorded");
+        assert_eq!(store.lookup(&reference("a")).expect("an index"), Some(target(b"3")));
+    }
+}

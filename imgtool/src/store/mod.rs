@@ -1,0 +1,194 @@
+//! The images of this host.
+//!
+//! ```text
+//! ROOT/oci/oci-layout, index.json, blobs/   an OCI image layout, which other tools read as it is
+//! ROOT/layers/ALGORITHM/HEX                 unpacked layers, by the digest of the uncompressed layer (diffID)
+//! ROOT/ingest/ALGORITHM-HEX                 blobs that are on their way; what a killed pull leaves, the next one goes on with
+//! ROOT/lock                                 shared by who adds, exclusive for who removes
+//! ```
+//!
+//! Whatever is in `blobs` has been verified, since it comes there by [`Ingest::commit`] alone. An image exists when its tag
+//! is recorded, which comes last; all that a crash can leave is files that nothing points to.
+
+mod index;
+mod ingest;
+
+pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
+
+use crate::digest::{Algorithm, Digest};
+use mydocker_sys::fs::{lock_exclusive, lock_shared};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The store of one user, or of the host.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// What goes wrong with the store itself.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file or directory of it.
+    #[error("cannot {action} {path:?} in the image store")]
+    Io {
+        /// What was to be done, such as `open`.
+        action: &'static str,
+        /// With which file or directory.
+        path: PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// A lock of it, or the flush before a tag is recorded.
+    #[error("cannot lock or flush {path:?} in the image store")]
+    Lock {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the kernel says.
+        source: mydocker_sys::Error,
+    },
+    /// A blob that should be there is not.
+    #[error("blob {0} is not in the image store; pull the image again")]
+    Missing(Digest),
+    /// A blob is longer than what is pointed to it by may be.
+    #[error("blob {digest} has more than {limit} bytes")]
+    TooLong {
+        /// Which.
+        digest: Digest,
+        /// What it may have, in bytes.
+        limit: u64,
+    },
+    /// A blob is not what its name says.
+    #[error("blob {digest} in the image store is damaged; 'mydocker-img fsck --repair' mends it")]
+    Damaged {
+        /// Which.
+        digest: Digest,
+    },
+}
+
+/// A promise that nothing is removed from the store while it lives.
+#[derive(Debug)]
+pub struct Hold {
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the store below `root`, and makes what is missing of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if a directory can be neither found nor made.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let store = Self { root: root.to_owned() };
+        // The contents of images may be secret, and setuid programs of an image are nobody's on the host (CVE-2021-21284).
+        make_directories(root, 0o700)?;
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            make_directories(&store.layout().join("blobs").join(algorithm.name()), 0o755)?;
+            make_directories(&root.join("layers").join(algorithm.name()), 0o755)?;
+        }
+        make_directories(&root.join("ingest"), 0o755)?;
+        Ok(store)
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The OCI image layout in it.
+    #[must_use]
+    pub fn layout(&self) -> PathBuf {
+        self.root.join("oci")
+    }
+
+    /// Where a blob lies when it is there.
+    #[must_use]
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.layout().join("blobs").join(digest.algorithm().name()).join(digest.hex())
+    }
+
+    /// Where an unpacked layer lies when it is there.
+    #[must_use]
+    pub fn layer_path(&self, diff_id: &Digest) -> PathBuf {
+        self.root.join("layers").join(diff_id.algorithm().name()).join(diff_id.hex())
+    }
+
+    /// Whether a blob is there.
+    #[must_use]
+    pub fn has_blob(&self, digest: &Digest) -> bool {
+        self.blob_path(digest).is_file()
+    }
+
+    /// Whether a layer is there, unpacked.
+    #[must_use]
+    pub fn has_layer(&self, diff_id: &Digest) -> bool {
+        self.layer_path(diff_id).is_dir()
+    }
+
+    /// Opens a blob; `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn blob(&self, digest: &Digest) -> Result<Option<VerifiedBlob>, StoreError> {
+        VerifiedBlob::open(&self.blob_path(digest), digest)
+    }
+
+    /// Reads a small blob whole, and checks it again: a damaged document would be believed by everything after it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not there, has more than `limit` bytes, or is damaged.
+    pub fn read_blob(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, StoreError> {
+        let blob = self.blob(digest)?.ok_or_else(|| StoreError::Missing(digest.clone()))?;
+        if blob.size() > limit {
+            return Err(StoreError::TooLong { digest: digest.clone(), limit });
+        }
+        let mut bytes = Vec::new();
+        let path = self.blob_path(digest);
+        blob.file().take(limit).read_to_end(&mut bytes).map_err(failed("read", &path))?;
+        if Digest::of(digest.algorithm(), &bytes) != *digest {
+            return Err(StoreError::Damaged { digest: digest.clone() });
+        }
+        Ok(bytes)
+    }
+
+    /// Holds the store for one who adds to it: `gc` and `rmi` wait until the tag is recorded.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn hold(&self) -> Result<Hold, StoreError> {
+        let (path, file) = self.lock_file()?;
+        lock_shared(&file).map_err(|source| StoreError::Lock { path, source })?;
+        Ok(Hold { _lock: file })
+    }
+
+    /// Holds the store for one who removes from it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn hold_alone(&self) -> Result<Hold, StoreError> {
+        let (path, file) = self.lock_file()?;
+        lock_exclusive(&file, true).map_err(|source| StoreError::Lock { path, source })?;
+        Ok(Hold { _lock: file })
+    }
+
+    fn lock_file(&self) -> Result<(PathBuf, File), StoreError> {
+        let path = self.root.join("lock");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&path).map_err(failed("open", &path))?;
+        Ok((path, file))
+    }
+}
+
+fn make_directories(path: &Path, mode: u32) -> Result<(), StoreError> {
+    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.map_err(failed("make the directory", path))
+}
+
+/// Makes an I/O error one of the store.
+pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { action, path, source }
+}

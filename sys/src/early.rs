@@ -1,0 +1,127 @@
+//! What a program does before its C library starts: [`entry_point!`](crate::entry_point) makes this the first code.
+//!
+//! A program that executes itself again from a read-only view of its binary would pay the start of the C library (the
+//! relocations of a static program, questions to the processor that a virtual machine answers slowly, the heap) twice,
+//! and the first time for nothing. So the usual case is dealt with here, with three system calls. Whatever fails is left
+//! to the program, which asks [`runs_from_readonly_mount`] and does the same again with all that it takes to say why.
+//!
+//! Nothing is relocated yet and there is no thread-local storage: this code makes its system calls itself, reads the
+//! words byte by byte so that no function of the C library takes the place of a loop, and uses no table of pointers. A build
+//! with debug assertions leaves all to the program.
+
+use std::arch::asm;
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether the binary was found to be on a read-only mount.
+static READONLY: AtomicBool = AtomicBool::new(false);
+
+/// Whether this program is known to run from a read-only mount. `false` says nothing.
+#[must_use]
+pub fn runs_from_readonly_mount() -> bool {
+    READONLY.load(Ordering::Relaxed)
+}
+
+/// Executes the program again from a read-only view of its binary if one of its words `asks` for that. Returns where the
+/// binary is on a read-only mount already, and where the kernel refuses something (before Linux 6.15 it has no
+/// `open_tree_attr(2)`).
+///
+/// # Safety
+/// `stack` is what the kernel gave to the first instruction: the number of arguments, their pointers, a null pointer, the
+/// environment's pointers and a null pointer.
+#[inline(always)]
+pub unsafe fn enter_readonly_view(stack: *const usize, asks: impl Fn(*const u8) -> bool) {
+    // SAFETY: the layout is the caller's promise.
+    unsafe {
+        let count = *stack;
+        let words = stack.add(1).cast::<*const u8>();
+        let mut index = 1;
+        while index < count {
+            if asks(*words.add(index)) {
+                return enter(words, words.add(count + 1));
+            }
+            index += 1;
+        }
+    }
+}
+
+/// Whether `word` is the C string `other`.
+///
+/// # Safety
+/// `word` points to bytes that end in NUL.
+#[must_use]
+#[inline(always)]
+pub unsafe fn is(word: *const u8, other: &CStr) -> bool {
+    let other = other.as_ptr().cast::<u8>();
+    let mut index = 0;
+    loop {
+        // SAFETY: nothing is read beyond the first difference or the NUL of both.
+        let (a, b) = unsafe { (word.add(index).read_volatile(), other.add(index).read_volatile()) };
+        if a != b {
+            return false;
+        }
+        if a == 0 {
+            return true;
+        }
+        index += 1;
+    }
+}
+
+/// # Safety
+/// Both are lists of pointers to C strings that end in a null pointer.
+#[inline(always)]
+unsafe fn enter(args: *const *const u8, env: *const *const u8) {
+    let own = c"/proc/self/exe".as_ptr();
+    let mut place = std::mem::MaybeUninit::<libc::statfs64>::uninit();
+    let readonly =
+        libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let flags = libc::OPEN_TREE_CLONE as usize | libc::O_CLOEXEC as usize;
+    // SAFETY: the path ends in NUL; the kernel fills place, whose layout on machines of 64 bits is that of statfs, and
+    // reads readonly, of which the length is given; the lists are the caller's promise.
+    unsafe {
+        if call(libc::SYS_statfs as usize, [own.addr(), place.as_mut_ptr().addr(), 0, 0, 0]) != 0 {
+            return;
+        }
+        if (*place.as_ptr()).f_flags as u64 & libc::ST_RDONLY != 0 {
+            return READONLY.store(true, Ordering::Relaxed);
+        }
+        let attributes = [&raw const readonly as usize, size_of::<libc::mount_attr>()];
+        let here = libc::AT_FDCWD as usize;
+        let view = call(
+            crate::mount::SYS_OPEN_TREE_ATTR as usize,
+            [here, own.addr(), flags, attributes[0], attributes[1]],
+        );
+        if view < 0 {
+            return;
+        }
+        let empty = c"".as_ptr().addr();
+        let list = [view as usize, empty, args.addr(), env.addr(), libc::AT_EMPTY_PATH as usize];
+        call(libc::SYS_execveat as usize, list);
+        call(libc::SYS_close as usize, [view as usize, 0, 0, 0, 0]);
+    }
+}
+
+/// A system call without the C library: what the kernel returns, errors as negative numbers.
+///
+/// # Safety
+/// As of the call that is made.
+#[inline(always)]
+unsafe fn call(number: usize, args: [usize; 5]) -> isize {
+    let result: isize;
+    // SAFETY: the registers are those of the kernel's convention; it keeps all but rax, rcx and r11.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") args[0],
+            in("rsi") args[1],
+            in("rdx") args[2],
+            in("r10") args[3],
+            in("r8") args[4],
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result
+}

@@ -1,0 +1,131 @@
+//! The image tool under test, and what stands around it: registries, real and hostile, and images.
+
+mod fake;
+mod image;
+mod registry;
+mod server;
+
+pub use fake::{FakeRegistry, Served};
+pub use image::{SampleImage, sha256, tar_of_one_file};
+pub use registry::{Authority, Registry, RegistryOptions, TokenServer};
+pub use server::{Body, Reply, Request, Server};
+
+use crate::invocation::Invocation;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The program that the environment names, else the one that `make` leaves in `bin/`.
+///
+/// # Panics
+/// When there is no such program.
+#[must_use]
+pub fn program() -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join("bin/mydocker-img"));
+    let named = std::env::var_os("MYDOCKER_IMG").map(PathBuf::from);
+    let program = named.or(built).unwrap_or_default();
+    assert!(program.is_file(), "{} is missing: run `make`, or set MYDOCKER_IMG", program.display());
+    program
+}
+
+/// The image tool with a store, a home and a scratch directory of its own.
+#[derive(Debug)]
+pub struct Img {
+    program: PathBuf,
+    base: TempDir,
+}
+
+impl Img {
+    /// The image tool of [`program`] with an empty store.
+    ///
+    /// # Panics
+    /// When there is none, or no scratch directory can be made.
+    #[must_use]
+    #[expect(
+        clippy::new_without_default,
+        reason = "it looks for a program, which nobody should do by default"
+    )]
+    pub fn new() -> Self {
+        let shm = Path::new("/dev/shm");
+        let parent = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
+        let base = tempfile::Builder::new().prefix("mdi-").tempdir_in(parent).expect("a scratch directory");
+        for directory in ["out", "home", "certs.d"] {
+            fs::create_dir(base.path().join(directory)).expect("the scratch directory is writable");
+        }
+        Self { program: program(), base }
+    }
+
+    /// A path in the scratch directory.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.base.path().join(name)
+    }
+
+    /// The OCI layout of its store.
+    #[must_use]
+    pub fn layout(&self) -> PathBuf {
+        self.path("store/oci")
+    }
+
+    /// A command line: `words` after the flags that give it its store, and no configuration but that of the test.
+    #[must_use]
+    pub fn command<W: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Invocation {
+        Invocation::new(&self.path("out"), [&self.program])
+            .env("HOME", self.path("home"))
+            .env("XDG_RUNTIME_DIR", self.path("home/run"))
+            .env("CONTAINERS_REGISTRIES_CONF", self.path("registries.conf"))
+            .arg("--root")
+            .arg(self.path("store"))
+            .args(words)
+    }
+
+    /// `pull` with the test's own `certs.d`.
+    #[must_use]
+    pub fn pull(&self, image: &str) -> Invocation {
+        self.command(["pull", "--hosts-dir"]).arg(self.path("certs.d")).arg(image)
+    }
+
+    /// Writes a file of the test, and the directories that it needs.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("below the scratch directory")).expect("writable");
+        fs::write(&path, text).expect("writable");
+        path
+    }
+
+    /// The entries of the store's index; none if there is no index.
+    ///
+    /// # Panics
+    /// When it is no JSON.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Value> {
+        let Ok(text) = fs::read_to_string(self.layout().join("index.json")) else { return Vec::new() };
+        let index: Value = serde_json::from_str(&text).expect("an index");
+        index["manifests"].as_array().expect("a list of manifests").clone()
+    }
+
+    /// Whether the store has a blob.
+    #[must_use]
+    pub fn has_blob(&self, digest: &str) -> bool {
+        let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+        self.layout().join("blobs/sha256").join(hex).is_file()
+    }
+
+    /// Demands that every blob of the store is what its name says.
+    ///
+    /// # Panics
+    /// When one is not.
+    pub fn blobs_are_right(&self) {
+        let Ok(entries) = fs::read_dir(self.layout().join("blobs/sha256")) else { return };
+        for entry in entries {
+            let path = entry.expect("a readable directory").path();
+            let bytes = fs::read(&path).expect("a readable blob");
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            assert_eq!(sha256(&bytes), format!("sha256:{name}"));
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Who is let in: passwords, tokens, certificates, and the files and helpers that keep them.
+
+use mydocker_tests::img::{
+    Authority, FakeRegistry, Img, Registry, RegistryOptions, Reply, SampleImage, Served, TokenServer,
+};
+use mydocker_tests::invocation::Invocation;
+use std::os::unix::fs::PermissionsExt as _;
+
+fn sample() -> (SampleImage, FakeRegistry) {
+    let image = SampleImage::new(&[b"secret"]);
+    let registry = FakeRegistry::good(Served::image("1", &image));
+    (image, registry)
+}
+
+/// An image in the store under the name `local/app:1` of another registry.
+fn with_image(img: &Img) -> String {
+    let (_, source) = sample();
+    let name = source.name("app:1");
+    img.pull(&name).run().succeeds().discard();
+    name
+}
+
+fn log_in(img: &Img, host: &str, user: &str, password: &str) -> Invocation {
+    img.command(["login", "-u", user, "--password-stdin", host]).stdin(password)
+}
+
+#[test]
+fn a_registry_with_passwords_lets_in_who_logs_in() {
+    let img = Img::new();
+    let options =
+        RegistryOptions { password: Some(("me".into(), "right: one".into())), ..Default::default() };
+    let registry = Registry::with(&options);
+    let (source, target) = (with_image(&img), registry.name("team/app:1"));
+    img.command(["push", &source, &target]).run().fails().says("mydocker-img login").discard();
+    log_in(&img, &registry.host(), "me", "wrong").run().fails().says("does not accept").discard();
+    img.command(["push", &source, &target]).run().fails().says("logged in").discard();
+    let outcome = log_in(&img, &registry.host(), "me", "right: one\n").run().succeeds();
+    assert!(outcome.stdout.starts_with("Login Succeeded"), "{}", outcome.describe());
+    let kept = img.path("home/.docker/config.json");
+    assert_eq!(std::fs::metadata(&kept).expect("kept").permissions().mode() & 0o777, 0o600);
+    img.command(["push", &source, &target]).run().succeeds().discard();
+    img.pull(&target).run().succeeds().discard();
+    img.command(["logout", &registry.host()]).run().succeeds().discard();
+    img.pull(&target).run().fails().says("logged in").discard();
+}
+
+#[test]
+fn tokens_are_fetched_for_what_is_asked() {
+    let img = Img::new();
+    let authority = Authority::new();
+    let certificate = authority.certificate();
+    let kept = std::fs::read(&certificate).expect("a certificate");
+    let bundle = img.path("token.crt");
+    std::fs::write(&bundle, kept).expect("writable");
+    let tokens = TokenServer::start(authority, "me", "pw");
+    let registry =
+        Registry::with(&RegistryOptions { token: Some((tokens.realm(), bundle)), ..Default::default() });
+    let (source, target) = (with_image(&img), registry.name("team/app:1"));
+    img.command(["push", &source, &target]).run().fails().discard();
+    log_in(&img, &registry.host(), "me", "wrong").run().fails().says("does not accept").discard();
+    log_in(&img, &registry.host(), "me", "pw").run().succeeds().discard();
+    img.command(["push", &source, &target]).run().succeeds().discard();
+    let scope = "scope=repository%3Ateam%2Fapp%3Apull%2Cpush";
+    assert!(tokens.server.requests().iter().any(|request| request.target.contains(scope)));
+    // A second name in the same registry takes the blobs from the first.
+    let outcome = img.command(["push", &target, &registry.name("team/copy:2")]).run();
+    drop(outcome);
+    img.command(["logout", &registry.host()]).run().succeeds().discard();
+    let stranger = Img::new();
+    stranger.pull(&target).run().succeeds().discard();
+    assert!(tokens.server.requests().iter().any(|request| request.header("authorization").is_none()));
+}
+
+#[test]
+fn own_authorities_and_client_certificates_are_used() {
+    let img = Img::new();
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let registry = Registry::with(&RegistryOptions {
+        tls: Some(authority.issue("server")),
+        client_authority: Some(authority.certificate()),
+        ..Default::default()
+    });
+    let (source, target) = (with_image(&img), registry.name("a:1"));
+    let (certificate, key) = authority.issue("client");
+    let push = |ca: &Authority| img.command(["push", &source, &target, "--tlscacert"]).arg(ca.certificate());
+    push(&stranger).run().fails().says("certificate").discard();
+    push(&authority).run().fails().discard();
+    let shown = |command: Invocation| command.arg("--tlscert").arg(&certificate).arg("--tlskey").arg(&key);
+    shown(push(&authority)).run().succeeds().discard();
+
+    let directory = img.path("certs.d").join(registry.host());
+    std::fs::create_dir_all(&directory).expect("writable");
+    for (from, to) in [(&authority.certificate(), "ca.crt"), (&certificate, "me.cert"), (&key, "me.key")] {
+        std::fs::copy(from, directory.join(to)).expect("writable");
+    }
+    img.pull(&target).run().succeeds().discard();
+    // A key of somebody else is found before anybody is asked.
+    std::fs::copy(stranger.issue("other").1, directory.join("me.key")).expect("writable");
+    img.pull(&target).run().fails().says("cannot be used together").discard();
+}
+
+#[test]
+fn the_longest_key_of_podman_s_file_counts() {
+    let image = SampleImage::new(&[b"x"]);
+    let registry = FakeRegistry::start(Served::image("1", &image), |request, good| {
+        match request.header("authorization") {
+            // team:t
+            Some("Basic dGVhbTp0") => good,
+            _ => Reply::new(401, "").header("www-authenticate", "Basic realm=\"x\""),
+        }
+    });
+    let (img, host) = (Img::new(), registry.server.host());
+    let auths =
+        format!(r#"{{"auths":{{"{host}":{{"auth":"dXNlcjpwYXNz"}},"{host}/team":{{"auth":"dGVhbTp0"}}}}}}"#);
+    img.write("home/run/containers/auth.json", &auths);
+    img.pull(&registry.name("team/app:1")).run().succeeds().discard();
+    img.pull(&registry.name("other/app:1")).run().fails().says("does not accept").discard();
+}
+
+#[test]
+fn a_helper_keeps_the_credentials() {
+    let image = SampleImage::new(&[b"x"]);
+    let registry = FakeRegistry::start(Served::image("1", &image), |request, good| {
+        match request.header("authorization") {
+            Some("Basic aGVscGVkOnk=") => good,
+            _ => Reply::new(401, "").header("www-authenticate", "Basic realm=\"x\""),
+        }
+    });
+    let (img, host) = (Img::new(), registry.server.host());
+    let helper = img.write(
+        "bin/docker-credential-mine",
+        "#!/bin/sh\nread -r key\necho \"$1 $key\" >>\"${0%/*}/asked\"\n\
+         echo '{\"ServerURL\":\"x\",\"Username\":\"helped\",\"Secret\":\"y\"}'\n",
+    );
+    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).expect("writable");
+    img.write("home/.docker/config.json", &format!(r#"{{"credHelpers":{{"{host}":"mine"}}}}"#));
+    let path = format!("{}:/usr/bin:/bin", img.path("bin").display());
+    img.pull(&registry.name("a:1")).env("PATH", &path).run().succeeds().discard();
+    assert_eq!(std::fs::read_to_string(img.path("bin/asked")).expect("asked"), format!("get {host}\n"));
+    img.pull(&registry.name("b:1")).run().fails().says("docker-credential-mine").discard();
+}
+
+#[test]
+fn an_identity_token_is_exchanged_and_a_refused_login_stays_refused() {
+    let image = SampleImage::new(&[b"x"]);
+    let registry = FakeRegistry::start(Served::image("1", &image), |request, good| {
+        if request.target == "/token" {
+            let body = String::from_utf8_lossy(&request.body).into_owned();
+            let known = body.contains("grant_type=refresh_token") && body.contains("refresh_token=IDENTITY");
+            return if known { Reply::new(200, r#"{"access_token":"T"}"#) } else { Reply::new(401, "{}") };
+        }
+        if request.header("authorization") == Some("Bearer T") {
+            return good;
+        }
+        let host = request.header("host").unwrap_or_default().to_owned();
+        Reply::new(401, "")
+            .header("www-authenticate", format!("Bearer realm=\"http://{host}/token\",service=s"))
+    });
+    let (img, host) = (Img::new(), registry.server.host());
+    let config = |token: &str| format!(r#"{{"auths":{{"{host}":{{"identitytoken":"{token}"}}}}}}"#);
+    img.write("home/.docker/config.json", &config("IDENTITY"));
+    img.pull(&registry.name("a:1")).run().succeeds().discard();
+    img.write("home/.docker/config.json", &config("OLD"));
+    img.pull(&registry.name("b:1")).run().fails().says("does not accept the credentials").discard();
+    let anonymous =
+        registry.server.requests().into_iter().filter(|request| request.target.starts_with("/token?"));
+    assert_eq!(anonymous.count(), 0);
+}
