@@ -19,6 +19,9 @@ pub const FIRST: u32 = 2_000_000;
 /// How many of them there are.
 pub const COUNT: u32 = 65_536;
 
+/// The group below the delegated one in which commands run on a host with cgroup v2 alone.
+const SESSION: &str = "session";
+
 /// An ordinary user with a home, a runtime directory and bundles of its own.
 #[derive(Debug)]
 pub struct User<'a> {
@@ -58,8 +61,13 @@ impl<'a> User<'a> {
     #[must_use]
     pub fn with_delegation(mut self) -> Self {
         let name = format!("{}-user", self.runtime.name());
-        for point in cgroup::hierarchies() {
-            delegate(&point, &point.join(&name));
+        let points = cgroup::hierarchies();
+        for point in &points {
+            delegate(point, &point.join(&name));
+        }
+        if let [v2_alone] = &points[..] {
+            // A group with processes of its own hands no controllers down.
+            delegate(v2_alone, &v2_alone.join(&name).join(SESSION));
         }
         self.delegated = Some(name);
         self
@@ -72,6 +80,18 @@ impl<'a> User<'a> {
     #[must_use]
     pub fn cgroup(&self) -> &str {
         self.delegated.as_deref().expect("a delegated cgroup")
+    }
+
+    /// Removes the delegated cgroup, which must be empty.
+    ///
+    /// # Panics
+    /// When something is left in it.
+    pub fn end_delegation(&self) {
+        for dir in cgroup::existing(self.cgroup()) {
+            let session = dir.join(SESSION);
+            let groups = session.is_dir().then_some(session).into_iter().chain([dir]);
+            groups.for_each(|group| fs::remove_dir(group).expect("nothing is left in it"));
+        }
     }
 
     /// The home directory.
@@ -109,7 +129,7 @@ impl<'a> User<'a> {
     #[must_use]
     pub fn runs(&self, command: Invocation) -> Invocation {
         // Everything before the command executes the next, so that the process id is the command's own.
-        let join = "for dir in /sys/fs/cgroup/*/\"$0\" /sys/fs/cgroup/\"$0\"; do
+        let join = "for dir in /sys/fs/cgroup/*/\"$0\" /sys/fs/cgroup/\"$0\"/session; do
             test ! -e \"$dir/cgroup.procs\" || echo $$ >\"$dir/cgroup.procs\" || exit 99
         done
         mount -t overlay -o \"lowerdir=$1:/etc\" overlay /etc || exit 99
@@ -158,18 +178,66 @@ impl<'a> User<'a> {
     }
 
     fn bundle_of_spec(&self, words: &[&str]) -> Bundle {
-        let bundle = self.runtime.bundle();
-        let file = bundle.dir().join("config.json");
-        fs::remove_file(&file).expect("the bundle has a configuration");
-        give_away(self.runtime, bundle.dir());
-        self.command(words).current_dir(bundle.dir()).run().succeeds().discard();
-        let text = fs::read(&file).expect("spec writes a configuration");
-        let config: Value = serde_json::from_slice(&text).expect("spec writes JSON");
-        bundle.with(|written| *written = config).with(|config| {
-            config["process"]["terminal"] = json!(false);
-            config["root"]["readonly"] = json!(false);
-        })
+        bundle_of_spec(self.runtime, UID, self.command(words))
     }
+}
+
+/// The ordinary user of the virtual machine, whose every command runs in a delegated scope of the user's own systemd.
+#[derive(Debug)]
+pub struct Tester<'a> {
+    runtime: &'a Runtime,
+}
+
+impl<'a> Tester<'a> {
+    /// The user's id.
+    const UID: u32 = 1000;
+
+    /// The user, with a state root.
+    ///
+    /// # Panics
+    /// When the scratch directory of the runtime cannot be written.
+    #[must_use]
+    pub fn new(runtime: &'a Runtime) -> Self {
+        fs::create_dir_all(runtime.root()).expect("the scratch directory is writable");
+        chown(runtime.root(), Some(Self::UID), Some(Self::UID)).expect("root may give files away");
+        Self { runtime }
+    }
+
+    /// Makes a command the user's.
+    #[must_use]
+    pub fn runs(&self, command: Invocation) -> Invocation {
+        command.through(["/usr/local/bin/as-tester"])
+    }
+
+    /// The command `PROGRAM --root ROOT args...` of the user.
+    #[must_use]
+    pub fn command(&self, args: &[&str]) -> Invocation {
+        self.runs(self.runtime.command(args))
+    }
+
+    /// A bundle of the user with the configuration that `spec --rootless` writes.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn bundle(&self) -> Bundle {
+        bundle_of_spec(self.runtime, Self::UID, self.command(&["spec", "--rootless"]))
+    }
+}
+
+/// A bundle that is given to a user, with the configuration that the user's `spec` writes.
+fn bundle_of_spec(runtime: &Runtime, owner: u32, spec: Invocation) -> Bundle {
+    let bundle = runtime.bundle();
+    let file = bundle.dir().join("config.json");
+    fs::remove_file(&file).expect("the bundle has a configuration");
+    give_away(runtime, bundle.dir(), owner);
+    spec.current_dir(bundle.dir()).run().succeeds().discard();
+    let text = fs::read(&file).expect("spec writes a configuration");
+    let config: Value = serde_json::from_slice(&text).expect("spec writes JSON");
+    bundle.with(|written| *written = config).with(|config| {
+        config["process"]["terminal"] = json!(false);
+        config["root"]["readonly"] = json!(false);
+    })
 }
 
 /// Maps the user's own id to root, and `count` ids from 1 on to the first of the ranges.
@@ -182,8 +250,8 @@ pub fn map_range(config: &mut Value, count: u32) {
     config["linux"]["gidMappings"] = map;
 }
 
-fn give_away(runtime: &Runtime, dir: &Path) {
-    let owner = format!("{UID}:{UID}");
+fn give_away(runtime: &Runtime, dir: &Path, owner: u32) {
+    let owner = format!("{owner}:{owner}");
     let words = ["chown", "--recursive", "--no-dereference", &owner].map(OsString::from);
     runtime.host(words.into_iter().chain([dir.into()])).run().succeeds().discard();
 }

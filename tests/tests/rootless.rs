@@ -1,6 +1,6 @@
 //! Containers of an ordinary user, and of root in a user namespace.
 
-use mydocker_tests::user::{FIRST, UID, User, map_range};
+use mydocker_tests::user::{FIRST, Tester, UID, User, map_range};
 use mydocker_tests::{Bundle, FdSocket, Outcome, Runtime, Terminal, cgroup, wait};
 use serde_json::{Value, json};
 use std::fs;
@@ -186,7 +186,8 @@ fn privileged_in_a_delegated_cgroup_limits_hold_and_the_container_can_be_frozen(
     assert_eq!(runtime.status(id), "paused");
     user.command(&["resume", id]).run().succeeds().discard();
     let inside = user.command(&["exec", id, "cat", "/proc/self/cgroup"]).run().succeeds().stdout;
-    assert!(inside.lines().filter(|line| line.ends_with(id)).count() > 0, "{inside}");
+    // With v2 alone there is a cgroup namespace, whose root is the container's group.
+    assert!(inside.lines().any(|line| line.ends_with(id)) || inside == "0::/\n", "{inside}");
     assert_eq!(
         user.command(&["ps", "--format", "json", id]).run().succeeds().json(),
         json!([runtime.pid(id)])
@@ -195,12 +196,78 @@ fn privileged_in_a_delegated_cgroup_limits_hold_and_the_container_can_be_frozen(
     runtime.wait_for_status(id, "stopped");
     user.command(&["delete", id]).run().succeeds().discard();
     assert_eq!(cgroup::existing(&path), Vec::<std::path::PathBuf>::new());
-    for dir in cgroup::existing(user.cgroup()) {
-        fs::remove_dir(dir).expect("nothing is left in it");
-    }
+    user.end_delegation();
 }
 
 /// Nothing of the host's cgroups may be writable in a container that has none of its own (CVE-2023-25809).
+/// The v2 group of a process.
+fn group_of(pid: i32) -> String {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it lives");
+    groups.trim_end().strip_prefix("0::").expect("cgroup v2 alone").to_owned()
+}
+
+fn read(group: &str, file: &str) -> String {
+    let path = format!("/sys/fs/cgroup{group}/{file}");
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")).trim().to_owned()
+}
+
+/// Lives a container of the machine's user from its limits to its deletion; nothing of its group is left.
+fn lives_and_ends(runtime: &Runtime, tester: &Tester<'_>, id: &str) {
+    let pid = runtime.pid(id);
+    let group = group_of(pid);
+    assert!(group.starts_with("/user.slice/user-1000.slice/user@1000.service/"), "{group}");
+    assert_eq!((read(&group, "pids.max"), read(&group, "memory.max")), ("33".into(), "67108864".into()));
+    assert_eq!(tester.command(&["exec", id, "cat", "/proc/self/cgroup"]).run().succeeds().stdout, "0::/\n");
+    tester.command(&["update", "--pids-limit", "44", id]).run().succeeds().discard();
+    assert_eq!(read(&group, "pids.max"), "44");
+    tester.command(&["pause", id]).run().succeeds().discard();
+    assert_eq!((runtime.status(id), read(&group, "cgroup.freeze")), ("paused".into(), "1".into()));
+    tester.command(&["resume", id]).run().succeeds().discard();
+    tester.command(&["kill", "--all", id, "KILL"]).run().succeeds().discard();
+    runtime.wait_for_status(id, "stopped");
+    tester.command(&["delete", id]).run().succeeds().discard();
+    assert!(!runtime.knows(id));
+    let directory = format!("/sys/fs/cgroup{group}");
+    wait::until("its group to be gone", || (!std::path::Path::new(&directory).exists()).then_some(()));
+}
+
+/// A bundle with limits, in a cgroup namespace of its own.
+fn limited(tester: &Tester<'_>) -> Bundle {
+    tester.bundle().args(["sleep", "1000"]).namespace("cgroup", None).with(|config| {
+        config["linux"]["resources"] = json!({"pids": {"limit": 33}, "memory": {"limit": 67_108_864}});
+    })
+}
+
+#[test]
+fn privileged_v2_in_a_delegated_scope_of_systemd_the_runtime_makes_cgroups_by_itself() {
+    // The scope's own group must be empty for its children to have controllers.
+    const IN_A_LEAF: &str = "own=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+        mkdir \"$own/shell\"; echo $$ >\"$own/shell/cgroup.procs\"
+        sed -i \"s|/placed/later|${own#/sys/fs/cgroup}/$0|\" config.json; exec \"$@\"";
+    let runtime = Runtime::new();
+    let tester = Tester::new(&runtime);
+    let bundle = limited(&tester).with(|config| config["linux"]["cgroupsPath"] = json!("/placed/later"));
+    // sed makes a new file in the bundle.
+    let run = runtime.bundle_command("run", &bundle, &["--detach"]).current_dir(bundle.dir());
+    let run = run.through(["/bin/sh", "-ec", IN_A_LEAF, bundle.id()]);
+    tester.runs(run).run().succeeds().discard();
+    assert!(group_of(runtime.pid(bundle.id())).ends_with(&format!(".scope/{}", bundle.id())));
+    lives_and_ends(&runtime, &tester, bundle.id());
+}
+
+#[test]
+fn privileged_v2_the_users_own_systemd_makes_the_scope_of_a_container() {
+    let runtime = Runtime::new();
+    let tester = Tester::new(&runtime);
+    let bundle = limited(&tester);
+    let words = ["--systemd-cgroup", "run", "--detach", "--bundle"];
+    let run = runtime.command(words).arg(bundle.dir()).arg(bundle.id());
+    tester.runs(run).run().succeeds().discard();
+    let group = group_of(runtime.pid(bundle.id()));
+    assert!(group.ends_with(".scope") && group.contains(bundle.id()), "{group}");
+    lives_and_ends(&runtime, &tester, bundle.id());
+}
+
 #[test]
 fn privileged_a_container_without_a_cgroup_cannot_change_anybodys() {
     let runtime = Runtime::new();

@@ -733,6 +733,12 @@ fn hand_down(cgroup: &str, wanted: &str, required: ControllerSet) -> Result<(), 
             let refused = wanted.split_whitespace().find(is_required);
             return refused.map_or(Ok(()), |name| Err(not_handed_down(cgroup, name, &error)));
         }
+        Err(error) if matches!(error.errno(), Errno::EACCES | Errno::EPERM | Errno::EROFS) => {
+            // Above what was delegated to a user nothing may be changed, but what is needed is mostly there.
+            let already = read(Path::new(&file)).unwrap_or_default();
+            let refused = wanted.split_whitespace().filter(is_required).find(|name| !has(&already, name));
+            return refused.map_or(Ok(()), |name| Err(not_handed_down(cgroup, name, &error)));
+        }
         Err(_) => {}
     }
     for name in wanted.split_whitespace() {
