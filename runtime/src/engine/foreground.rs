@@ -101,9 +101,6 @@ impl Foreground {
 
     fn take_terminal(&mut self, terminal: OwnedFd) -> mydocker_sys::Result<Relay> {
         if tty::is_terminal(fs::STDIN) {
-            if let Ok(size) = tty::size(fs::STDIN) {
-                tty::set_size(&terminal, size)?;
-            }
             self.modes = Some(tty::set_raw(fs::STDIN)?);
         }
         // The program need not read: a write that waited for it would keep everything else from being attended.

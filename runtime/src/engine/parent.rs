@@ -19,7 +19,7 @@ use crate::validate::Rlimit;
 use mydocker_sys::fs;
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::process::{self, Exit, Pid};
-use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, mount};
+use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, mount, tty};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -450,7 +450,13 @@ impl Conversation<'_> {
     fn take_terminal(&mut self, multiplexer: OwnedFd) -> Result<(), Error> {
         match self.launch.console_socket {
             Some(path) => console::send_terminal(path, &multiplexer)?,
-            None => self.launched.terminal = Some(multiplexer),
+            None => {
+                // Set while the first process waits: a program that asks at once must not see a terminal without size.
+                if let Ok(size) = tty::size(fs::STDIN) {
+                    tty::set_size(&multiplexer, size).map_err(call("give the terminal the caller's size"))?;
+                }
+                self.launched.terminal = Some(multiplexer);
+            }
         }
         self.go()
     }
