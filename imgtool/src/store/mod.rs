@@ -4,6 +4,7 @@
 //! ROOT/oci/oci-layout, index.json, blobs/   an OCI image layout, which other tools read as it is
 //! ROOT/layers/ALGORITHM/HEX                 unpacked layers, by the digest of the uncompressed layer (diffID)
 //! ROOT/ingest/ALGORITHM-HEX                 blobs that are on their way; what a killed pull leaves, the next one goes on with
+//! ROOT/unpacking/                           layers that are being unpacked
 //! ROOT/lock                                 shared by who adds, exclusive for who removes
 //! ```
 //!
@@ -12,8 +13,10 @@
 
 mod index;
 mod ingest;
+mod layers;
 
 pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
+pub use layers::LayerIngest;
 
 use crate::digest::{Algorithm, Digest};
 use mydocker_sys::fs::{lock_exclusive, lock_shared};
@@ -88,6 +91,7 @@ impl Store {
             make_directories(&root.join("layers").join(algorithm.name()), 0o755)?;
         }
         make_directories(&root.join("ingest"), 0o755)?;
+        make_directories(&store.unfinished_layers(), 0o755)?;
         Ok(store)
     }
 
@@ -113,6 +117,12 @@ impl Store {
     #[must_use]
     pub fn layer_path(&self, diff_id: &Digest) -> PathBuf {
         self.root.join("layers").join(diff_id.algorithm().name()).join(diff_id.hex())
+    }
+
+    /// Where layers lie while they are being unpacked.
+    #[must_use]
+    pub fn unfinished_layers(&self) -> PathBuf {
+        self.root.join("unpacking")
     }
 
     /// Whether a blob is there.
