@@ -30,12 +30,12 @@ impl<'a> Unpacker<'a> {
         let layer = LayerIngest::begin(self.store, &job.diff_id)?;
         let archive =
             Inflate::new(blob, job.diff_id.algorithm(), Budget::default()).map_err(LayerError::Read)?;
-        let rest = unpack(archive, layer.directory()?, Whiteouts::Overlay)?;
+        let (rest, size) = unpack(archive, layer.directory()?, Whiteouts::Overlay)?;
         let found = rest.finish().map_err(LayerError::Read)?;
         if found != job.diff_id {
             return Err(LayerError::WrongDiffId { found, expected: job.diff_id.clone() });
         }
-        Ok(layer.commit()?)
+        Ok(layer.commit(size)?)
     }
 }
 

@@ -59,17 +59,20 @@ pub struct Unpack {
     /// What this layer has put into the tree, with the directories above: its own whiteouts do not concern it.
     own: HashSet<PathBuf>,
     buffer: Vec<u8>,
+    /// What all files have, in bytes, without their holes.
+    size: u64,
 }
 
-/// Unpacks one archive into the empty directory `root`, and returns its source.
+/// Unpacks one archive into the empty directory `root`, and returns its source and how many bytes its files have.
 ///
 /// # Errors
 /// [`LayerError`].
-pub fn unpack<R: Read>(archive: R, root: OwnedFd, whiteouts: Whiteouts) -> Result<R, LayerError> {
+pub fn unpack<R: Read>(archive: R, root: OwnedFd, whiteouts: Whiteouts) -> Result<(R, u64), LayerError> {
     let mut unpack = Unpack::new(root, whiteouts);
     let rest = unpack.layer(archive)?;
+    let size = unpack.size;
     unpack.finish()?;
-    Ok(rest)
+    Ok((rest, size))
 }
 
 impl Unpack {
@@ -84,6 +87,7 @@ impl Unpack {
             directories: BTreeMap::from([(PathBuf::new(), top)]),
             own: HashSet::new(),
             buffer: vec![0; BUFFER],
+            size: 0,
         }
     }
 
@@ -272,6 +276,7 @@ impl Unpack {
             write_fully(file, &self.buffer[..count])
                 .map_err(|source| LayerError::Kernel { path: shown(path), source })?;
             left -= count as u64;
+            self.size += count as u64;
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 pub struct LayerIngest {
     path: PathBuf,
     target: PathBuf,
+    size_file: PathBuf,
     is_kept: bool,
 }
 
@@ -31,7 +32,8 @@ impl LayerIngest {
         let name = format!("{}-{number}-{}", std::process::id(), diff_id.short());
         let path = store.unfinished_layers().join(name);
         DirBuilder::new().mode(0o700).create(&path).map_err(failed("make the directory", &path))?;
-        Ok(Self { path, target: store.layer_path(diff_id), is_kept: false })
+        let (target, size_file) = (store.layer_path(diff_id), store.layer_size_path(diff_id));
+        Ok(Self { path, target, size_file, is_kept: false })
     }
 
     /// The directory that it is unpacked to.
@@ -42,11 +44,12 @@ impl LayerIngest {
         File::open(&self.path).map(OwnedFd::from).map_err(failed("open", &self.path))
     }
 
-    /// Makes it a layer of the store. If another process was quicker, its layer stays, which is the same.
+    /// Makes it a layer of the store, whose files have `size` bytes. If another process was quicker, its layer stays, which is the same.
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    pub fn commit(mut self) -> Result<(), StoreError> {
+    pub fn commit(mut self, size: u64) -> Result<(), StoreError> {
+        fs::write(&self.size_file, size.to_string()).map_err(failed("write", &self.size_file))?;
         match fs::rename(&self.path, &self.target) {
             Err(error)
                 if matches!(
