@@ -123,3 +123,61 @@ fn a_hostile_layer_changes_nothing_and_is_told_by_its_entry() {
     assert!(img.entries().is_empty());
     assert_eq!(unfinished(&img), 0);
 }
+
+/// The name in the registry of an image of Debian with a second layer that umoci makes of changes of every kind.
+fn changed_debian(img: &Img) -> (Registry, String) {
+    let (registry, name) = debian("debian:12");
+    let (layout, bundle) = (img.path("umoci"), img.path("umoci-bundle"));
+    let tagged = format!("{}:changed", layout.display());
+    run(Command::new("skopeo")
+        .args(["copy", "--src-tls-verify=false"])
+        .args([format!("docker://{name}"), format!("oci:{tagged}")]));
+    run(Command::new("umoci").args(["unpack", "--image", &tagged]).arg(&bundle));
+    let script = "set -e; rm -r var/log/apt usr/share/doc var/lib/apt; rm etc/fstab usr/bin/yes; \
+        mkdir -p own usr/bin/yes var/lib/apt/new; echo x > own/x; chown 7:8 own/x; chmod 4755 own/x; ln own/x own/y; \
+        touch -d '2001-02-03 04:05:06.789' own/x; ln -s x own/z; mkfifo own/pipe; mknod own/null c 1 3; \
+        echo web:x:33:34::/:/bin/sh > etc/passwd; echo web:x:34: > etc/group";
+    run(Command::new("sh").args(["-c", script]).current_dir(bundle.join("rootfs")));
+    run(Command::new("umoci").args(["repack", "--image", &tagged]).arg(&bundle));
+    let config = ["config", "--image", &tagged, "--config.user", "web", "--config.env", "GREETING=hello"];
+    run(Command::new("umoci").args(config).args(["--config.workingdir", "/own"]).args([
+        "--config.cmd",
+        "sh",
+        "--config.cmd",
+        "-c",
+        "--config.cmd",
+        "echo $GREETING; id -u; id -g; pwd; cat x",
+    ]));
+    run(Command::new("skopeo")
+        .args(["copy", "--dest-tls-verify=false", &format!("oci:{tagged}")])
+        .arg(format!("docker://{name}")));
+    (registry, name)
+}
+
+#[test]
+fn privileged_a_bundle_is_what_umoci_makes_of_the_image_and_runtimes_run_it() {
+    let img = Img::new();
+    let (_registry, name) = changed_debian(&img);
+    img.pull(&name).run().succeeds().discard();
+    let (ours, theirs) = (img.path("bundle"), img.path("theirs"));
+    img.command(["bundle", &name]).arg(&ours).run().succeeds().discard();
+    let image = format!("{}:{name}", img.layout().display());
+    run(Command::new("skopeo")
+        .args(["copy", &format!("oci:{image}")])
+        .arg(format!("oci:{}:final", img.path("copy").display())));
+    run(Command::new("umoci")
+        .args(["unpack", "--image", &format!("{}:final", img.path("copy").display())])
+        .arg(&theirs));
+    let listing = tree::list(&ours.join("rootfs"));
+    assert!(!listing.contains_key(Path::new("usr/share/doc")) && listing.contains_key(Path::new("own/null")));
+    tree::assert_same(&listing, &tree::list(&theirs.join("rootfs")));
+    let own = mydocker_tests::runtime::program();
+    let runtimes = [Path::new("runc"), &own];
+    for (number, runtime) in runtimes.into_iter().enumerate() {
+        let mut command = Command::new(runtime);
+        command.arg("--root").arg(img.path(&format!("state-{number}"))).args(["run", "--bundle"]).arg(&ours);
+        let said = run(command.arg(format!("img-{}-{number}", std::process::id())));
+        assert_eq!(said, "hello\n33\n34\n/own\nx\n", "{}", runtime.display());
+    }
+    img.command(["bundle", &name]).arg(&ours).run().fails().says("not empty").discard();
+}

@@ -1,6 +1,6 @@
 //! What can be typed, as data. Nothing here looks at the environment or at the disk.
 
-use super::args_local::{GcArgs, ImagesArgs, RmiArgs, TagArgs};
+use super::args_local::{BundleArgs, GcArgs, ImagesArgs, RmiArgs, TagArgs};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -19,6 +19,8 @@ pub struct GlobalArgs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "a process makes one of these")]
 pub enum Command {
+    /// `bundle`
+    Bundle(BundleArgs),
     /// `gc`
     Gc(GcArgs),
     /// `images`

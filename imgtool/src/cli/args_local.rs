@@ -1,6 +1,18 @@
 //! What can be typed about the images of this host.
 
 use clap::Args;
+use std::path::PathBuf;
+
+/// `bundle`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct BundleArgs {
+    /// The image: a name, or the beginning of its id
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// The directory of the bundle, which is new or empty
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+}
 
 /// `images`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]

@@ -10,7 +10,7 @@ mod prompt;
 mod template;
 
 pub use args::*;
-pub use args_local::{GcArgs, ImagesArgs, RmiArgs, TagArgs};
+pub use args_local::{BundleArgs, GcArgs, ImagesArgs, RmiArgs, TagArgs};
 pub use context::{Connection, Context, ContextError, Environment};
 pub use entry::main_entry;
 pub use moment::Moment;

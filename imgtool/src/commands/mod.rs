@@ -1,5 +1,6 @@
 //! The commands, put together from the other modules; one file for each.
 
+mod bundle;
 mod images;
 mod local;
 mod login;
@@ -7,6 +8,7 @@ mod pull;
 mod push;
 mod tag;
 
+pub use bundle::{BundleError, bundle};
 pub use images::{ImagesError, images};
 pub use local::{FindError, Found, find};
 pub use login::{LoginError, login, logout};
