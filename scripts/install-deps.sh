@@ -11,7 +11,7 @@ declare -A groups=(
     [build]='gcc libc6-dev make git ca-certificates'
     [demo]='mmdebstrap jq'
     [test]='runc crun containerd podman docker.io conmon netavark aardvark-dns iptables iproute2 uidmap
-            mmdebstrap busybox-static strace libseccomp-dev jq procps e2fsprogs dbus-daemon
+            mmdebstrap busybox-static strace libseccomp-dev jq procps e2fsprogs dbus-daemon criu
             docker-registry skopeo umoci apache2-utils openssl'
     [vm]='mmdebstrap e2fsprogs qemu-system-x86 binutils'
     [bench]='runc crun mmdebstrap busybox-static strace libseccomp-dev jq'

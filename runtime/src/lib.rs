@@ -6,6 +6,7 @@
 //! validate   every refusal that config.json can justify
 //! plan       ordered steps as data
 //! engine     the steps, carried out by the runtime and by the container's first process
+//! criu       checkpoints, by the program criu
 //! state      what is remembered of a container
 //! dbus       a small client, for the systemd cgroup driver
 //! timings    how long each part took, for --timings
@@ -16,6 +17,7 @@
 pub mod cgroup;
 pub mod cli;
 pub mod commands;
+pub mod criu;
 pub mod dbus;
 pub mod engine;
 pub mod host;

@@ -121,7 +121,16 @@ fn features_is_a_json_document() {
 
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
-    let output = run(&["--criu", "/usr/sbin/criu", "features"]);
-    assert!(output.status.success());
-    assert!(text(&output.stderr).contains("level=warning msg=\"--criu is ignored"));
+    let output = run(&["restore", "--no-pivot", "box"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("--no-pivot is not supported"));
+}
+
+#[test]
+fn the_criu_program_can_be_named_and_is_missed_by_its_name() {
+    let output = run(&["--criu", "/no/such/criu", "restore", "box"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("/no/such/criu") && said.contains("install the package criu"), "{said}");
+    assert!(run(&["--criu", "/no/such/criu", "features"]).stderr.is_empty());
 }

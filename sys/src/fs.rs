@@ -5,7 +5,7 @@ use crate::error::{Context, Result, check, describe};
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -599,6 +599,18 @@ pub fn is_inherited(raw: i32) -> bool {
     flags >= 0 && flags & libc::FD_CLOEXEC == 0
 }
 
+/// Takes ownership of a descriptor number that a caller has passed to this program ([`is_inherited`]).
+///
+/// # Errors
+/// `EBADF` for a number that is not open, or was opened here.
+pub fn inherited(raw: i32) -> Result<OwnedFd> {
+    if !is_inherited(raw) {
+        return Err(crate::Error::new("fcntl", format!("{raw}, F_GETFD"), crate::Errno::EBADF));
+    }
+    // SAFETY: the number is open and nobody else's here, for what is opened here is close-on-exec.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
 /// A path as the C string that a system call takes.
 ///
 /// # Errors
@@ -625,7 +637,7 @@ pub fn executable(path: &Path) -> Result<()> {
 /// `access(2)` for writing, with the effective ids (`AT_EACCESS`).
 ///
 /// # Errors
-/// What the kernel says: `EACCES`, `EROFS`, ...
+/// What the kernel says: `ENOENT`, `EACCES`, `EROFS`, ...
 pub fn writable(path: &Path) -> Result<()> {
     nix::unistd::faccessat(AT_FDCWD, path, nix::unistd::AccessFlags::W_OK, nix::fcntl::AtFlags::AT_EACCESS)
         .context("faccessat", || format!("{path:?}, W_OK"))

@@ -28,6 +28,15 @@ pub fn kind(fd: impl AsFd) -> Result<CloneFlags> {
     Ok(CloneFlags::from_bits_retain(flag))
 }
 
+/// Whether the calling process is in the host's first user namespace, where a capability counts for everything. Its
+/// inode number is fixed (`USER_NS_INIT_INO`, since Linux 3.8). Without /proc the answer is yes, because nothing that
+/// follows from a no could be looked up there either.
+#[must_use]
+pub fn is_first_user_namespace() -> bool {
+    const USER_NS_INIT_INO: u64 = 0xeffffffd;
+    nix::sys::stat::stat("/proc/self/ns/user").map_or(true, |stat| stat.st_ino == USER_NS_INIT_INO)
+}
+
 /// `unshare(2)`.
 ///
 /// # Errors

@@ -546,6 +546,12 @@ pub fn set_no_new_privileges() -> Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, || "PR_SET_NO_NEW_PRIVS, 1".into()).map(drop)
 }
 
+/// Whether no execve gives this process more than it has (`PR_GET_NO_NEW_PRIVS`).
+#[must_use]
+pub fn no_new_privileges() -> bool {
+    prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, || "PR_GET_NO_NEW_PRIVS".into()) == Ok(1)
+}
+
 /// Whether others of the same user may attach to this process and open its /proc files (`PR_SET_DUMPABLE`).
 ///
 /// # Errors

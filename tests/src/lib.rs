@@ -39,6 +39,7 @@ pub mod strace;
 pub mod swap;
 pub mod systemd;
 pub mod terminal;
+pub mod user;
 pub mod wait;
 
 pub use bundle::Bundle;
@@ -47,3 +48,4 @@ pub use invocation::{Invocation, Outcome, Running};
 pub use runtime::Runtime;
 pub use swap::Swapper;
 pub use terminal::{FdSocket, Terminal};
+pub use user::User;

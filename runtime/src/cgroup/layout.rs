@@ -302,6 +302,12 @@ impl Layout {
         if layout.hierarchies.iter().any(usable) { Ok(layout) } else { Err(LayoutError::NotMounted) }
     }
 
+    /// The layout of a host without any cgroup file system, as a container's may be.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { hierarchies: Vec::new(), unified_controllers: ControllerSet::default() }
+    }
+
     /// Which versions are in use.
     #[must_use]
     pub fn mode(&self) -> Mode {

@@ -120,6 +120,8 @@ pub struct JoinFds {
     unified: Option<OwnedFd>,
     /// Where the container's first process is to be looked for, for a process beside it.
     first: Option<First>,
+    /// Whether a process may stay where it is when it may not move.
+    may_stay: bool,
 }
 
 /// The container's first process, and the container's directory in the v2 hierarchy.
@@ -158,6 +160,14 @@ impl JoinFds {
         self.v1.iter().try_for_each(|procs| fs::write_once(procs, b"0"))
     }
 
+    /// Lets the process stay outside where it is not allowed in. On v2 a user can move a process only within what was
+    /// delegated as a whole, so that a second session cannot join the cgroup that the first one made.
+    #[must_use]
+    pub fn or_stay(mut self) -> Self {
+        self.may_stay = true;
+        self
+    }
+
     /// Closes the descriptors with one or two system calls instead of one for each.
     ///
     /// # Errors
@@ -174,7 +184,10 @@ impl JoinFds {
     /// What the kernel says, with the file.
     pub fn join(&self) -> sys::Result<()> {
         if let Some(unified) = &self.unified {
-            fs::write_at(unified, Path::new("cgroup.procs"), b"0")?;
+            match fs::write_at(unified, Path::new("cgroup.procs"), b"0") {
+                Err(error) if self.may_stay && matches!(error.errno(), Errno::EACCES | Errno::EPERM) => {}
+                other => other?,
+            }
         }
         self.join_v1()
     }
@@ -350,7 +363,7 @@ impl Cgroup {
     pub fn join_fds(&self) -> Result<JoinFds, Error> {
         let fail = |source| Error::Control("open", source);
         let v1 = Vec::with_capacity(self.record.directories.len());
-        let mut fds = JoinFds { v1, unified: None, first: None };
+        let mut fds = JoinFds { v1, unified: None, first: None, may_stay: false };
         for directory in &self.record.directories {
             if directory.hierarchy == HierarchyKind::Unified {
                 let flags = fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY;
@@ -718,6 +731,12 @@ fn hand_down(cgroup: &str, wanted: &str, required: ControllerSet) -> Result<(), 
         Ok(()) => return Ok(()),
         Err(error) if error.errno() == Errno::EBUSY => {
             let refused = wanted.split_whitespace().find(is_required);
+            return refused.map_or(Ok(()), |name| Err(not_handed_down(cgroup, name, &error)));
+        }
+        Err(error) if matches!(error.errno(), Errno::EACCES | Errno::EPERM | Errno::EROFS) => {
+            // Above what was delegated to a user nothing may be changed, but what is needed is mostly there.
+            let already = read(Path::new(&file)).unwrap_or_default();
+            let refused = wanted.split_whitespace().filter(is_required).find(|name| !has(&already, name));
             return refused.map_or(Ok(()), |name| Err(not_handed_down(cgroup, name, &error)));
         }
         Err(_) => {}

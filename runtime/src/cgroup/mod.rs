@@ -4,6 +4,7 @@
 //! Layout::load          what is mounted where            (two files of /proc)
 //! CgroupPath::parse     where the container belongs      (pure)
 //! CgroupRecord::place   its directory in each hierarchy  (pure; goes into the state file before any effect)
+//! keep_permitted        those that a runtime without privileges may make
 //! ResourcePlan          the limits, checked and typed    (pure)
 //! ResourcePlan::lower   limits as ordered file writes    (pure)
 //! Cgroup::create        directories, then limits         (undoes itself on failure)
@@ -25,6 +26,7 @@ pub mod lower;
 pub mod manager;
 pub mod oom;
 pub mod path;
+mod permission;
 pub mod plan;
 pub mod record;
 pub mod stats;
@@ -37,6 +39,7 @@ pub use lower::{Devices, Lowered, Write};
 pub use manager::{Cgroup, Error, JoinFds};
 pub use oom::OomWatch;
 pub use path::{CgroupPath, PathError};
+pub use permission::{PermissionError, keep_permitted};
 pub use plan::{Limit, PlanError, ResourcePlan, Setting};
 pub use record::{CgroupRecord, Directory, UnitRecord};
 pub use stats::Stats;

@@ -110,6 +110,12 @@ impl CgroupRecord {
         Self { mode: layout.mode(), directories: directories.collect(), unit: None }
     }
 
+    /// The record, unless the container is in no cgroup of its own.
+    #[must_use]
+    pub fn unless_empty(self) -> Option<Self> {
+        (!self.directories.is_empty()).then_some(self)
+    }
+
     /// Its directory in the cgroup v2 hierarchy.
     #[must_use]
     pub fn unified(&self) -> Option<&Directory> {

@@ -1,6 +1,7 @@
 //! What can be typed, as data: flags, names and meaning are runc's. Nothing here looks at the environment, at the
 //! disk, or at whether the values make sense together; [`Context`](super::Context) and the commands do that.
 
+use super::checkpoint_args::{CheckpointArgs, RestoreArgs};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,8 +31,8 @@ pub struct GlobalArgs {
     /// Whether errors of missing permission on cgroups are ignored
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub rootless: Rootless,
-    /// Ignored with a warning: the criu program is found in PATH
-    #[arg(long, value_name = "FILE", hide = true)]
+    /// The criu program, for checkpoint and restore; found in PATH if not given
+    #[arg(long, value_name = "FILE")]
     pub criu: Option<PathBuf>,
     /// Print the version
     #[arg(long, short = 'v')]
@@ -88,6 +89,8 @@ pub enum PlanFormat {
 pub enum Command {
     /// `check`
     Check(CheckArgs),
+    /// `checkpoint`
+    Checkpoint(CheckpointArgs),
     /// `create`
     Create(CreateArgs),
     /// `delete`
@@ -112,6 +115,8 @@ pub enum Command {
     Pause(IdArgs),
     /// `ps`
     Ps(PsArgs),
+    /// `restore`
+    Restore(RestoreArgs),
     /// `resume`
     Resume(IdArgs),
     /// `run`

@@ -20,6 +20,8 @@ pub struct Context {
     pub root_source: RootSource,
     /// Whether missing permission on cgroups is forgiven.
     pub rootless: Rootless,
+    /// The criu program, if it is not to be found in PATH.
+    pub criu: Option<PathBuf>,
     /// Which systemd makes the cgroups; none with the cgroupfs driver.
     pub systemd: Option<Instance>,
     /// The log.
@@ -96,14 +98,25 @@ impl Context {
         let log = Log::open(args).map_err(|error| (ContextError::Log(error), Log::stderr()))?;
         match checked_root(args, environment) {
             Ok((root, root_source)) => {
-                if args.criu.is_some() {
-                    log.warning("--criu is ignored: the criu program is found in PATH");
-                }
                 let systemd = systemd_instance(args, environment, in_user_namespace);
                 let timings = if args.timings { Timings::begin() } else { Timings::default() };
-                Ok(Self { root, root_source, rootless: args.rootless, systemd, log, timings })
+                let (rootless, criu) = (args.rootless, args.criu.clone());
+                Ok(Self { root, root_source, rootless, criu, systemd, log, timings })
             }
             Err(error) => Err((error, log)),
+        }
+    }
+}
+
+impl Context {
+    /// Whether a container does without the cgroups that the runtime may not make, as with runc: by itself where
+    /// the runtime is not the host's root.
+    #[must_use]
+    pub fn forgives_cgroups(&self, is_host_root: bool) -> bool {
+        match self.rootless {
+            Rootless::Auto => !is_host_root,
+            Rootless::True => true,
+            Rootless::False => false,
         }
     }
 }

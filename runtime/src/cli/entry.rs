@@ -51,6 +51,7 @@ fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
 fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
         Command::Check(args) => commands::check(&args, context),
+        Command::Checkpoint(args) => commands::checkpoint(&args, context),
         Command::Create(args) => commands::create(&args, context),
         Command::Delete(args) => commands::delete(&args, context),
         Command::Doctor(args) => commands::doctor(&args, context),
@@ -63,6 +64,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::List(args) => commands::list(&args, context),
         Command::Pause(args) => commands::pause(&args, context),
         Command::Ps(args) => commands::ps(&args, context),
+        Command::Restore(args) => commands::restore(&args, context),
         Command::Resume(args) => commands::resume(&args, context),
         Command::Run(args) => commands::run(&args, context),
         Command::Spec(args) => commands::spec(&args, context),
@@ -79,6 +81,7 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Check(_) => "check",
+            Self::Checkpoint(_) => "checkpoint",
             Self::Create(_) => "create",
             Self::Delete(_) => "delete",
             Self::Doctor(_) => "doctor",
@@ -91,6 +94,7 @@ impl Command {
             Self::List(_) => "list",
             Self::Pause(_) => "pause",
             Self::Ps(_) => "ps",
+            Self::Restore(_) => "restore",
             Self::Resume(_) => "resume",
             Self::Run(_) => "run",
             Self::Spec(_) => "spec",

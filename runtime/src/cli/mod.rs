@@ -2,6 +2,7 @@
 //! commands do is not here.
 
 mod args;
+mod checkpoint_args;
 mod context;
 mod entry;
 mod features;
@@ -15,6 +16,7 @@ mod target;
 mod time;
 
 pub use args::*;
+pub use checkpoint_args::{CheckpointArgs, CriuArgs, RestoreArgs};
 pub use context::{Context, ContextError, Environment, RootSource};
 pub use entry::main_entry;
 pub use features::{Features, features, features_json};

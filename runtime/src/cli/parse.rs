@@ -1,6 +1,7 @@
 //! From words to [`Command`]s.
 
 use super::args::*;
+use super::checkpoint_args::{CheckpointArgs, RestoreArgs};
 use mydocker_cmdline::{Entry, FlagsEnd, Program, Rest, entry};
 use std::ffi::OsString;
 
@@ -31,6 +32,7 @@ pub fn usage_status(error: &UsageError) -> u8 {
 /// Every command that exists, in the order of the help text.
 const COMMANDS: &[Entry<Command>] = &[
     entry!("check", "Tell what of a bundle would be refused or ignored", CheckArgs, Command::Check),
+    entry!("checkpoint", "Save the processes of a container", CheckpointArgs, Command::Checkpoint),
     entry!("create", "Create a container", CreateArgs, Command::Create),
     entry!("delete", "Delete what a stopped container holds", DeleteArgs, Command::Delete),
     entry!(
@@ -58,6 +60,7 @@ const COMMANDS: &[Entry<Command>] = &[
     entry!("list", "List containers", ListArgs, Command::List),
     entry!("pause", "Suspend all processes of a container", IdArgs, Command::Pause),
     entry!("ps", "Show the processes of a container", PsArgs, Command::Ps, FlagsEnd::FirstArgument),
+    entry!("restore", "Bring saved processes back as a container", RestoreArgs, Command::Restore),
     entry!("resume", "Resume a paused container", IdArgs, Command::Resume),
     entry!("run", "Create a container, start it and wait for its end", RunArgs, Command::Run),
     entry!("spec", "Write a config.json to begin with", SpecArgs, Command::Spec),
@@ -301,7 +304,7 @@ mod tests {
 
     #[test]
     fn commands_of_later_stages_are_refused_by_name() {
-        for name in ["checkpoint", "restore", "bogus"] {
+        for name in ["boot", "bogus"] {
             let error = refused(&[name, "c"]);
             assert_eq!(usage_status(&error), 3);
             assert!(error.to_string().contains(name), "{error}");

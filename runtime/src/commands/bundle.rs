@@ -3,8 +3,10 @@
 use super::launch::Wish;
 use super::report::{failed, refusal};
 use crate::cgroup::systemd::Manager;
-use crate::cgroup::{CgroupPath, CgroupRecord, Instance, Layout, Lowered, ResourcePlan, UnitPlan};
-use crate::cli::{Log, Report};
+use crate::cgroup::{
+    CgroupPath, CgroupRecord, Instance, Layout, LayoutError, Lowered, ResourcePlan, UnitPlan, keep_permitted,
+};
+use crate::cli::{Context, Log, Report};
 use crate::engine::{DIRECTORY_INSIDE, SOCKET_NAME};
 use crate::host::HostFacts;
 use crate::spec::{self, MAX_CONFIG_BYTES, Spec};
@@ -30,14 +32,13 @@ pub(super) struct Bundle {
 }
 
 /// Reads and checks the bundle in `directory` (none: the working directory) for the container `id`, whose cgroups
-/// `systemd` makes or, without one, the runtime itself; `notify` is the directory of the socket through which it says
-/// that it is ready.
+/// `driver` makes; `notify` is the directory of the socket through which it says that it is ready.
 pub(super) fn load(
     directory: Option<&Path>,
     id: &str,
     notify: Option<&Path>,
     host: &HostFacts,
-    systemd: Option<Instance>,
+    driver: Driver,
     log: &Log,
 ) -> Result<Bundle, Box<Report>> {
     let path = absolute(directory)?;
@@ -56,13 +57,13 @@ pub(super) fn load(
     for warning in &spec.warnings {
         log.warning(&format!("{}: {}", warning.pointer, warning.message));
     }
-    let Placed { cgroup, limits, unit, warnings } = place_cgroup(&spec, id, systemd)?;
+    let Placed { cgroup, limits, unit, warnings } = place_cgroup(&spec, id, driver)?;
     warnings.iter().for_each(|warning| log.warning(warning));
     Ok(Bundle { path, config, spec, cgroup, limits, unit })
 }
 
 /// The directory with the socket, and where it is, as runc has both.
-fn mount_notify(spec: &mut Spec, directory: &Path) {
+pub(super) fn mount_notify(spec: &mut Spec, directory: &Path) {
     spec.mounts.push(spec::Mount {
         destination: DIRECTORY_INSIDE.to_owned(),
         source: directory.display().to_string(),
@@ -113,6 +114,26 @@ fn check(parsed: Spec, bundle: &Path, host: &HostFacts) -> Result<ValidSpec, Box
     validate::validate(parsed, bundle, &host.facts()).map_err(failed("bad-config"))
 }
 
+/// Who makes a container's cgroups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Driver {
+    /// The runtime itself.
+    Own {
+        /// Whether it does without those that it may not make (`--rootless`).
+        forgiving: bool,
+    },
+    /// Systemd.
+    Systemd(Instance),
+}
+
+impl Driver {
+    /// What the command line and the runtime's own power choose.
+    pub(super) fn choose(context: &Context, host: &HostFacts) -> Self {
+        let own = Self::Own { forgiving: context.forgives_cgroups(host.is_host_root()) };
+        context.systemd.map_or(own, Self::Systemd)
+    }
+}
+
 /// Where a container's cgroups will be, with what, and what is asked for in vain.
 struct Placed {
     cgroup: CgroupRecord,
@@ -121,21 +142,61 @@ struct Placed {
     warnings: Vec<String>,
 }
 
-fn place_cgroup(spec: &ValidSpec, id: &str, systemd: Option<Instance>) -> Result<Placed, Box<Report>> {
+fn place_cgroup(spec: &ValidSpec, id: &str, driver: Driver) -> Result<Placed, Box<Report>> {
     let default = spec::Linux::default();
     let linux = spec.spec().linux.as_ref().unwrap_or(&default);
     let no_limits = spec::Resources::default();
     let resources = linux.resources.as_ref().unwrap_or(&no_limits);
-    let plan = ResourcePlan::from_spec(resources, &linux.devices).map_err(failed("bad-config"))?;
+    let mut plan = ResourcePlan::from_spec(resources, &linux.devices).map_err(failed("bad-config"))?;
+    let warnings = std::mem::take(&mut plan.warnings);
+    let (cgroup, limits, unit) = match driver {
+        Driver::Own { forgiving } => {
+            let (cgroup, limits) = place_own(linux, &plan, id, forgiving)?;
+            (cgroup, limits, None)
+        }
+        Driver::Systemd(instance) => {
+            let (cgroup, limits, unit) = place_unit(spec, linux, &plan, id, instance)?;
+            (cgroup, limits, Some(unit))
+        }
+    };
+    Ok(Placed { cgroup, limits, unit, warnings })
+}
+
+/// The cgroups that the runtime makes.
+fn place_own(
+    linux: &spec::Linux,
+    plan: &ResourcePlan,
+    id: &str,
+    forgiving: bool,
+) -> Result<(CgroupRecord, Lowered), Box<Report>> {
+    let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
+    let explicit = !linux.cgroups_path.is_empty();
+    let layout = match Layout::load(plan.controllers()) {
+        Err(LayoutError::NotMounted) if forgiving && !explicit && plan.controllers().is_empty() => {
+            return Ok((CgroupRecord::place(&Layout::none(), &path), Lowered::default()));
+        }
+        other => other.map_err(failed("cgroup"))?,
+    };
+    let mut limits = plan.lower(&layout).map_err(failed("bad-config"))?;
+    let mut record = CgroupRecord::place(&layout, &path);
+    if forgiving {
+        record = keep_permitted(record, &mut limits, explicit).map_err(failed("cgroup-permission"))?;
+    }
+    Ok((record, limits))
+}
+
+/// The cgroups that systemd makes, and the unit that it keeps them for.
+fn place_unit(
+    spec: &ValidSpec,
+    linux: &spec::Linux,
+    plan: &ResourcePlan,
+    id: &str,
+    instance: Instance,
+) -> Result<(CgroupRecord, Lowered, UnitPlan), Box<Report>> {
     let layout = Layout::load(plan.controllers()).map_err(failed("cgroup"))?;
     let mut limits = plan.lower(&layout).map_err(failed("bad-config"))?;
-    let Some(instance) = systemd else {
-        let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
-        let cgroup = CgroupRecord::place(&layout, &path);
-        return Ok(Placed { cgroup, limits, unit: None, warnings: plan.warnings });
-    };
     let annotations = &spec.spec().annotations;
-    let unit = UnitPlan::new(&linux.cgroups_path, id, instance, &layout, &plan, annotations)
+    let unit = UnitPlan::new(&linux.cgroups_path, id, instance, &layout, plan, annotations)
         .map_err(failed("bad-config"))?;
     let root = match instance {
         Instance::System => String::new(),
@@ -146,7 +207,7 @@ fn place_cgroup(spec: &ValidSpec, id: &str, systemd: Option<Instance>) -> Result
         }
     };
     let cgroup = unit.place(&layout, &root).map_err(failed("bad-config"))?;
-    Ok(Placed { cgroup, limits, unit: Some(unit), warnings: plan.warnings })
+    Ok((cgroup, limits, unit))
 }
 
 impl Bundle {

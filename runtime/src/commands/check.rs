@@ -230,7 +230,7 @@ mod tests {
         let mut document = serde_json::to_value(spec::default_spec(spec::DefaultOptions::default())).unwrap();
         change(&mut document);
         let bytes = serde_json::to_vec(&document).unwrap();
-        let host = HostFacts { euid: 0, last_capability: 40, permitted: u64::MAX };
+        let host = HostFacts { euid: 0, nested: false, last_capability: 40, permitted: u64::MAX };
         let findings = judge(&bytes, Path::new("/bundle"), &host);
         findings.into_iter().map(|finding| (finding.pointer, finding.kind.name())).collect()
     }
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_document_that_is_no_json_is_one_refusal_of_the_whole() {
-        let host = HostFacts { euid: 0, last_capability: 40, permitted: u64::MAX };
+        let host = HostFacts { euid: 0, nested: false, last_capability: 40, permitted: u64::MAX };
         let findings = judge(b"{", Path::new("/bundle"), &host);
         assert_eq!((findings.len(), findings[0].kind, findings[0].pointer.as_str()), (1, Kind::Refused, ""));
     }

@@ -1,7 +1,7 @@
 //! A known container: its record, its status, its process.
 
 use super::report::{failed, refusal, state_failed};
-use crate::cli::{Context, Report};
+use crate::cli::{Context, Report, RootSource};
 use crate::spec;
 use crate::state::{ContainerId, Entry, Record, Status, Store};
 use mydocker_sys::OwnedFd;
@@ -14,7 +14,8 @@ pub(super) struct Container {
 }
 
 pub(super) fn store(context: &Context) -> Store {
-    Store::new(context.root.clone())
+    let store = Store::new(context.root.clone());
+    if context.root_source == RootSource::XdgRuntimeDir { store.sticky() } else { store }
 }
 
 pub(super) fn id(text: &str) -> Result<ContainerId, Box<Report>> {

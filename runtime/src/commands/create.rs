@@ -84,7 +84,7 @@ fn after_start(up: Up, context: &Context) -> Result<Up, Box<Report>> {
 }
 
 /// Deletes a container whose program has ended, unless somebody else has done it meanwhile.
-fn forget_ended(
+pub(super) fn forget_ended(
     entry: Entry,
     record: &Record,
     poststop: &[Hook],

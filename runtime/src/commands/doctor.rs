@@ -12,7 +12,7 @@ use super::report::failed;
 use super::{Outcome, print};
 use crate::cli::{Context, DoctorArgs, PlanFormat};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// How it stands with something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -101,14 +101,6 @@ fn table(findings: &[Finding]) -> String {
 /// A small file of the kernel, without the line break at its end; none where it cannot be read.
 fn read(path: impl AsRef<Path>) -> Option<String> {
     std::fs::read_to_string(path).ok().map(|text| text.trim_end().to_owned())
-}
-
-/// A program along PATH.
-fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(name))
-        .find(|file| mydocker_sys::fs::executable(file).is_ok() && file.is_file())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::cli::{Context, ExecArgs, Report};
 use crate::engine::{self, Foreground, Inputs, Launch, Until, end};
 use crate::host::HostFacts;
 use crate::plan::{self, ExecOptions};
-use crate::spec::{self, Process};
+use crate::spec::{self, NamespaceKind, Process};
 use crate::state::Status;
 use crate::support;
 use crate::validate;
@@ -27,7 +27,11 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
     let host = HostFacts::probe().map_err(failed("host"))?;
     let config = container.config()?;
     let process = wanted_process(args, &config)?;
-    let process = validate::validate_process(&process, "", &host.facts()).map_err(failed("bad-process"))?;
+    // In a user namespace of its own a process can be given everything, whatever the runtime holds outside.
+    let own_users = container.record.namespaces.contains(&NamespaceKind::User);
+    let permitted = if own_users { u64::MAX } else { host.permitted };
+    let facts = validate::Facts { permitted, ..host.facts() };
+    let process = validate::validate_process(&process, "", &facts).map_err(failed("bad-process"))?;
     for warning in &process.1 {
         context.log.warning(&format!("{}: {}", warning.pointer, warning.message));
     }
@@ -182,6 +186,9 @@ fn launch(
     // It was judged when the container was made.
     let landlock = validate::landlock_annotation(&config.annotations).and_then(Result::ok);
     require_support(&support::missing_for_process(process, "", landlock.as_ref()))?;
+    if let (None, Some(path)) = (&container.record.cgroup, args.cgroup.first()) {
+        return Err(refusal("bad-cgroup", format!("--cgroup {path:?}: the container has no cgroup")));
+    }
     let cgroup = container.record.cgroup.as_ref().map(|record| record.below(&args.cgroup)).transpose();
     let cgroup = cgroup.map_err(failed("bad-cgroup"))?.map(Cgroup::open);
     let helped = cgroup.as_ref().filter(|cgroup| cgroup.needs_help_to_join());
@@ -192,7 +199,7 @@ fn launch(
         rootfs: &container.record.rootfs,
         seccomp: seccomp.is_some(),
         landlock: landlock.as_ref(),
-        may_set_groups: host.euid == 0,
+        is_host_root: host.is_host_root(),
         preserve_fds: args.preserve_fds,
     };
     let plan = plan::exec(process, &options);
@@ -206,11 +213,12 @@ fn launch(
     })
     .map_err(failed("bad-config"))?;
     let alone = cgroup.as_ref().filter(|_| helped.is_none());
+    let forgiving = context.forgives_cgroups(host.is_host_root());
     let place = |pid: i32| helped.map_or(Ok(()), |cgroup| Ok(cgroup.attach(pid)?));
     context.timings.mark("plan");
     let launch = Launch {
         compiled: &compiled,
-        cgroups: alone.map(|cgroup| join_fds(args, container, cgroup)).transpose()?,
+        cgroups: alone.map(|cgroup| join_fds(args, container, cgroup, forgiving)).transpose()?,
         place: Some(&place),
         container: Some(init),
         gate: None,
@@ -240,13 +248,21 @@ fn launch(
     })
 }
 
-/// The group that was asked for and no other, or that of the container or, where it takes no process, of its first.
-fn join_fds(args: &ExecArgs, container: &Container, cgroup: &Cgroup) -> Result<JoinFds, Box<Report>> {
-    match container.record.init {
+/// The group that was asked for and no other, or that of the container or, where it takes no process, of its first. As
+/// with runc a process that may not move is let in all the same where the runtime has no privileges, unless a group was
+/// asked for.
+fn join_fds(
+    args: &ExecArgs,
+    container: &Container,
+    cgroup: &Cgroup,
+    forgiving: bool,
+) -> Result<JoinFds, Box<Report>> {
+    let fds = match container.record.init {
         Some(init) if args.cgroup.is_empty() => cgroup.join_fds_beside(init.pid),
         _ => cgroup.join_fds(),
     }
-    .map_err(cgroup_failed)
+    .map_err(cgroup_failed)?;
+    Ok(if forgiving && args.cgroup.is_empty() { fds.or_stay() } else { fds })
 }
 
 #[cfg(test)]

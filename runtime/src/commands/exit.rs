@@ -75,6 +75,10 @@ pub(super) fn learn(container: &mut Container, context: &Context) {
 /// Records an end, where the container is still there and nobody has recorded it before. What fails here is told to the
 /// log of whoever debugs: the command has its answer.
 pub(super) fn note(context: &Context, ended: &Record, exit: ExitRecord) {
+    if ended.owner != process::euid() {
+        // Nobody may take a container's record away from the user who has to delete it.
+        return;
+    }
     let Ok(id) = ContainerId::new(&ended.id) else { return };
     let Ok(Some(entry)) = store(context).try_open(&id) else { return };
     match entry.load() {

@@ -5,7 +5,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use super::bundle;
+use super::bundle::{self, Driver};
 use super::report::failed;
 use super::{Outcome, print};
 use crate::cgroup::layout::Controller;
@@ -29,9 +29,10 @@ const ID: &str = "container";
 /// If the bundle is wrong.
 pub fn explain(args: &ExplainArgs, context: &Context) -> Outcome {
     let probed = HostFacts::probe().map_err(failed("host"))?;
-    let host = HostFacts { euid: 0, permitted: u64::MAX, ..probed };
+    let host = HostFacts { euid: 0, nested: false, permitted: u64::MAX, ..probed };
     let directory = args.bundle.as_deref().or(args.dir.as_deref().map(Path::new));
-    let bundle = bundle::load(directory, ID, None, &host, context.systemd, &context.log)?;
+    let driver = context.systemd.map_or(Driver::Own { forgiving: false }, Driver::Systemd);
+    let bundle = bundle::load(directory, ID, None, &host, driver, &context.log)?;
     let explanation =
         Explanation::new(args, &bundle.spec, &bundle.cgroup, &bundle.limits, bundle.unit.as_ref());
     plan::lint(&explanation.plan).map_err(failed("bad-plan"))?;
@@ -74,6 +75,7 @@ impl<'a> Explanation<'a> {
             no_new_keyring: args.no_new_keyring,
             preserve_fds: 0,
             euid: 0,
+            nested: false,
         };
         let later = spec.spec().hooks.kinds().into_iter().skip(4);
         Self {

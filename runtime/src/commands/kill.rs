@@ -1,8 +1,8 @@
 //! `kill`.
 
-use super::Outcome;
 use super::container::{Container, not_running};
 use super::report::{cgroup_failed, failed, refusal};
+use super::{Outcome, processes};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, KillArgs, Report};
 use crate::state::{Progress, Status};
@@ -37,8 +37,11 @@ fn kill_all(container: &Container, signal: i32) -> Outcome {
         // Its cgroups are only intended, and may be somebody else's.
         return Err(not_running(container));
     }
-    if let Some(record) = &container.record.cgroup {
-        Cgroup::open(record.clone()).kill_all(signal, Instant::now() + PATIENCE).map_err(cgroup_failed)?;
+    match &container.record.cgroup {
+        Some(record) => {
+            Cgroup::open(record.clone()).kill_all(signal, Instant::now() + PATIENCE).map_err(cgroup_failed)?
+        }
+        None => processes::signal(container, signal)?,
     }
     Ok(0)
 }

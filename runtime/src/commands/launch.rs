@@ -1,6 +1,6 @@
 //! What `create` and `run` share: from a valid bundle to a process, with everything undone where a part fails.
 
-use super::bundle::{self, Bundle};
+use super::bundle::{self, Bundle, Driver};
 use super::container;
 use super::delete::{remove_cgroup, remove_class, run_poststop};
 use super::report::{and_undo, cgroup_failed, failed, launch_failed, refusal, require_support, state_failed};
@@ -44,13 +44,14 @@ pub(super) struct Up {
 pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Report>> {
     let host = HostFacts::probe().map_err(failed("host"))?;
     let notify = engine::manager().map(|_| Entry::notify_directory(&context.root, &wish.id));
+    let driver = Driver::choose(context, &host);
     let directory = wish.launch.bundle.as_deref();
-    let bundle =
-        bundle::load(directory, wish.id.as_str(), notify.as_deref(), &host, context.systemd, &context.log)?;
+    let bundle = bundle::load(directory, wish.id.as_str(), notify.as_deref(), &host, driver, &context.log)?;
+    warn_of_lost_processes(&bundle, context);
     context.timings.mark("config");
     bundle::check_terminal(&bundle.spec, wish)?;
     require_support(&support::missing(&bundle.spec))?;
-    let mut record = new_record(wish, &bundle, &host)?;
+    let mut record = new_record(&wish.id, wish.attended, &bundle, &host);
     let compiled = compile(wish, &bundle, &record, &host)?;
     context.timings.mark("plan");
     for warning in compiled.seccomp.iter().flat_map(|seccomp| &seccomp.warnings) {
@@ -92,11 +93,22 @@ pub(super) fn undo(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
     class.and(cgroup).and(removed)
 }
 
-fn new_record(wish: &Wish<'_>, bundle: &Bundle, host: &HostFacts) -> Result<Record, Box<Report>> {
+/// Without a cgroup and a pid namespace of its own nobody can tell which processes are the container's.
+fn warn_of_lost_processes(bundle: &Bundle, context: &Context) {
+    if bundle.cgroup.directories.is_empty() && bundle.spec.namespaces.is_host(NamespaceKind::Pid) {
+        context.log.warning(
+            "the container has neither a cgroup nor a pid namespace of its own: kill and delete reach its first \
+             process alone",
+        );
+    }
+}
+
+/// What is known of a container before there is anything of it.
+pub(super) fn new_record(id: &ContainerId, attended: bool, bundle: &Bundle, host: &HostFacts) -> Record {
     let spec = &bundle.spec;
     let own = NamespaceKind::ALL.into_iter().filter(|kind| !spec.namespaces.is_host(*kind));
-    Ok(Record {
-        id: wish.id.to_string(),
+    Record {
+        id: id.to_string(),
         oci_version: spec.spec().oci_version.clone(),
         bundle: bundle.path.clone(),
         rootfs: spec.root.path.clone(),
@@ -104,14 +116,14 @@ fn new_record(wish: &Wish<'_>, bundle: &Bundle, host: &HostFacts) -> Result<Reco
         owner: host.euid,
         progress: Progress::Creating,
         init: None,
-        cgroup: Some(bundle.cgroup.clone()),
+        cgroup: bundle.cgroup.clone().unless_empty(),
         annotations: spec.spec().annotations.clone(),
-        attended: wish.attended,
+        attended,
         exit: None,
         resources: None,
         namespaces: own.collect(),
         intel_rdt: None,
-    })
+    }
 }
 
 fn compile(
@@ -130,6 +142,7 @@ fn compile(
         no_new_keyring: wish.launch.no_new_keyring,
         preserve_fds: wish.launch.preserve_fds.saturating_add(sockets),
         euid: host.euid,
+        nested: host.nested,
     };
     let plan = plan::create(&bundle.spec, &options);
     plan::lint(&plan).map_err(failed("bad-plan"))?;
@@ -247,16 +260,20 @@ fn set_up(
 }
 
 /// Makes the cgroups by the runtime itself.
-fn make_cgroup(bundle: &Bundle, entry: &Entry, record: &mut Record) -> Result<JoinFds, Box<Report>> {
+pub(super) fn make_cgroup(
+    bundle: &Bundle,
+    entry: &Entry,
+    record: &mut Record,
+) -> Result<JoinFds, Box<Report>> {
     let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
-    record.cgroup = Some(cgroup.record().clone());
+    record.cgroup = cgroup.record().clone().unless_empty();
     // What was made is known to be ours from here on.
     entry.save(record).map_err(state_failed)?;
     cgroup.join_fds().map_err(cgroup_failed)
 }
 
 /// Has systemd start the container's unit around its first process, and makes the rest.
-fn start_unit(
+pub(super) fn start_unit(
     unit: &UnitPlan,
     bundle: &Bundle,
     entry: &Entry,
@@ -283,7 +300,7 @@ fn make_notify(wish: &Wish<'_>, entry: &Entry) -> Result<Option<Notify>, Box<Rep
 }
 
 /// The container's class of service in the resctrl file system, where it asks for one.
-fn make_class(bundle: &Bundle, entry: &Entry, record: &mut Record) -> Result<(), Box<Report>> {
+pub(super) fn make_class(bundle: &Bundle, entry: &Entry, record: &mut Record) -> Result<(), Box<Report>> {
     let linux = bundle.spec.spec().linux.as_ref();
     let Some(rdt) = linux.and_then(|linux| linux.intel_rdt.as_ref()) else { return Ok(()) };
     let root = resctrl::find_here().map_err(failed("intel-rdt"))?;

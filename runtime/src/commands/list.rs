@@ -1,10 +1,8 @@
 //! `list`, `state` and `ps`.
 
 use super::container::{Container, store};
-use super::exit;
-use super::report::{cgroup_failed, failed, refusal, state_failed};
-use super::{Outcome, print};
-use crate::cgroup::Cgroup;
+use super::report::{failed, state_failed};
+use super::{Outcome, exit, print, processes};
 use crate::cli::{
     self, ContainerState, Context, IdArgs, ListArgs, PsArgs, TableFormat, filter_ps, list_ids, list_json,
     list_table, ps_json, run_ps, state_json,
@@ -107,10 +105,7 @@ fn owner_name(uid: u32) -> String {
 /// If there is no such container, or ps fails.
 pub fn ps(args: &PsArgs, context: &Context) -> Outcome {
     let container = Container::look(context, &args.id)?;
-    let Some(record) = &container.record.cgroup else {
-        return Err(refusal("cgroup", "the container has no cgroup, so its processes cannot be listed"));
-    };
-    let pids = Cgroup::open(record.clone()).all_processes().map_err(cgroup_failed)?;
+    let pids = processes::of(&container)?;
     print(&match args.format {
         TableFormat::Json => ps_json(&pids).map_err(failed("state-io"))?,
         TableFormat::Table => {

@@ -2,8 +2,10 @@
 
 mod bundle;
 mod check;
+mod checkpoint;
 mod container;
 mod create;
+mod criu_options;
 mod delete;
 mod doctor;
 mod events;
@@ -15,13 +17,17 @@ mod gc;
 mod kill;
 mod launch;
 mod list;
+mod processes;
 mod report;
+mod restore;
 mod start;
+mod streams;
 mod update;
 mod view;
 mod wait;
 
 pub use check::check;
+pub use checkpoint::checkpoint;
 pub use create::{create, run};
 pub use delete::delete;
 pub use doctor::doctor;
@@ -32,6 +38,7 @@ pub use freeze::{pause, resume};
 pub use gc::gc;
 pub use kill::kill;
 pub use list::{list, ps, state};
+pub use restore::restore;
 pub use start::start;
 pub use update::update;
 pub use view::enter_readonly_view;

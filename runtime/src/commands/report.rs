@@ -53,6 +53,10 @@ pub(super) fn launch_failed(error: engine::Error) -> Box<Report> {
             let phase = Some(Phase::Namespaces.name().to_owned());
             Report { phase, ..Report::new("namespace", &error) }.into()
         }
+        engine::Error::IdMap(_) => {
+            let phase = Some(Phase::Namespaces.name().to_owned());
+            Report { phase, ..Report::new("id-map", &error) }.into()
+        }
         engine::Error::Console(_) => Report::new("console", &error).into(),
         engine::Error::Place(PlaceError::Cgroup(_)) => Report::new("cgroup", &error).into(),
         engine::Error::Place(PlaceError::State(_)) | engine::Error::Commit(_) => {

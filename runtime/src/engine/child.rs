@@ -212,15 +212,14 @@ impl<'a> Child<'a> {
             Step::Ready => self.ready(),
             Step::DropBounding { keep } => identity::drop_bounding(*keep),
             Step::OwnStandardStreams { uid } => identity::own_standard_streams(*uid),
-            Step::SetIds { uid, gid, groups, keep_groups, umask } => identity::set_ids(
-                *uid,
-                *gid,
-                (!keep_groups).then_some(groups),
-                umask.unwrap_or(self.caller_umask),
-            ),
+            Step::SetIds { uid, gid, groups, accept_fixed_groups, umask } => {
+                identity::set_groups(groups, *accept_fixed_groups)?;
+                identity::set_ids(*uid, *gid, umask.unwrap_or(self.caller_umask))
+            }
             Step::SetWorkingDirectory { path } => identity::set_working_directory(path),
             Step::FindProgram => self.find_program(),
             Step::SetLabel { file, label } => self.procfs()?.set_label(file, label),
+            Step::ShowToOwner => self.show_to_owner(),
             Step::SetNoNewPrivileges => Ok(process::set_no_new_privileges()?),
             Step::RestrictFiles { rules } => landlock::restrict(self, rules),
             Step::SetCapabilities { sets, ambient } => identity::set_capabilities(*sets, *ambient),
@@ -239,7 +238,7 @@ impl<'a> Child<'a> {
     /// From here on the container's own limits are in force. What opens files for the program comes before, and what will
     /// have to open one finds low numbers free.
     fn ready(&mut self) -> Outcome {
-        self.home = program::missing_home(&self.compiled.program);
+        self.home = program::missing_home(&self.compiled.program)?;
         if self.compiled.plan.parent.rlimits.iter().any(leaves_few_descriptors) {
             self.close_spent()?;
         }
@@ -424,6 +423,16 @@ impl<'a> Child<'a> {
         [SIGPIPE, SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().try_for_each(signal::reset_disposition)?;
         self.program = Some(program::find(&self.compiled.program)?);
         Ok(())
+    }
+
+    /// Closes what could lead out of the container, for a process inside may look too from here on (CVE-2016-9962).
+    fn show_to_owner(&mut self) -> Outcome {
+        self.kept.clear();
+        self.shields = shield::Shields::default();
+        (self.root, self.procfs) = (None, None);
+        (self.slots.cgroups, self.slots.container) = (None, None);
+        self.slots.namespaces.clear();
+        Ok(process::set_dumpable(true)?)
     }
 
     fn load_seccomp(&mut self) -> Outcome {

@@ -22,7 +22,10 @@ fn send(what: &'static str, path: &Path, bytes: &[u8], fd: impl AsFd) -> Result<
 }
 
 /// Sends the multiplexer of a terminal, with a name as runc sends it.
-pub(super) fn send_terminal(path: &Path, multiplexer: &OwnedFd) -> Result<(), ConsoleError> {
+///
+/// # Errors
+/// [`ConsoleError`].
+pub fn send_terminal(path: &Path, multiplexer: &OwnedFd) -> Result<(), ConsoleError> {
     send("the terminal", path, b"/dev/ptmx", multiplexer)
 }
 

@@ -81,12 +81,18 @@ fn own_stream(stream: BorrowedFd<'_>, uid: u32) -> Outcome {
     }
 }
 
-/// Sets groups and ids. The permitted capabilities stay until the final sets are made: the working directory and
-/// the system call filter may need them.
-pub(super) fn set_ids(uid: u32, gid: u32, groups: Option<&Vec<u32>>, umask: u32) -> Outcome {
-    if let Some(groups) = groups {
-        process::set_groups(groups)?;
+/// Sets the supplementary groups. Where the user namespace may deny that (`user_namespaces(7)`, `/proc/PID/setgroups`)
+/// it is accepted that none can be set, but not that some which were asked for are missing.
+pub(super) fn set_groups(groups: &[u32], accept_fixed: bool) -> Outcome {
+    match process::set_groups(groups) {
+        Err(error) if error.errno() == Errno::EPERM && accept_fixed && groups.is_empty() => Ok(()),
+        other => Ok(other?),
     }
+}
+
+/// Sets the ids. The permitted capabilities stay until the final sets are made: the working directory and
+/// the system call filter may need them.
+pub(super) fn set_ids(uid: u32, gid: u32, umask: u32) -> Outcome {
     process::set_gid(gid)?;
     if uid == 0 {
         process::set_uid(0)?;

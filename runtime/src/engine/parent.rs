@@ -10,6 +10,7 @@ use super::joined::{self, JoinedError};
 use super::message::{Answer, Channel, Report, patience};
 use super::mounts::clone_kind;
 use super::net_devices;
+use super::user_map;
 use crate::cgroup::JoinFds;
 use crate::plan::Step;
 use crate::spec::{IdMapping, Seccomp};
@@ -146,6 +147,9 @@ pub enum Error {
     /// A hook failed.
     #[error(transparent)]
     Hook(#[from] hooks::Error),
+    /// The ids of the user namespace could not be mapped.
+    #[error(transparent)]
+    IdMap(#[from] user_map::IdMapError),
     /// A descriptor could not be handed over.
     #[error(transparent)]
     Console(#[from] ConsoleError),
@@ -344,15 +348,36 @@ impl Conversation<'_> {
             {
                 return Ok(early);
             }
+            if self.early.is_some() && !self.intermediate_speaks()? {
+                return Ok(Report::Closed);
+            }
             let report = self.channel.next().map_err(call("listen to the first process"))?;
             match report {
                 Report::NeedsUnit | Report::Spawned(_) | Report::Failed(_) | Report::Closed => {
                     return Ok(report);
                 }
-                report if self.adopted => return Ok(report),
+                report if self.adopted || self.is_of_prelude(&report) => return Ok(report),
                 early => self.early = Some(early),
             }
         }
+    }
+
+    /// Waits for the intermediate process to tell the pid; false when it has ended without that. The first process has the
+    /// socket too, so that its end would not be seen there.
+    fn intermediate_speaks(&self) -> Result<bool, Error> {
+        let Some(pidfd) = &self.launched.pidfd else { return Ok(true) };
+        let interests = [Interest::read(self.channel.as_fd()), Interest::read(pidfd.as_fd())];
+        let deadline = Some(Instant::now() + END);
+        let events = poll(&interests, deadline, "the pid of the first process")
+            .map_err(call("listen to the intermediate process"))?;
+        Ok(events.first().is_some_and(|channel| channel.readable))
+    }
+
+    /// Whether the intermediate process says it for itself: where it makes the user namespace, nobody else has maps to
+    /// ask for.
+    fn is_of_prelude(&self, report: &Report) -> bool {
+        matches!(report, Report::NeedsIdMaps)
+            && self.launch.compiled.plan.prelude.iter().any(|step| matches!(step, Step::AwaitIdMaps))
     }
 
     fn pid(&self) -> Pid {
@@ -360,7 +385,11 @@ impl Conversation<'_> {
     }
 
     fn go(&self) -> Result<(), Error> {
-        self.channel.answer(&Answer::Go).map_err(call("answer the first process"))
+        match self.channel.answer(&Answer::Go) {
+            // It has ended meanwhile, and its last report tells why.
+            Err(error) if error.errno() == Errno::EPIPE => Ok(()),
+            other => other.map_err(call("answer the first process")),
+        }
     }
 
     /// The intermediate process has made the first one, and ends.
@@ -385,13 +414,8 @@ impl Conversation<'_> {
 
     fn write_id_maps(&self) -> Result<(), Error> {
         let plan = &self.launch.compiled.plan.parent;
-        let pid = self.launched.pid;
-        if self.launch.euid != 0 {
-            // An ordinary user may map groups only where setgroups is given up (CVE-2014-8989).
-            write(&format!("/proc/{pid}/setgroups"), "deny")?;
-        }
-        write(&format!("/proc/{pid}/uid_map"), &id_map(&plan.uid_mappings))?;
-        write(&format!("/proc/{pid}/gid_map"), &id_map(&plan.gid_mappings))?;
+        let (uids, gids) = (&plan.uid_mappings, &plan.gid_mappings);
+        user_map::write(self.launched.pid, uids, gids, self.launch.euid)?;
         self.go()
     }
 

@@ -45,26 +45,34 @@ pub(super) fn find(program: &Program) -> Outcome<CString> {
 
 /// `HOME=...` for an environment without one, from the container's own passwd file; `/` for a user without an entry.
 /// The image controls that file: only a regular one of ordinary size is read.
-pub(super) fn missing_home(program: &Program) -> Option<CString> {
+pub(super) fn missing_home(program: &Program) -> Outcome<Option<CString>> {
     if program.variable(b"HOME").is_some_and(|home| !home.is_empty()) {
-        return None;
+        return Ok(None);
     }
-    let home = passwd().and_then(|passwd| home_of(&passwd, program.uid)).unwrap_or_else(|| "/".into());
-    CString::new(format!("HOME={home}")).ok()
+    let home = passwd()?.and_then(|passwd| home_of(&passwd, program.uid)).unwrap_or_else(|| "/".into());
+    Ok(CString::new(format!("HOME={home}")).ok())
 }
 
-fn passwd() -> Option<String> {
+/// The container's passwd file, if it has one that a process of its own could read. A disk that fails is no reason to put
+/// a user into another directory.
+fn passwd() -> Outcome<Option<String>> {
     const MOST: usize = 1 << 20;
     let flags = fs::OFlag::O_RDONLY | fs::OFlag::O_NONBLOCK | fs::OFlag::O_NOFOLLOW | fs::OFlag::O_NOCTTY;
-    let file = fs::open(Path::new("/etc/passwd"), flags).ok()?;
-    let stat = fs::fstat(&file).ok()?;
+    let file = match fs::open(Path::new("/etc/passwd"), flags) {
+        Err(error) if matches!(error.errno(), Errno::EIO | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => {
+            return Err(error.into());
+        }
+        Err(_) => return Ok(None),
+        Ok(file) => file,
+    };
+    let stat = fs::fstat(&file)?;
     if stat.st_mode & libc::S_IFMT != libc::S_IFREG || stat.st_size as usize > MOST {
-        return None;
+        return Ok(None);
     }
     let mut text = vec![0u8; stat.st_size as usize];
-    let length = fs::read(&file, &mut text).ok()?;
+    let length = fs::read(&file, &mut text)?;
     text.truncate(length);
-    Some(String::from_utf8_lossy(&text).into_owned())
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// The sixth field of the first entry whose third field is the number: names that look like numbers are names.

@@ -25,6 +25,8 @@ pub struct CreateOptions<'a> {
     pub preserve_fds: u32,
     /// The runtime's effective user id.
     pub euid: u32,
+    /// Whether the runtime itself runs in a user namespace below the host's first one.
+    pub nested: bool,
 }
 
 /// Plans a container.
@@ -50,8 +52,12 @@ pub fn create(spec: &ValidSpec, options: &CreateOptions<'_>) -> Plan {
     if let Some(process) = &spec.process {
         planner.parent.rlimits.clone_from(&process.rlimits);
         planner.parent.oom_score_adj = process.oom_score_adj;
-        let (may_set_groups, plain_root) = (planner.may_set_groups(), planner.is_plain_root());
-        identity(&mut planner.steps, process, may_set_groups, plain_root);
+        let (fixed_groups, plain_root) = (planner.groups_may_be_fixed(), planner.is_plain_root());
+        identity(&mut planner.steps, process, fixed_groups, plain_root);
+        label(&mut planner.steps, process);
+        if planner.has_other_owner() {
+            planner.steps.push(Step::ShowToOwner);
+        }
         let seccomp = spec.spec().linux.as_ref().is_some_and(|linux| linux.seccomp.is_some());
         confine(&mut planner.steps, process, seccomp, spec.landlock.as_ref());
     }
@@ -76,13 +82,22 @@ impl Planner<'_> {
         !self.spec.namespaces.is_host(NamespaceKind::Mount)
     }
 
-    fn may_set_groups(&self) -> bool {
-        // An ordinary user's single mapping comes with setgroups denied.
-        self.options.euid == 0
+    /// Whether the kernel may have given up setgroups: an ordinary user's single mapping comes with that, a user
+    /// namespace below another inherits it, and of a joined one nobody knows.
+    fn groups_may_be_fixed(&self) -> bool {
+        let joined = matches!(self.spec.namespaces.get(NamespaceKind::User), Placement::Join(_));
+        self.options.euid != 0 || self.options.nested || joined
+    }
+
+    /// Whether an ordinary user owns a user namespace that only the new process is in.
+    fn has_other_owner(&self) -> bool {
+        self.options.euid != 0
+            && self.spec.namespaces.is_new(NamespaceKind::User)
+            && self.parent.joined_namespaces.is_empty()
     }
 
     fn is_plain_root(&self) -> bool {
-        self.options.euid == 0 && !self.in_user_namespace()
+        self.options.euid == 0 && !self.options.nested && !self.in_user_namespace()
     }
 
     fn namespaces(&mut self) {
@@ -92,6 +107,12 @@ impl Planner<'_> {
         let by_clone = |kind: &NamespaceKind| !matches!(kind, NamespaceKind::Cgroup | NamespaceKind::Time);
         self.parent.new_namespaces = new.iter().copied().filter(by_clone).collect();
         self.plan_joins();
+        let users_first = self.makes_users_before_time();
+        if users_first {
+            self.parent.new_namespaces.retain(|kind| *kind != NamespaceKind::User);
+            self.prelude.push(Step::Unshare { kinds: vec![NamespaceKind::User] });
+            self.prelude.push(Step::AwaitIdMaps);
+        }
         if namespaces.is_new(NamespaceKind::Time) {
             self.parent.time_offsets = Some(self.spec.time_offsets);
             self.prelude.push(Step::Unshare { kinds: vec![NamespaceKind::Time] });
@@ -107,7 +128,9 @@ impl Planner<'_> {
         if namespaces.is_new(NamespaceKind::User) {
             self.parent.uid_mappings.clone_from(&self.spec.uid_mappings);
             self.parent.gid_mappings.clone_from(&self.spec.gid_mappings);
-            self.steps.push(Step::AwaitIdMaps);
+            if !users_first {
+                self.steps.push(Step::AwaitIdMaps);
+            }
         }
         if self.in_user_namespace() {
             self.steps.push(Step::BecomeNamespaceRoot);
@@ -128,6 +151,14 @@ impl Planner<'_> {
         }
         self.steps.extend(self.spec.hostname.clone().map(|name| Step::SetHostname { name }));
         self.steps.extend(self.spec.domainname.clone().map(|name| Step::SetDomainname { name }));
+    }
+
+    /// A time namespace takes its first member by clone, after it was made and set. Only in a user namespace of their
+    /// own can ordinary users make one, so that this one must be there before.
+    fn makes_users_before_time(&self) -> bool {
+        let namespaces = &self.spec.namespaces;
+        let both = namespaces.is_new(NamespaceKind::User) && namespaces.is_new(NamespaceKind::Time);
+        both && self.options.euid != 0
     }
 
     /// Joins happen in the first process where they can. A joined pid namespace takes children only; a joined user
@@ -174,7 +205,13 @@ impl Planner<'_> {
             bind: self.has_mount_namespace(),
             isolate: shared,
         });
-        let planned = mounts::plan(self.spec, self.options.cgroup, self.in_user_namespace());
+        let place = mounts::Place {
+            cgroup: self.options.cgroup,
+            // The runtime cannot open what a user namespace of an ordinary user shall see: it may not mount.
+            by_parent: self.in_user_namespace() && self.options.euid == 0,
+            bind_devices: self.in_user_namespace() || self.options.nested,
+        };
+        let planned = mounts::plan(self.spec, &place);
         self.parent.sources = planned.sources;
         self.steps.extend(planned.steps.into_iter().map(Step::Mount));
         if !planned.nodes.is_empty() {
@@ -310,7 +347,7 @@ pub(super) fn scheduling(steps: &mut Vec<Step>, process: &Process) {
 }
 
 /// Ids, the working directory and the program, the same for both.
-pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, may_set_groups: bool, plain_root: bool) {
+pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, fixed_groups: bool, plain_root: bool) {
     steps.push(Step::DropBounding { keep: process.capabilities.bounding });
     // Root reaches its streams whoever owns them.
     if !(plain_root && process.uid == 0 && !process.terminal) {
@@ -320,7 +357,7 @@ pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, may_set_groups:
         uid: process.uid,
         gid: process.gid,
         groups: process.additional_gids.clone(),
-        keep_groups: !may_set_groups,
+        accept_fixed_groups: fixed_groups,
         umask: process.umask,
     });
     steps.push(Step::SetWorkingDirectory { path: process.cwd.clone() });
@@ -332,14 +369,18 @@ pub(super) fn enter(unit: Option<&UnitRecord>) -> Step {
     unit.map_or(Step::JoinCgroups, |unit| Step::AwaitUnit { unit: unit.name.clone() })
 }
 
-/// Labels, the filter and the capabilities, the same for both. Without no-new-privileges the kernel takes a filter
-/// from a privileged process only, so it is loaded before the capabilities go; with it, as late as possible.
-pub(super) fn confine(steps: &mut Vec<Step>, process: &Process, seccomp: bool, landlock: Option<&Ruleset>) {
+/// Labels, the same for both.
+pub(super) fn label(steps: &mut Vec<Step>, process: &Process) {
     let label = |file: &str, label: &String| Step::SetLabel { file: file.into(), label: label.clone() };
     steps.extend(process.selinux_label.as_ref().map(|name| label("exec", name)));
     steps.extend(
         process.apparmor_profile.as_ref().map(|name| label("apparmor/exec", &format!("exec {name}"))),
     );
+}
+
+/// The filter, the rules of Landlock and the capabilities, the same for both. Without no-new-privileges the kernel takes
+/// a filter from a privileged process only, so it is loaded before the capabilities go; with it, as late as possible.
+pub(super) fn confine(steps: &mut Vec<Step>, process: &Process, seccomp: bool, landlock: Option<&Ruleset>) {
     if process.no_new_privileges {
         steps.push(Step::SetNoNewPrivileges);
     }

@@ -20,7 +20,7 @@ pub fn details(step: &Step) -> Vec<String> {
         Step::SetScheduler { attributes } => vec![scheduler(attributes)],
         Step::SetMemoryPolicy { nodes, .. } => vec![format!("nodes (a bit each, 64 a word): {nodes:x?}")],
         Step::DropBounding { keep } => vec![capability_names(*keep)],
-        Step::SetIds { keep_groups, umask, .. } => ids(*keep_groups, *umask),
+        Step::SetIds { accept_fixed_groups, umask, .. } => ids(*accept_fixed_groups, *umask),
         Step::SetCpuAffinity { cpus } => vec![format!("CPUs (a bit each, 64 a word): {cpus:x?}")],
         Step::RestrictFiles { rules } => landlock_rules(rules),
         Step::SetCapabilities { sets, ambient } => capabilities(sets, *ambient),
@@ -131,8 +131,9 @@ fn scheduler(attributes: &SchedulerAttributes) -> String {
     )
 }
 
-fn ids(keep_groups: bool, umask: Option<u32>) -> Vec<String> {
-    let groups = keep_groups.then(|| "the further groups stay as they are".to_owned());
+fn ids(accept_fixed_groups: bool, umask: Option<u32>) -> Vec<String> {
+    let groups = accept_fixed_groups
+        .then(|| "the further groups stay as they are where the user namespace denies setgroups".to_owned());
     let umask = umask.map(|umask| format!("umask {umask:04o}"));
     groups.into_iter().chain(umask).collect()
 }

@@ -1,6 +1,6 @@
 //! The plan of a process that joins a running container.
 
-use super::create::{confine, enter, identity, scheduling};
+use super::create::{confine, enter, identity, label, scheduling};
 use super::{ParentPlan, Plan, Step};
 use crate::cgroup::UnitRecord;
 use crate::landlock::Ruleset;
@@ -23,8 +23,8 @@ pub struct ExecOptions<'a> {
     pub seccomp: bool,
     /// The container's rules of Landlock.
     pub landlock: Option<&'a Ruleset>,
-    /// Whether the runtime may set supplementary groups.
-    pub may_set_groups: bool,
+    /// Whether the runtime is the host's own root.
+    pub is_host_root: bool,
     /// How many descriptors after the standard streams the program keeps.
     pub preserve_fds: u32,
 }
@@ -64,7 +64,9 @@ pub fn exec(process: &Process, options: &ExecOptions<'_>) -> Plan {
     }
     scheduling(&mut steps, process);
     steps.push(Step::Ready);
-    identity(&mut steps, process, options.may_set_groups, options.may_set_groups && !user);
+    // A user namespace of the container may have been made by somebody who had to give up setgroups.
+    identity(&mut steps, process, user || !options.is_host_root, options.is_host_root && !user);
+    label(&mut steps, process);
     confine(&mut steps, process, options.seccomp, options.landlock);
     steps.push(Step::Exec { args: process.args.clone() });
     let parent = ParentPlan {

@@ -26,14 +26,25 @@ pub(super) struct Planned {
     pub(super) sources: Vec<Source>,
 }
 
-pub(super) fn plan(spec: &ValidSpec, cgroup: &CgroupRecord, user_namespace: bool) -> Planned {
+/// What beside the configuration decides how mounts are made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// The container's cgroups.
+    pub(super) cgroup: &'a CgroupRecord,
+    /// Whether the runtime opens what is bound, because the first process, in a user namespace, may not reach it.
+    pub(super) by_parent: bool,
+    /// Whether devices are bound, because none can be made.
+    pub(super) bind_devices: bool,
+}
+
+pub(super) fn plan(spec: &ValidSpec, place: &Place<'_>) -> Planned {
     let mut planned = Planned::default();
     for mount in &spec.mounts {
-        let step = mount_step(spec, mount, cgroup, &mut planned.sources, user_namespace);
+        let step = mount_step(spec, mount, place, &mut planned.sources);
         planned.steps.push(step);
     }
-    planned.nodes = devices::nodes(spec, user_namespace);
-    if !user_namespace {
+    planned.nodes = devices::nodes(spec, place.bind_devices);
+    if !place.bind_devices {
         fill_dev(&mut planned);
     }
     planned
@@ -83,16 +94,10 @@ fn covers(step: &MountStep, name: &Path) -> bool {
     step.target.strip_prefix("/dev").is_ok_and(|below| below == name)
 }
 
-fn mount_step(
-    spec: &ValidSpec,
-    mount: &Mount,
-    cgroup: &CgroupRecord,
-    sources: &mut Vec<Source>,
-    user_namespace: bool,
-) -> MountStep {
+fn mount_step(spec: &ValidSpec, mount: &Mount, place: &Place<'_>, sources: &mut Vec<Source>) -> MountStep {
     let options = &mount.options;
     let target = devices::normal(&mount.destination);
-    let what = kind(spec, mount, cgroup, sources, user_namespace);
+    let what = kind(spec, mount, place, sources);
     let mut attributes = Attributes {
         set: options.attributes.set,
         clear: options.attributes.clear,
@@ -104,6 +109,9 @@ fn mount_step(
         attributes.set &= !libc::MOUNT_ATTR_RDONLY;
     }
     let mut propagation: Vec<u64> = Vec::new();
+    if shows_foreign_cgroup(&what, place.cgroup) {
+        attributes.set |= libc::MOUNT_ATTR_RDONLY;
+    }
     if matches!(what, MountKind::Bind { opener: Opener::Parent(_), .. }) {
         // The runtime opens it in the host's mount namespace, where it may be shared: what happens to it inside
         // must not come back.
@@ -118,6 +126,12 @@ fn mount_step(
     MountStep { target_rule: target_rule(&mount.fs_type, &target), what, target, attributes, propagation }
 }
 
+/// A cgroup namespace without a cgroup of the container's own begins at the runtime's: what is in it is not the
+/// container's to kill or to limit (CVE-2023-25809).
+fn shows_foreign_cgroup(what: &MountKind, cgroup: &CgroupRecord) -> bool {
+    matches!(what, MountKind::CgroupV2 { .. }) && cgroup.unified().is_none()
+}
+
 fn target_rule(fs_type: &str, target: &Path) -> TargetRule {
     if matches!(fs_type, "proc" | "sysfs") {
         TargetRule::NoLinks
@@ -128,25 +142,25 @@ fn target_rule(fs_type: &str, target: &Path) -> TargetRule {
     }
 }
 
-fn kind(
-    spec: &ValidSpec,
-    mount: &Mount,
-    cgroup: &CgroupRecord,
-    sources: &mut Vec<Source>,
-    user_namespace: bool,
-) -> MountKind {
+fn kind(spec: &ValidSpec, mount: &Mount, place: &Place<'_>, sources: &mut Vec<Source>) -> MountKind {
     let namespaced = !spec.namespaces.is_host(NamespaceKind::Cgroup);
     let options = &mount.options;
     if mount.is_bind() {
-        return bind(mount, options, sources, user_namespace);
+        return bind(mount, options, sources, place.by_parent);
     }
     if options.remount {
         return MountKind::Remount;
     }
     match mount.fs_type.as_str() {
-        "cgroup" if cgroup.mode != Mode::V2 => MountKind::CgroupV1 { hierarchies: hierarchies(cgroup) },
+        "cgroup" if place.cgroup.mode != Mode::V2 => {
+            MountKind::CgroupV1 { hierarchies: hierarchies(place.cgroup) }
+        }
+        // There is none to show: the directory is empty, as under cgroup v1, and so is what lies below.
+        "cgroup" | "cgroup2" if !namespaced && place.cgroup.unified().is_none() => {
+            MountKind::CgroupV1 { hierarchies: Vec::new() }
+        }
         "cgroup" | "cgroup2" => {
-            let directory = cgroup.unified().map(crate::cgroup::Directory::absolute);
+            let directory = place.cgroup.unified().map(crate::cgroup::Directory::absolute);
             MountKind::CgroupV2 { cgroup: directory.unwrap_or_default(), namespaced }
         }
         fs_type => {
@@ -165,9 +179,9 @@ fn kind(
 
 /// Only the runtime may map ids on the host's file systems, and in a user namespace the first process may not reach the
 /// source.
-fn bind(mount: &Mount, options: &MountOptions, sources: &mut Vec<Source>, user_namespace: bool) -> MountKind {
+fn bind(mount: &Mount, options: &MountOptions, sources: &mut Vec<Source>, by_parent: bool) -> MountKind {
     let recursive = options.bind == Some(Clone::Recursive);
-    let opener = if user_namespace || mount.id_map.is_some() {
+    let opener = if by_parent || mount.id_map.is_some() {
         let id_map = mount.id_map.as_ref().map(id_mapped);
         sources.push(Source { path: mount.source.clone(), recursive, id_map });
         Opener::Parent((sources.len() - 1) as u32)

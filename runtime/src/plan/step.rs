@@ -268,8 +268,8 @@ pub enum Step {
         gid: u32,
         /// Further groups.
         groups: Vec<u32>,
-        /// Whether setgroups is denied in this user namespace, so that there is nothing to set.
-        keep_groups: bool,
+        /// Whether setgroups may be denied in this user namespace: then it is no failure that none are set.
+        accept_fixed_groups: bool,
         /// The file mode creation mask; none: the caller's (config.md, User).
         umask: Option<u32>,
     },
@@ -278,6 +278,10 @@ pub enum Step {
         /// The directory.
         path: PathBuf,
     },
+    /// Let the ordinary user who owns the container's user namespace open the process's files in procfs: `exec` into a
+    /// created container and the seccomp listener need that, and a process that hides belongs to the host's root
+    /// there. Everything of the host is let go before.
+    ShowToOwner,
     /// Find the program along the container's PATH, so that a missing one is told before `start`.
     FindProgram,
     /// The label that the user's program gets at execve, written through the private procfs.
@@ -412,6 +416,7 @@ impl Step {
             | Self::SetWorkingDirectory { .. }
             | Self::FindProgram => Phase::Identity,
             Self::SetLabel { .. }
+            | Self::ShowToOwner
             | Self::SetNoNewPrivileges
             | Self::RestrictFiles { .. }
             | Self::SetCapabilities { .. }
@@ -505,6 +510,7 @@ impl fmt::Display for Step {
             }
             Self::FindProgram => write!(f, "find the program"),
             Self::SetLabel { label, .. } => write!(f, "set the security label {label:?}"),
+            Self::ShowToOwner => write!(f, "let the owner of the user namespace look at the process"),
             Self::SetNoNewPrivileges => write!(f, "set no-new-privileges"),
             Self::RestrictFiles { rules } => {
                 write!(f, "restrict the program by Landlock, version {}", rules.abi)

@@ -35,7 +35,7 @@ pub enum Error {
         root: PathBuf,
     },
     /// The state root cannot be used.
-    #[error("the state root {} cannot be used; choose another with --root", root.display())]
+    #[error("the state root {} cannot be used; choose another with --root or XDG_RUNTIME_DIR", root.display())]
     Root {
         /// The state root.
         root: PathBuf,
@@ -68,6 +68,8 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     root: PathBuf,
+    /// The mode that the root gets when it is made.
+    mode: u32,
 }
 
 /// The directory of one container, locked while this is held and it was not [`look`](Store::look)ed up only.
@@ -82,7 +84,14 @@ impl Store {
     /// A state root; nothing is touched yet.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, mode: 0o700 }
+    }
+
+    /// The same below `$XDG_RUNTIME_DIR`, where files of a sticky directory are not cleaned up for their age (XDG base
+    /// directory specification).
+    #[must_use]
+    pub fn sticky(self) -> Self {
+        Self { mode: 0o1700, ..self }
     }
 
     /// Where it is.
@@ -125,7 +134,8 @@ impl Store {
         let mut made = PathBuf::new();
         for component in self.root.components() {
             made.push(component);
-            match fs::mkdirat(fs::AT_FDCWD, &made, 0o700) {
+            let mode = if made == self.root { self.mode } else { 0o700 };
+            match fs::mkdirat(fs::AT_FDCWD, &made, mode) {
                 Err(error) if matches!(error.errno(), Errno::EEXIST | Errno::EROFS) => {}
                 other => other.map_err(|source| self.root_error(source))?,
             }

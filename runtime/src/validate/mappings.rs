@@ -110,10 +110,17 @@ pub(super) fn check_process(
     };
     check(at.key("uid"), &linux.uid_mappings, process.uid);
     check(at.key("gid"), &linux.gid_mappings, process.gid);
-    // Without root the kernel lets nobody set groups, so that they are left as they are.
-    let groups = if facts.euid == 0 { process.additional_gids.as_slice() } else { &[] };
-    for (index, gid) in groups.iter().enumerate() {
+    for (index, gid) in process.additional_gids.iter().enumerate() {
         check(at.key("additionalGids").index(index), &linux.gid_mappings, *gid);
+    }
+    let one_group = matches!(linux.gid_mappings.as_slice(), [IdMapping { size: 1, .. }]);
+    if facts.euid != 0 && one_group && !process.additional_gids.is_empty() {
+        // Who maps the one own group has to give up setgroups (CVE-2014-8989).
+        report.refuse(
+            at.key("additionalGids"),
+            "cannot set any additional groups in a rootless container with a single group",
+            "leave them out, or map a range of groups in /linux/gidMappings",
+        );
     }
 }
 

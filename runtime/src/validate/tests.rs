@@ -328,9 +328,13 @@ fn without_root_a_user_namespace_is_needed_and_mounts_name_mapped_ids_only() {
     ));
     refused_for(&USER, &edits, "/mounts/0/options/2", "gid=5");
     edits.push(("/mounts/0/options/2", json!("gid=0")));
-    // The kernel lets an ordinary user set no groups, as runc has it they stay as they are.
-    edits.push(("/process/user/additionalGids", json!([5])));
+    // Whoever maps the own group alone has to give up setgroups.
+    edits.push(("/process/user/additionalGids", json!([0])));
+    refused_for(&USER, &edits, "/process/user/additionalGids", "cannot set any additional groups");
+    edits.push(("/linux/gidMappings", json!([{"containerID": 0, "hostID": 100_000, "size": 10}])));
     judge(&changed(&edits), &USER).unwrap();
+    edits.push(("/process/user/additionalGids", json!([10])));
+    refused_for(&USER, &edits, "/process/user/additionalGids/0", "has no mapping");
 }
 
 #[test]

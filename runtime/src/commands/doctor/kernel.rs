@@ -1,6 +1,7 @@
 //! What the kernel has: namespaces, system calls, file systems.
 
-use super::{Finding, Status, program, read};
+use super::{Finding, Status, read};
+use crate::host::find_program;
 use crate::spec::NamespaceKind;
 use crate::{resctrl, support};
 use mydocker_sys::fs::{self, OFlag};
@@ -109,7 +110,7 @@ fn resctrl() -> Finding {
 }
 
 fn criu() -> Finding {
-    match program("criu") {
+    match find_program("criu") {
         Some(path) => Finding::ok(AREA, "criu", format!("{} (checkpoint and restore)", path.display())),
         None => {
             let detail = "the program is not in PATH: no checkpoint and restore";

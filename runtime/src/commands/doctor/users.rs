@@ -1,6 +1,7 @@
 //! Who asks: capabilities, user namespaces, ranges of ids.
 
-use super::{Finding, Status, program, read};
+use super::{Finding, Status, read};
+use crate::host::find_program;
 use mydocker_sys::process;
 use std::path::Path;
 
@@ -79,7 +80,7 @@ fn sysctls() -> Vec<Finding> {
 }
 
 fn map_writer(name: &'static str) -> Finding {
-    match program(name) {
+    match find_program(name) {
         Some(path) => Finding::ok(AREA, name, path.display().to_string()),
         None => {
             let detail = "not in PATH: an ordinary user's container has one id only";

@@ -125,11 +125,11 @@ fn the_plans_of_real_configurations_keep_every_rule() {
     assert!(configs.len() >= 7, "{configs:?}");
     for config in configs {
         let spec = valid(&std::fs::read(&config).expect("a configuration")).expect("a valid configuration");
-        for bits in 0..32 {
+        for bits in 0..64 {
             assert_eq!(lint(&create(&spec, &options(&cgroup(), bits))), Ok(()), "{}", config.display());
         }
         let process = spec.process.expect("a process");
-        for (seccomp, may_set_groups) in [(false, true), (true, true), (true, false)] {
+        for (seccomp, is_host_root) in [(false, true), (true, true), (true, false)] {
             let namespaces = [NamespaceKind::User, NamespaceKind::Pid, NamespaceKind::Mount];
             let options = ExecOptions {
                 unit: None,
@@ -138,7 +138,7 @@ fn the_plans_of_real_configurations_keep_every_rule() {
                 rootfs: std::path::Path::new("/rootfs"),
                 seccomp,
                 landlock: None,
-                may_set_groups,
+                is_host_root,
                 preserve_fds: 0,
             };
             assert_eq!(lint(&exec(&process, &options)), Ok(()), "{}", config.display());
@@ -146,7 +146,7 @@ fn the_plans_of_real_configurations_keep_every_rule() {
     }
 }
 
-/// The options of the caller out of five bits.
+/// The options of the caller out of six bits.
 fn options(cgroup: &CgroupRecord, bits: u64) -> CreateOptions<'_> {
     let bit = |index: u64| bits >> index & 1 == 1;
     CreateOptions {
@@ -157,6 +157,7 @@ fn options(cgroup: &CgroupRecord, bits: u64) -> CreateOptions<'_> {
         no_new_keyring: bit(2),
         preserve_fds: u32::from(bit(3)),
         euid: if bit(4) { 1000 } else { 0 },
+        nested: bit(5),
     }
 }
 
