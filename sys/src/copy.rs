@@ -2,6 +2,7 @@
 //! extended attributes of what cannot be opened, such as links and devices.
 
 use crate::error::{Context, Error, Result, check, describe};
+use nix::sys::time::TimeSpec;
 use nix::unistd::Whence;
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
@@ -58,6 +59,27 @@ pub fn set_length(fd: impl AsFd, length: u64) -> Result<()> {
     let args = || format!("{}, {length}", describe(fd));
     let length = i64::try_from(length).map_err(|_| Error::new("ftruncate", args(), crate::Errno::EFBIG))?;
     nix::unistd::ftruncate(fd, length).context("ftruncate", args)
+}
+
+/// Sets the times of last access and modification to the same moment: seconds since 1970, and nanoseconds behind them
+/// (`futimens(3)`).
+///
+/// # Errors
+/// What the kernel says, with the path.
+pub fn set_modified(fd: impl AsFd, seconds: i64, nanoseconds: u32) -> Result<()> {
+    let (fd, time) = (fd.as_fd(), TimeSpec::new(seconds, nanoseconds.into()));
+    nix::sys::stat::futimens(fd, &time, &time).context("utimensat", || describe(fd))
+}
+
+/// [`set_modified`] of `name` in a directory; a symbolic link is not followed (`utimensat(2)`).
+///
+/// # Errors
+/// What the kernel says, with the directory and the name.
+pub fn set_modified_at(dir: impl AsFd, name: &Path, seconds: i64, nanoseconds: u32) -> Result<()> {
+    let (dir, time) = (dir.as_fd(), TimeSpec::new(seconds, nanoseconds.into()));
+    let follow = nix::sys::stat::UtimensatFlags::NoFollowSymlink;
+    nix::sys::stat::utimensat(dir, name, &time, &time, follow)
+        .context("utimensat", || format!("{}, {name:?}", describe(dir)))
 }
 
 /// The names of the extended attributes of `name` in the working directory, which is not followed if it is a link

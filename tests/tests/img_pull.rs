@@ -248,7 +248,7 @@ fn a_terminal_gets_bars_and_a_pipe_gets_lines() {
     let outcome = img.pull(&registry.name("a:1")).run().succeeds();
     assert!(!outcome.stdout.contains('\x1b'), "{}", outcome.describe());
     let short = &sha256(&image.layers[0])["sha256:".len()..][..12];
-    for line in [format!("{short}: Downloading\n"), format!("{short}: Download complete\n")] {
+    for line in [format!("{short}: Downloading\n"), format!("{short}: Pull complete\n")] {
         assert!(outcome.stdout.contains(&line), "{}", outcome.describe());
     }
     let quiet = Img::new().pull(&registry.name("a:1")).arg("-q").run().succeeds();

@@ -1,5 +1,6 @@
 //! What can be typed, as data. Nothing here looks at the environment or at the disk.
 
+use super::args_local::{BundleArgs, GcArgs, ImagesArgs, RmiArgs, TagArgs};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -18,6 +19,12 @@ pub struct GlobalArgs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "a process makes one of these")]
 pub enum Command {
+    /// `bundle`
+    Bundle(BundleArgs),
+    /// `gc`
+    Gc(GcArgs),
+    /// `images`
+    Images(ImagesArgs),
     /// `login`
     Login(LoginArgs),
     /// `logout`
@@ -26,6 +33,10 @@ pub enum Command {
     Pull(PullArgs),
     /// `push`
     Push(PushArgs),
+    /// `rmi`
+    Rmi(RmiArgs),
+    /// `tag`
+    Tag(TagArgs),
 }
 
 /// How registries are spoken to.

@@ -1,6 +1,9 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, Context, Environment, GlobalArgs, LoginArgs, LogoutArgs, PullArgs, PushArgs, chain};
+use super::{
+    BundleArgs, Command, Context, Environment, GcArgs, GlobalArgs, ImagesArgs, LoginArgs, LogoutArgs,
+    PullArgs, PushArgs, RmiArgs, TagArgs, chain,
+};
 use crate::commands;
 use mydocker_cmdline::{Entry, Program, Request, entry, one_line, print};
 use std::error::Error;
@@ -16,10 +19,15 @@ const PROGRAM: Program<Command> = Program {
 
 /// Every command that exists, in the order of the help text.
 const COMMANDS: &[Entry<Command>] = &[
+    entry!("bundle", "Make an image a bundle that any OCI runtime runs", BundleArgs, Command::Bundle),
+    entry!("gc", "Remove what no name leads to, and what killed commands have left", GcArgs, Command::Gc),
+    entry!("images", "List the images", ImagesArgs, Command::Images),
     entry!("login", "Keep a name and a password for a registry", LoginArgs, Command::Login),
     entry!("logout", "Forget what is kept for a registry", LogoutArgs, Command::Logout),
     entry!("pull", "Fetch an image from a registry", PullArgs, Command::Pull),
     entry!("push", "Bring an image to a registry", PushArgs, Command::Push),
+    entry!("rmi", "Take names away, and remove images without a name", RmiArgs, Command::Rmi),
+    entry!("tag", "Give an image one more name", TagArgs, Command::Tag),
 ];
 
 /// What a command leads to: the exit status.
@@ -51,10 +59,15 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 
 fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
+        Command::Bundle(args) => commands::bundle(&args, context)?,
+        Command::Gc(args) => commands::gc(&args, context)?,
+        Command::Images(args) => commands::images(&args, context)?,
         Command::Login(args) => commands::login(&args, context)?,
         Command::Logout(args) => commands::logout(&args, context)?,
         Command::Pull(args) => commands::pull(&args, context)?,
         Command::Push(args) => commands::push(&args, context)?,
+        Command::Rmi(args) => commands::rmi(&args, context)?,
+        Command::Tag(args) => commands::tag(&args, context)?,
     }
     Ok(0)
 }

@@ -1,13 +1,19 @@
 //! The command line: words to typed arguments, the environment to a [`Context`], and results to text.
 
 mod args;
+mod args_local;
 mod context;
 mod entry;
+mod moment;
 mod progress;
 mod prompt;
+mod template;
 
 pub use args::*;
+pub use args_local::{BundleArgs, GcArgs, ImagesArgs, RmiArgs, TagArgs};
 pub use context::{Connection, Context, ContextError, Environment};
 pub use entry::main_entry;
+pub use moment::Moment;
 pub use progress::{Display, chain, human_size};
 pub use prompt::{ask, ask_secret};
+pub use template::{Row, Template, TemplateError};

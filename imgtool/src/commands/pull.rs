@@ -3,6 +3,7 @@
 use crate::cli::{Connection, Context, Display, PullArgs, human_size};
 use crate::digest::Digest;
 use crate::fetch::{FetchError, Fetcher};
+use crate::layer::Unpacker;
 use crate::plan::{PullPlan, Step};
 use crate::platform::{Platform, PlatformError};
 use crate::reference::{DEFAULT_TAG, Reference};
@@ -55,7 +56,7 @@ pub fn pull(args: &PullArgs, context: &Context) -> Result<(), PullError> {
     let hold = store.hold()?;
     let resolved = resolve(&client, &store, &reference, &wanted)
         .map_err(|error| PullError::Resolve(reference.clone(), Box::new(error)))?;
-    let plan = PullPlan::new(&store, &resolved, &reference, false);
+    let plan = PullPlan::new(&store, &resolved, &reference, !args.all_platforms);
     if args.explain || args.dry_run {
         explain(&plan)?;
     }
@@ -99,7 +100,9 @@ fn carry_out(
     connection: &Connection,
     display: &Display,
 ) -> Result<(), PullError> {
-    let fetcher = Fetcher { client, store, sink: None, progress: display, cancel: &connection.cancel };
+    let unpacker = Unpacker::new(store);
+    let fetcher =
+        Fetcher { client, store, sink: Some(&unpacker), progress: display, cancel: &connection.cancel };
     display
         .during(|| fetcher.run(plan.fetches()))
         .map_err(|error| PullError::Fetch(reference.clone(), Box::new(error)))?;

@@ -1,1 +1,63 @@
-//! A layer to a directory, and a directory back to a layer.
+//! A layer to a directory.
+//!
+//! ```text
+//! inflate   gzip, zstd or nothing; the digest of the tar; bounds against bombs
+//! tar       the archive, entry by entry
+//! tree      the directory: names become descriptors, and nothing leads out of it
+//! unpack    an entry to a file, a whiteout to a removal or to what overlayfs takes for one
+//! sink      unpacked layers in the store, while their blobs come
+//! ```
+
+mod inflate;
+mod sink;
+pub mod tar;
+#[cfg(test)]
+mod testing;
+mod tree;
+mod unpack;
+
+pub use inflate::{Budget, Inflate, OverBudget};
+pub use sink::Unpacker;
+pub use unpack::{Unpack, Whiteouts, unpack};
+
+use crate::digest::Digest;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a layer is not unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// Its blob cannot be read or inflated.
+    #[error("cannot read the layer")]
+    Read(#[source] io::Error),
+    /// Its archive is damaged, or can be read in more than one way.
+    #[error(transparent)]
+    Tar(#[from] tar::TarError),
+    /// An entry is not what it may be.
+    #[error("entry {path:?} is refused: {problem}")]
+    Refused {
+        /// Its name.
+        path: PathBuf,
+        /// Why.
+        problem: &'static str,
+    },
+    /// The kernel refuses an entry.
+    #[error("cannot unpack {path:?}")]
+    Kernel {
+        /// Its name.
+        path: PathBuf,
+        /// What the kernel says.
+        source: mydocker_sys::Error,
+    },
+    /// The tar is not that of the image.
+    #[error("its content has the digest {found}; the image's configuration says {expected}")]
+    WrongDiffId {
+        /// What was unpacked.
+        found: Digest,
+        /// What should have been.
+        expected: Digest,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+}

@@ -20,16 +20,50 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn record(&self, reference: &Reference, target: &Descriptor) -> Result<(), StoreError> {
+        let name = reference.to_string();
+        let mut entry = target.clone();
+        entry.annotations.insert(REF_NAME.to_owned(), name.clone());
+        self.change_index(|index| {
+            index.manifests.retain(|entry| entry.annotations.get(REF_NAME) != Some(&name));
+            index.manifests.push(entry);
+        })
+    }
+
+    /// Takes a name away, and returns whether it was there. The image stays until [`collect`](Self::collect).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn forget(&self, reference: &Reference) -> Result<bool, StoreError> {
+        let is_it = |entry: &Descriptor| named(entry).as_ref() == Some(reference);
+        let mut was_there = false;
+        self.change_index(|index| {
+            was_there = index.manifests.iter().any(is_it);
+            index.manifests.retain(|entry| !is_it(entry));
+        })?;
+        Ok(was_there)
+    }
+
+    /// All names, and what they stand for.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn names(&self) -> Result<Vec<(Reference, Descriptor)>, StoreError> {
+        let entries = self.index()?.manifests.into_iter();
+        Ok(entries.filter_map(|entry| Some((named(&entry)?, plain(entry)))).collect())
+    }
+
+    /// All that the index points to, also entries without a name that other programs have made.
+    pub(super) fn targets(&self) -> Result<Vec<Descriptor>, StoreError> {
+        Ok(self.index()?.manifests)
+    }
+
+    fn change_index(&self, change: impl FnOnce(&mut Index)) -> Result<(), StoreError> {
         let layout = self.layout();
         let directory = File::open(&layout).map_err(failed("open", &layout))?;
         lock_exclusive(&directory, true)
             .map_err(|source| StoreError::Lock { path: layout.clone(), source })?;
         let mut index = self.index()?;
-        let name = reference.to_string();
-        index.manifests.retain(|entry| entry.annotations.get(REF_NAME) != Some(&name));
-        let mut entry = target.clone();
-        entry.annotations.insert(REF_NAME.to_owned(), name);
-        index.manifests.push(entry);
+        change(&mut index);
         sync_file_system(&directory).map_err(|source| StoreError::Lock { path: layout.clone(), source })?;
         write_atomically(&layout.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         let path = layout.join("index.json");
@@ -44,16 +78,12 @@ impl Store {
     pub fn lookup(&self, reference: &Reference) -> Result<Option<Descriptor>, StoreError> {
         let wanted = reference.clone().or_latest();
         let found = self.index()?.manifests.into_iter().find(|entry| {
-            let named = entry.annotations.get(REF_NAME).and_then(|name| Reference::parse(name).ok());
-            named.is_some_and(|named| match wanted.digest() {
+            named(entry).is_some_and(|named| match wanted.digest() {
                 Some(digest) => named.name() == wanted.name() && is(entry, digest),
                 None => named == wanted,
             })
         });
-        Ok(found.map(|mut entry| {
-            entry.annotations.remove(REF_NAME);
-            entry
-        }))
+        Ok(found.map(plain))
     }
 
     fn index(&self) -> Result<Index, StoreError> {
@@ -68,6 +98,17 @@ impl Store {
         file.take(16 * DOCUMENT_LIMIT).read_to_end(&mut bytes).map_err(failed("read", &path))?;
         serde_json::from_slice(&bytes).map_err(|error| failed("understand", &path)(error.into()))
     }
+}
+
+/// The name of an entry; other programs may have made one that is none.
+fn named(entry: &Descriptor) -> Option<Reference> {
+    entry.annotations.get(REF_NAME).and_then(|name| Reference::parse(name).ok()).map(Reference::or_latest)
+}
+
+/// An entry without its name.
+fn plain(mut entry: Descriptor) -> Descriptor {
+    entry.annotations.remove(REF_NAME);
+    entry
 }
 
 /// Whether an entry has this digest, or was chosen from the index that has it.
@@ -112,5 +153,8 @@ mod tests {
         assert_eq!(store.lookup(&reference("a").at(&Digest::sha256(b"2"))).expect("an index"), None);
         store.record(&reference("a:latest"), &target(b"3")).expect("recorded");
         assert_eq!(store.lookup(&reference("a")).expect("an index"), Some(target(b"3")));
+        assert!(store.forget(&reference("a:latest")).expect("an index"));
+        assert!(!store.forget(&reference("a:latest")).expect("an index"));
+        assert_eq!(store.names().expect("an index"), [(reference("b:1"), target(b"2"))]);
     }
 }

@@ -4,18 +4,27 @@
 //! ROOT/oci/oci-layout, index.json, blobs/   an OCI image layout, which other tools read as it is
 //! ROOT/layers/ALGORITHM/HEX                 unpacked layers, by the digest of the uncompressed layer (diffID)
 //! ROOT/ingest/ALGORITHM-HEX                 blobs that are on their way; what a killed pull leaves, the next one goes on with
+//! ROOT/layers/ALGORITHM/HEX.size              how many bytes the files of a layer have, in decimal digits
+//! ROOT/unpacking/                           layers that are being unpacked
 //! ROOT/lock                                 shared by who adds, exclusive for who removes
 //! ```
 //!
 //! Whatever is in `blobs` has been verified, since it comes there by [`Ingest::commit`] alone. An image exists when its tag
 //! is recorded, which comes last; all that a crash can leave is files that nothing points to.
 
+mod collect;
+mod images;
 mod index;
 mod ingest;
+mod layers;
 
+pub use collect::Collected;
+pub use images::Image;
 pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
+pub use layers::LayerIngest;
 
 use crate::digest::{Algorithm, Digest};
+use crate::image::DocumentError;
 use mydocker_sys::fs::{lock_exclusive, lock_shared};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -60,6 +69,22 @@ pub enum StoreError {
         /// What it may have, in bytes.
         limit: u64,
     },
+    /// A document is what its name says, but none that can be used.
+    #[error("{digest} in the image store is not accepted as what it should be")]
+    Document {
+        /// Which.
+        digest: Digest,
+        /// Why.
+        source: DocumentError,
+    },
+    /// A configuration is none.
+    #[error("{digest} in the image store is no configuration of an image")]
+    Config {
+        /// Which.
+        digest: Digest,
+        /// Where and why.
+        source: serde_json::Error,
+    },
     /// A blob is not what its name says.
     #[error("blob {digest} in the image store is damaged; 'mydocker-img fsck --repair' mends it")]
     Damaged {
@@ -88,6 +113,7 @@ impl Store {
             make_directories(&root.join("layers").join(algorithm.name()), 0o755)?;
         }
         make_directories(&root.join("ingest"), 0o755)?;
+        make_directories(&store.unfinished_layers(), 0o755)?;
         Ok(store)
     }
 
@@ -113,6 +139,18 @@ impl Store {
     #[must_use]
     pub fn layer_path(&self, diff_id: &Digest) -> PathBuf {
         self.root.join("layers").join(diff_id.algorithm().name()).join(diff_id.hex())
+    }
+
+    /// Where the size of an unpacked layer stands.
+    #[must_use]
+    pub fn layer_size_path(&self, diff_id: &Digest) -> PathBuf {
+        self.root.join("layers").join(diff_id.algorithm().name()).join(format!("{}.size", diff_id.hex()))
+    }
+
+    /// Where layers lie while they are being unpacked.
+    #[must_use]
+    pub fn unfinished_layers(&self) -> PathBuf {
+        self.root.join("unpacking")
     }
 
     /// Whether a blob is there.

@@ -4,6 +4,7 @@ mod fake;
 mod image;
 mod registry;
 mod server;
+pub mod tree;
 
 pub use fake::{FakeRegistry, Served};
 pub use image::{SampleImage, sha256, tar_of_one_file};

@@ -1,0 +1,139 @@
+//! Moments as documents write them (RFC 3339), and as people read them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970 in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub i64);
+
+impl Moment {
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+    }
+
+    /// Reads `2024-02-29T12:00:00.5Z` or with an offset such as `+02:00`; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (date, time) = (text.get(..10)?, text.get(11..)?);
+        if !matches!(text.as_bytes()[10], b'T' | b't' | b' ') || !text.is_ascii() {
+            return None;
+        }
+        let number = |text: &str| {
+            text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<i64>().ok()).flatten()
+        };
+        let [year, month, day] = fields(date, '-')?.map(number);
+        let [hour, minute, second] = fields(time.get(..8)?, ':')?.map(number);
+        let (year, month, day, hour, minute, second) = (year?, month?, day?, hour?, minute?, second?);
+        if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        let zone = time[8..].trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+        let offset = match zone.split_at_checked(1)? {
+            ("Z" | "z", "") => 0,
+            (sign @ ("+" | "-"), rest) => {
+                let (hours, minutes) = rest.split_once(':')?;
+                let seconds = number(hours)? * 3600 + number(minutes)? * 60;
+                if sign == "-" { -seconds } else { seconds }
+            }
+            _ => return None,
+        };
+        Some(Self(days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset))
+    }
+
+    /// As docker prints it: `2024-02-29 12:00:00 +0000 UTC`.
+    #[must_use]
+    pub fn at(self) -> String {
+        let (day, second) = (self.0.div_euclid(86_400), self.0.rem_euclid(86_400));
+        let (year, month, day) = date(day);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} +0000 UTC")
+    }
+
+    /// How long ago, in docker's words: `2 weeks ago`.
+    #[must_use]
+    pub fn since(self, now: Self) -> String {
+        let seconds = now.0.saturating_sub(self.0);
+        let (minutes, hours) = (seconds / 60, (seconds + 1800) / 3600);
+        let span = match () {
+            () if seconds < 1 => "Less than a second".to_owned(),
+            () if seconds == 1 => "1 second".to_owned(),
+            () if seconds < 60 => format!("{seconds} seconds"),
+            () if minutes == 1 => "About a minute".to_owned(),
+            () if minutes < 60 => format!("{minutes} minutes"),
+            () if hours == 1 => "About an hour".to_owned(),
+            () if hours < 48 => format!("{hours} hours"),
+            () if hours < 24 * 7 * 2 => format!("{} days", hours / 24),
+            () if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
+            () if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
+            () => format!("{} years", hours / 24 / 365),
+        };
+        format!("{span} ago")
+    }
+}
+
+fn fields(text: &str, separator: char) -> Option<[&str; 3]> {
+    let parts: Vec<_> = text.split(separator).collect();
+    parts.try_into().ok()
+}
+
+/// Days from 1970 to a date of the Gregorian calendar; a year that begins in March has its leap day at its end.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month > 2 { year } else { year - 1 };
+    let (era, in_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let in_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + in_era * 365 + in_era / 4 - in_era / 100 + in_year - 719_468
+}
+
+fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, in_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (in_era - in_era / 1460 + in_era / 36_524 - in_era / 146_096) / 365;
+    let in_year = in_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * in_year + 2) / 153;
+    let (day, month) = (in_year - (153 * month + 2) / 5 + 1, (month + 2) % 12 + 1);
+    (era * 400 + year + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_read_and_written() {
+        for (text, seconds, at) in [
+            ("1970-01-01T00:00:00Z", 0, "1970-01-01 00:00:00 +0000 UTC"),
+            ("2024-02-29T12:00:00.123456789+02:00", 1_709_200_800, "2024-02-29 10:00:00 +0000 UTC"),
+            ("1969-12-31T23:59:59-00:30", 1799, "1970-01-01 00:29:59 +0000 UTC"),
+            ("0001-01-01T00:00:00Z", -62_135_596_800, "0001-01-01 00:00:00 +0000 UTC"),
+        ] {
+            assert_eq!(Moment::parse(text), Some(Moment(seconds)), "{text}");
+            assert_eq!(Moment(seconds).at(), at);
+        }
+        for text in
+            ["", "2024-02-29", "2024-13-01T00:00:00Z", "2024-01-01T00:00:00", "2024-01-01T00:00:00+0200"]
+        {
+            assert_eq!(Moment::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_are_docker_s() {
+        const HOUR: i64 = 3600;
+        for (seconds, text) in [
+            (0, "Less than a second ago"),
+            (59, "59 seconds ago"),
+            (60, "About a minute ago"),
+            (HOUR, "About an hour ago"),
+            (47 * HOUR, "47 hours ago"),
+            (48 * HOUR, "2 days ago"),
+            (24 * 14 * HOUR, "2 weeks ago"),
+            (24 * 60 * HOUR, "2 months ago"),
+            (24 * 365 * 3 * HOUR, "3 years ago"),
+        ] {
+            assert_eq!(Moment(1000).since(Moment(1000 + seconds)), text);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! `bundle`: an image becomes a directory that any OCI runtime runs.
+
+use super::local::{FindError, find};
+use crate::cli::{BundleArgs, Context};
+use crate::fetch::LayerJob;
+use crate::image::ImageConfig;
+use crate::layer::{Budget, Inflate, LayerError, Unpack, Whiteouts};
+use crate::plan::{PlanError, layer_jobs};
+use crate::store::{Image, Store, StoreError};
+use mydocker_bundles::{ImageSettings, UserError, config, find_user};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// There is no such image.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its documents do not fit each other.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A layer.
+    #[error("cannot unpack layer {0}")]
+    Layer(crate::digest::Digest, #[source] LayerError),
+    /// Its user.
+    #[error("cannot tell who the image's process runs as")]
+    User(#[from] UserError),
+    /// The directory has something in it.
+    #[error("{0:?} is not empty; a bundle is made in a new or an empty directory")]
+    NotEmpty(PathBuf),
+    /// The directory.
+    #[error("cannot {action} {path:?}")]
+    Io {
+        /// What was to be done.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
+}
+
+/// Makes a bundle.
+///
+/// # Errors
+/// [`BundleError`]; then nothing is left of the bundle.
+pub fn bundle(args: &BundleArgs, context: &Context) -> Result<(), BundleError> {
+    let store = context.store()?;
+    let _hold = store.hold()?;
+    let image = store.image(&find(&store, &args.image)?.target)?;
+    let jobs = layer_jobs(&image.manifest, &image.config)?;
+    let is_new = make_directory(&args.directory)?;
+    let made = fill(&store, &image, &jobs, &args.directory);
+    if made.is_err() {
+        take_back(&args.directory, is_new)?;
+    }
+    made
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BundleError {
+    let path = path.to_owned();
+    move |source| BundleError::Io { action, path, source }
+}
+
+/// Makes the directory, and returns whether it is new. Setuid programs of the image are nobody's on the host.
+fn make_directory(directory: &Path) -> Result<bool, BundleError> {
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let mut entries = fs::read_dir(directory).map_err(failed("read the directory", directory))?;
+            if entries.next().is_some() {
+                return Err(BundleError::NotEmpty(directory.to_owned()));
+            }
+            Ok(false)
+        }
+        other => other.map(|()| true).map_err(failed("make the directory", directory)),
+    }
+}
+
+fn take_back(directory: &Path, is_new: bool) -> Result<(), BundleError> {
+    let rootfs = directory.join("rootfs");
+    if rootfs.is_dir() {
+        fs::remove_dir_all(&rootfs).map_err(failed("remove", &rootfs))?;
+    }
+    if is_new {
+        fs::remove_dir(directory).map_err(failed("remove", directory))?;
+    }
+    Ok(())
+}
+
+fn fill(store: &Store, image: &Image, jobs: &[LayerJob], directory: &Path) -> Result<(), BundleError> {
+    let rootfs = directory.join("rootfs");
+    DirBuilder::new().mode(0o700).create(&rootfs).map_err(failed("make the directory", &rootfs))?;
+    let root = File::open(&rootfs).map_err(failed("open", &rootfs))?;
+    let target = root.try_clone().map_err(failed("open", &rootfs))?;
+    let mut unpack = Unpack::new(target.into(), Whiteouts::Apply);
+    for job in jobs {
+        let blob = store.blob(&job.digest)?.ok_or_else(|| StoreError::Missing(job.digest.clone()))?;
+        apply(&mut unpack, job, blob.file())
+            .map_err(|source| BundleError::Layer(job.digest.clone(), source))?;
+    }
+    if let Some(last) = jobs.last() {
+        unpack.finish().map_err(|source| BundleError::Layer(last.digest.clone(), source))?;
+    }
+    let user = find_user(root.as_fd(), &image.config.config.user)?;
+    let config = config(&settings(&image.config), &user);
+    let path = directory.join("config.json");
+    fs::write(&path, format!("{config:#}\n")).map_err(failed("write", &path))
+}
+
+/// Unpacks one layer on those below, and demands that it is the right one.
+fn apply(unpack: &mut Unpack, job: &LayerJob, blob: &File) -> Result<(), LayerError> {
+    let archive = Inflate::new(blob, job.diff_id.algorithm(), Budget::default()).map_err(LayerError::Read)?;
+    let found = unpack.layer(archive)?.finish().map_err(LayerError::Read)?;
+    if found != job.diff_id {
+        return Err(LayerError::WrongDiffId { found, expected: job.diff_id.clone() });
+    }
+    Ok(())
+}
+
+/// What the image says, with the annotations of image-spec's conversion.md; a label of the same name is stronger.
+fn settings(image: &ImageConfig) -> ImageSettings {
+    let config = &image.config;
+    let ports = config.exposed_ports.keys().cloned().collect::<Vec<_>>().join(",");
+    let fields = [
+        ("os", Some(image.os.clone())),
+        ("architecture", Some(image.architecture.clone())),
+        ("variant", image.variant.clone()),
+        ("author", image.author.clone()),
+        ("created", image.created.clone()),
+        ("exposedPorts", Some(ports)),
+        ("stopSignal", config.stop_signal.clone()),
+    ];
+    let fields = fields.into_iter().filter_map(|(name, value)| {
+        let value = value.filter(|value| !value.is_empty())?;
+        Some((format!("org.opencontainers.image.{name}"), value))
+    });
+    ImageSettings {
+        env: config.env.clone(),
+        entrypoint: config.entrypoint.clone().unwrap_or_default(),
+        cmd: config.cmd.clone().unwrap_or_default(),
+        working_dir: config.working_dir.clone(),
+        volumes: config.volumes.keys().cloned().collect(),
+        annotations: fields.chain(config.labels.clone()).collect(),
+    }
+}

@@ -1,0 +1,143 @@
+//! What no name leads to any more, and what killed commands have left.
+
+use super::{Hold, Store, StoreError, failed};
+use crate::digest::{Algorithm, Digest};
+use crate::image::{Descriptor, Document, INDEX_ANNOTATION, Kind};
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+/// What was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Collected {
+    /// Blobs.
+    pub blobs: Vec<Digest>,
+    /// Unpacked layers, by their diffID.
+    pub layers: Vec<Digest>,
+    /// Pieces of blobs and of layers that a killed command left.
+    pub pieces: usize,
+    /// What blobs and pieces of blobs had, in bytes.
+    pub bytes: u64,
+}
+
+/// What names lead to.
+#[derive(Debug, Default)]
+struct Reachable {
+    blobs: HashSet<Digest>,
+    layers: HashSet<Digest>,
+}
+
+impl Store {
+    /// Removes the blobs and layers that no name leads to, and, if `pieces`, what is unfinished: while the store is held
+    /// alone nobody works on it.
+    ///
+    /// # Errors
+    /// [`StoreError`]. Nothing is removed if a document cannot be read, since it is not known what it leads to.
+    pub fn collect(&self, _alone: &Hold, pieces: bool) -> Result<Collected, StoreError> {
+        let mut reachable = Reachable::default();
+        for target in self.targets()? {
+            self.reach(&target, &mut reachable)?;
+        }
+        let mut collected = Collected::default();
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            self.collect_blobs(algorithm, &reachable, &mut collected)?;
+            self.collect_layers(algorithm, &reachable, &mut collected)?;
+        }
+        if pieces {
+            self.collect_pieces(&mut collected)?;
+        }
+        Ok(collected)
+    }
+
+    fn reach(&self, target: &Descriptor, reachable: &mut Reachable) -> Result<(), StoreError> {
+        // The index that a manifest was chosen from is what a name's digest is about.
+        let index = target.annotations.get(INDEX_ANNOTATION).and_then(|text| Digest::parse(text).ok());
+        reachable.blobs.extend(index);
+        let is_document = matches!(target.media_type.kind(), Kind::Manifest | Kind::Index);
+        // Of an index, the manifests of other platforms need not be here.
+        if !reachable.blobs.insert(target.digest.clone()) || !is_document || !self.has_blob(&target.digest) {
+            return Ok(());
+        }
+        match self.document(target)? {
+            Document::Index(index) => {
+                index.manifests.iter().try_for_each(|entry| self.reach(entry, reachable))
+            }
+            Document::Manifest(manifest) => {
+                reachable.blobs.extend(manifest.layers.iter().map(|layer| layer.digest.clone()));
+                reachable.blobs.insert(manifest.config.digest.clone());
+                if manifest.config.media_type.kind() == Kind::Config && self.has_blob(&manifest.config.digest)
+                {
+                    reachable.layers.extend(self.config(&manifest)?.rootfs.diff_ids);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn collect_blobs(
+        &self,
+        algorithm: Algorithm,
+        reachable: &Reachable,
+        collected: &mut Collected,
+    ) -> Result<(), StoreError> {
+        for digest in digests_in(&self.layout().join("blobs").join(algorithm.name()), algorithm)? {
+            if !reachable.blobs.contains(&digest) {
+                let path = self.blob_path(&digest);
+                collected.bytes += fs::metadata(&path).map_err(failed("look at", &path))?.len();
+                fs::remove_file(&path).map_err(failed("remove", &path))?;
+                collected.blobs.push(digest);
+            }
+        }
+        Ok(())
+    }
+
+    fn collect_layers(
+        &self,
+        algorithm: Algorithm,
+        reachable: &Reachable,
+        collected: &mut Collected,
+    ) -> Result<(), StoreError> {
+        for digest in digests_in(&self.root.join("layers").join(algorithm.name()), algorithm)? {
+            if reachable.layers.contains(&digest) {
+                continue;
+            }
+            // Renamed first: half a layer must never be taken for a whole one.
+            let (path, aside) = (self.layer_path(&digest), self.unfinished_layers().join(digest.hex()));
+            fs::rename(&path, &aside).map_err(failed("rename", &path))?;
+            fs::remove_dir_all(&aside).map_err(failed("remove", &aside))?;
+            let size = self.layer_size_path(&digest);
+            if size.exists() {
+                fs::remove_file(&size).map_err(failed("remove", &size))?;
+            }
+            collected.layers.push(digest);
+        }
+        Ok(())
+    }
+
+    fn collect_pieces(&self, collected: &mut Collected) -> Result<(), StoreError> {
+        for name in names_in(&self.root.join("ingest"))? {
+            let path = self.root.join("ingest").join(name);
+            collected.bytes += fs::metadata(&path).map_err(failed("look at", &path))?.len();
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+            collected.pieces += 1;
+        }
+        for name in names_in(&self.unfinished_layers())? {
+            let path = self.unfinished_layers().join(name);
+            fs::remove_dir_all(&path).map_err(failed("remove", &path))?;
+            collected.pieces += 1;
+        }
+        Ok(())
+    }
+}
+
+fn names_in(directory: &Path) -> Result<Vec<String>, StoreError> {
+    let read = fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = read.map_err(failed("read", directory))?;
+    Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+}
+
+/// The digests that are names in a directory; other names are not ours.
+fn digests_in(directory: &Path, algorithm: Algorithm) -> Result<Vec<Digest>, StoreError> {
+    let names = names_in(directory)?.into_iter();
+    Ok(names.filter_map(|name| Digest::parse(&format!("{}:{name}", algorithm.name())).ok()).collect())
+}

@@ -1,0 +1,82 @@
+//! What there is to know of an image without its layers.
+
+use super::{Store, StoreError};
+use crate::digest::Digest;
+use crate::image::{DOCUMENT_LIMIT, Descriptor, Document, ImageConfig, Manifest};
+use crate::platform::Platform;
+use std::fs;
+
+/// An image: its manifest and its configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Points to the manifest.
+    pub target: Descriptor,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The configuration.
+    pub config: ImageConfig,
+}
+
+impl Image {
+    /// What docker calls the image's id: the digest of its configuration.
+    #[must_use]
+    pub fn id(&self) -> &Digest {
+        &self.manifest.config.digest
+    }
+}
+
+impl Store {
+    /// The image that a name of the store stands for; of an image for several platforms, that for this host, or the
+    /// first that is here.
+    ///
+    /// # Errors
+    /// [`StoreError`]: a document is missing, damaged or not what it should be.
+    pub fn image(&self, target: &Descriptor) -> Result<Image, StoreError> {
+        match self.document(target)? {
+            Document::Manifest(manifest) => {
+                let config = self.config(&manifest)?;
+                Ok(Image { target: target.clone(), manifest: *manifest, config })
+            }
+            Document::Index(index) => {
+                let host = Platform::host();
+                let here = index.manifests.iter().filter(|entry| self.has_blob(&entry.digest));
+                let fit = |entry: &&Descriptor| {
+                    entry.platform.as_ref().and_then(|platform| host.accepts(platform)).unwrap_or(u32::MAX)
+                };
+                let best = here.min_by_key(fit).ok_or_else(|| StoreError::Missing(target.digest.clone()))?;
+                self.image(best)
+            }
+        }
+    }
+
+    /// Reads a manifest or an index.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn document(&self, descriptor: &Descriptor) -> Result<Document, StoreError> {
+        let bytes = self.read_blob(&descriptor.digest, DOCUMENT_LIMIT)?;
+        Document::parse(&bytes, Some(&descriptor.media_type))
+            .map_err(|source| StoreError::Document { digest: descriptor.digest.clone(), source })
+    }
+
+    /// Reads the configuration of an image.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn config(&self, manifest: &Manifest) -> Result<ImageConfig, StoreError> {
+        let digest = &manifest.config.digest;
+        let bytes = self.read_blob(digest, DOCUMENT_LIMIT)?;
+        ImageConfig::parse(&bytes).map_err(|source| StoreError::Config { digest: digest.clone(), source })
+    }
+
+    /// How many bytes the files of an image have; a layer that is not unpacked counts as its blob.
+    #[must_use]
+    pub fn image_size(&self, image: &Image) -> u64 {
+        let layers = image.manifest.layers.iter().zip(&image.config.rootfs.diff_ids);
+        let size = |(layer, diff_id): (&Descriptor, &Digest)| {
+            let text = fs::read_to_string(self.layer_size_path(diff_id)).ok();
+            text.and_then(|text| text.parse().ok()).unwrap_or(layer.size)
+        };
+        layers.map(size).fold(0, u64::saturating_add)
+    }
+}

@@ -1,0 +1,75 @@
+//! How an unpacked layer comes into the store: made aside, and renamed when it is complete.
+
+use super::{Store, StoreError, failed};
+use crate::digest::Digest;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Tells the layers apart that one process makes.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A layer on its way into the store. When it is dropped before it is complete, it is removed; what a killed process
+/// leaves, `gc` removes.
+#[derive(Debug)]
+pub struct LayerIngest {
+    path: PathBuf,
+    target: PathBuf,
+    size_file: PathBuf,
+    is_kept: bool,
+}
+
+impl LayerIngest {
+    /// Makes an empty directory for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn begin(store: &Store, diff_id: &Digest) -> Result<Self, StoreError> {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}-{}", std::process::id(), diff_id.short());
+        let path = store.unfinished_layers().join(name);
+        DirBuilder::new().mode(0o700).create(&path).map_err(failed("make the directory", &path))?;
+        let (target, size_file) = (store.layer_path(diff_id), store.layer_size_path(diff_id));
+        Ok(Self { path, target, size_file, is_kept: false })
+    }
+
+    /// The directory that it is unpacked to.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn directory(&self) -> Result<OwnedFd, StoreError> {
+        File::open(&self.path).map(OwnedFd::from).map_err(failed("open", &self.path))
+    }
+
+    /// Makes it a layer of the store, whose files have `size` bytes. If another process was quicker, its layer stays, which is the same.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn commit(mut self, size: u64) -> Result<(), StoreError> {
+        fs::write(&self.size_file, size.to_string()).map_err(failed("write", &self.size_file))?;
+        match fs::rename(&self.path, &self.target) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+                ) => {}
+            other => {
+                other.map_err(failed("rename", &self.path))?;
+                self.is_kept = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for LayerIngest {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            // What cannot be removed now is found by gc; the reason why the layer is given up is told by others.
+            fs::remove_dir_all(&self.path).unwrap_or_default();
+        }
+    }
+}
