@@ -204,7 +204,8 @@ impl Fetcher<'_> {
         Ok(())
     }
 
-    /// Fetches a blob with a second thread that unpacks what has come.
+    /// Fetches a blob with a second thread that unpacks what has come. The blob is brought to its end also where it cannot be
+    /// unpacked: whether it is what was asked for is the better answer, and is known only then.
     fn bring_in(&self, fetch: &Fetch, ingest: Ingest) -> Result<(), FetchError> {
         let (Some(job), Some(sink)) = (&fetch.job, self.sink) else {
             return self.download(fetch, ingest, &Stream::new());
@@ -214,23 +215,18 @@ impl Fetcher<'_> {
         stream.advance(ingest.written());
         thread::scope(|scope| {
             let unpacking = thread::Builder::new()
-                .spawn_scoped(scope, || {
-                    let taken = sink.take(job, reader);
-                    if taken.is_err() {
-                        stream.abort();
-                    }
-                    taken
-                })
+                .spawn_scoped(scope, || sink.take(job, reader))
                 .map_err(FetchError::Thread)?;
             let fetched = self.download(fetch, ingest, &stream);
             stream.abort();
             let taken = unpacking.join().unwrap_or_else(|_| Err("a bug ended the unpacking".into()));
-            match taken {
-                Err(source) if !Aborted::is_behind(&*source) => {
-                    Err(FetchError::Unpack { digest: fetch.blob.digest.clone(), source })
+            match (fetched, taken) {
+                (Err(error @ FetchError::Ingest(..)), _) => return Err(error),
+                (_, Err(source)) if !Aborted::is_behind(&*source) => {
+                    return Err(FetchError::Unpack { digest: fetch.blob.digest.clone(), source });
                 }
-                _ => fetched,
-            }?;
+                (fetched, _) => fetched?,
+            }
             self.progress.unpacked(&fetch.blob.digest);
             Ok(())
         })
