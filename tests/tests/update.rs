@@ -267,8 +267,8 @@ fn privileged_kernel_memory_is_warned_of_and_intel_rdt_refused_by_name() {
         .says("level=warning")
         .says("kernel")
         .discard();
-    update(&runtime, &bundle, &["--l3-cache-schema", "L3:0=f"]).fails().says("--l3-cache-schema").discard();
-    update(&runtime, &bundle, &["--mem-bw-schema", "MB:0=50"]).fails().says("--mem-bw-schema").discard();
+    update(&runtime, &bundle, &["--l3-cache-schema", "L3:0=f"]).fails().says("/linux/intelRdt").discard();
+    update(&runtime, &bundle, &["--mem-bw-schema", "MB:0=50"]).fails().says("/linux/intelRdt").discard();
     runtime
         .command(["update", "--pids-limit", "5", "no-such"])
         .run()

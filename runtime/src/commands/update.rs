@@ -20,12 +20,13 @@ const DEFAULT_REALTIME_PERIOD: u64 = 1_000_000;
 /// If the container has stopped, or the limits that would result contradict each other, or the kernel refuses one;
 /// those written before are taken back then.
 pub fn update(args: &UpdateArgs, context: &Context) -> Outcome {
-    refuse_intel_rdt(args)?;
+    let schemata = Schemata::new(args)?;
     let wish = wish(args, context)?;
     let mut container = Container::open(context, &args.id)?;
     if !matches!(container.status, Status::Created | Status::Running | Status::Paused) {
         return Err(not_running(&container));
     }
+    schemata.require_class(&container)?;
     let Some(cgroup) = container.record.cgroup.clone().map(Cgroup::open) else {
         return Err(refusal("cgroup", "the container has no cgroup, so it cannot be limited"));
     };
@@ -45,19 +46,55 @@ pub fn update(args: &UpdateArgs, context: &Context) -> Outcome {
         container.record.resources = before;
         and_undo(cgroup_failed(error), container.entry.save(&container.record).map_err(state_failed))
     })?;
-    cgroup.tell_systemd(&change.plan, &limits, &layout).map(|()| 0).map_err(cgroup_failed)
+    cgroup.tell_systemd(&change.plan, &limits, &layout).map_err(cgroup_failed)?;
+    schemata.write(&container).map(|()| 0)
 }
 
-fn refuse_intel_rdt(args: &UpdateArgs) -> Result<(), Box<Report>> {
-    for (flag, value) in
-        [("--l3-cache-schema", &args.l3_cache_schema), ("--mem-bw-schema", &args.mem_bw_schema)]
-    {
-        if value.is_some() {
-            let message = format!("{flag} is not supported: this runtime does not manage Intel RDT groups");
-            return Err(refusal("intel-rdt-unsupported", message));
+/// What `--l3-cache-schema` and `--mem-bw-schema` change in the container's class of Intel RDT; empty: nothing.
+struct Schemata<'a> {
+    l3_cache: &'a str,
+    memory_bandwidth: &'a str,
+}
+
+impl<'a> Schemata<'a> {
+    /// The same rules as those of `l3CacheSchema` and `memBwSchema` (config-linux.md, Intel RDT).
+    fn new(args: &'a UpdateArgs) -> Result<Self, Box<Report>> {
+        let text = |flag: &str, value: &'a Option<String>, begin: &str| match value.as_deref() {
+            Some(text) if !text.starts_with(begin) || text.contains('\n') => {
+                let message = format!("{flag} {text:?}: must be one line that begins with {begin:?}");
+                Err(refusal("bad-resources", message))
+            }
+            other => Ok(other.unwrap_or_default()),
+        };
+        Ok(Self {
+            l3_cache: text("--l3-cache-schema", &args.l3_cache_schema, "L3:")?,
+            memory_bandwidth: text("--mem-bw-schema", &args.mem_bw_schema, "MB:")?,
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.l3_cache.is_empty() && self.memory_bandwidth.is_empty()
+    }
+
+    /// A container that asked for none is in the class of the whole machine, which is not its to change.
+    fn require_class(&self, container: &Container) -> Result<(), Box<Report>> {
+        if self.is_empty() || container.record.intel_rdt.is_some() {
+            return Ok(());
+        }
+        let message = "the container has no class of Intel RDT whose schemata could change: create it with \
+                       /linux/intelRdt in its config.json";
+        Err(refusal("intel-rdt", message))
+    }
+
+    /// Comes last, as the kernel takes all lines or none; the limits have changed when it refuses them.
+    fn write(&self, container: &Container) -> Result<(), Box<Report>> {
+        match &container.record.intel_rdt {
+            Some(class) if !self.is_empty() => {
+                class.set_schemata(self.l3_cache, self.memory_bandwidth).map_err(failed("intel-rdt"))
+            }
+            _ => Ok(()),
         }
     }
-    Ok(())
 }
 
 /// The limits that shall change: those of the document, or those of the flags.
@@ -119,6 +156,22 @@ fn from_flags(args: &UpdateArgs) -> Resources {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn schemata_begin_with_the_name_of_their_resource() {
+        let args = |l3: &str, mb: &str| UpdateArgs {
+            l3_cache_schema: Some(l3.into()),
+            mem_bw_schema: Some(mb.into()),
+            ..UpdateArgs::default()
+        };
+        let given = args("L3:0=f;1=f0", "MB:0=20");
+        let schemata = Schemata::new(&given).expect("both are right");
+        assert_eq!((schemata.l3_cache, schemata.memory_bandwidth), ("L3:0=f;1=f0", "MB:0=20"));
+        for (l3, mb) in [("0=f", "MB:0=20"), ("L3:0=f", "20"), ("L3:0=f\nMB:0=1", "MB:0=20")] {
+            assert!(Schemata::new(&args(l3, mb)).is_err(), "{l3:?} {mb:?}");
+        }
+        assert!(Schemata::new(&UpdateArgs::default()).expect("none is right").is_empty());
+    }
 
     #[test]
     fn no_flag_changes_nothing_and_0_is_the_default_period() {
