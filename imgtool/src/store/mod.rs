@@ -86,7 +86,9 @@ pub enum StoreError {
         source: serde_json::Error,
     },
     /// A blob is not what its name says.
-    #[error("blob {digest} in the image store is damaged; 'mydocker-img fsck --repair' mends it")]
+    #[error(
+        "blob {digest} in the image store is damaged; remove its file below blobs in the store, and pull the image again"
+    )]
     Damaged {
         /// Which.
         digest: Digest,
