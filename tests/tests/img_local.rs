@@ -1,7 +1,9 @@
 //! The images of this host: their list, their names, and what goes when the last name goes.
 
 use mydocker_tests::img::{FakeRegistry, Img, SampleImage, Served, sha256};
+use serde_json::json;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// A store with an image of two layers under `a:1`, and one that shares the first under `b:2`.
@@ -121,4 +123,50 @@ fn gc_removes_what_killed_commands_have_left_and_nothing_else() {
     img.write(&format!("store/oci/blobs/sha256/{}", &orphan["sha256:".len()..]), "orphan");
     img.command(["gc"]).run().fails().says("damaged").says(&first.digest()).discard();
     assert!(img.has_blob(&orphan) && img.has_blob(&second.digest()));
+}
+
+/// Lets `owner` hold an image, as containers and bundles do.
+fn lease(img: &Img, image: &SampleImage, owner: &Path) {
+    let target = json!({
+        "mediaType": image.media_type, "digest": image.digest(), "size": image.manifest.len(),
+    });
+    let lease = json!({ "kind": "container", "image": target, "owner": owner });
+    img.write("store/leases/web", &lease.to_string());
+}
+
+#[test]
+fn an_image_that_a_container_needs_stays_until_the_container_is_gone() {
+    let (img, registry, first, second) = two_images();
+    let owner = img.path("container");
+    fs::create_dir(&owner).expect("room");
+    lease(&img, &first, &owner);
+    let name = registry.name("a:1");
+    img.command(["tag", &name, "again"]).run().succeeds().discard();
+    assert_eq!(stdout(&img, &["rmi", "again"]), "Untagged: again:latest\n");
+    for image in [&name, &id(&first)] {
+        let refused = img.command(["rmi", image]).run().fails();
+        refused.says("is being used by container").says(&owner.display().to_string()).discard();
+    }
+    assert_eq!(stdout(&img, &["rmi", "-f", &name]), format!("Untagged: {name}\n"));
+    assert_eq!(stdout(&img, &["gc"]), "Total reclaimed space: 0B\n");
+    let blobs = [&first.manifest, &first.config, &first.layers[1]].map(|blob| sha256(blob));
+    assert!(blobs.iter().all(|blob| img.has_blob(blob)) && has_layer(&img, &first.layers[1]));
+    fs::remove_dir(&owner).expect("nothing is in it");
+    img.write("store/leases/half.1.tmp", "half a lease");
+    let told = stdout(&img, &["gc"]);
+    assert!(told.starts_with(&format!("Deleted lease: web ({} is gone)\n", owner.display())), "{told}");
+    assert!(told.contains("Deleted unfinished: 1\n"), "{told}");
+    assert!(!blobs.iter().any(|blob| img.has_blob(blob)) && !has_layer(&img, &first.layers[1]));
+    assert!(img.has_blob(&second.digest()) && has_layer(&img, &second.layers[0]));
+    assert_eq!(fs::read_dir(img.path("store/leases")).expect("the store").count(), 0);
+}
+
+#[test]
+fn what_a_damaged_lease_holds_is_not_known_and_nothing_goes() {
+    let (img, registry, first, _) = two_images();
+    let damaged = img.write("store/leases/web", "{");
+    let refused = img.command(["rmi", "-f", &registry.name("a:1")]).run().fails();
+    refused.says(&damaged.display().to_string()).discard();
+    img.command(["gc"]).run().fails().says(&damaged.display().to_string()).discard();
+    assert!(img.has_blob(&first.digest()));
 }

@@ -2,8 +2,10 @@
 
 use super::local::{FindError, Found, find};
 use crate::cli::{Context, GcArgs, RmiArgs, TagArgs, human_size};
+use crate::digest::Digest;
+use crate::image::Descriptor;
 use crate::reference::{Reference, ReferenceError};
-use crate::store::{Collected, Store, StoreError};
+use crate::store::{Collected, Lease, Store, StoreError};
 use mydocker_cmdline::print;
 use std::io;
 
@@ -29,6 +31,14 @@ pub enum NamesError {
         id: String,
         /// The names.
         names: String,
+    },
+    /// A container or a bundle needs the image.
+    #[error("image {id} is being used by {holders}; --force takes its last name away, and keeps it for them")]
+    InUse {
+        /// The beginning of its id.
+        id: String,
+        /// Who needs it.
+        holders: String,
     },
     /// Standard output.
     #[error("cannot write to standard output")]
@@ -70,7 +80,12 @@ pub fn rmi(args: &RmiArgs, context: &Context) -> Result<(), NamesError> {
 }
 
 fn untag(store: &Store, image: &str, force: bool) -> Result<(), NamesError> {
-    let Found { id, name, names, .. } = find(store, image)?;
+    let Found { id, target, name, names } = find(store, image)?;
+    let is_last = name.is_none() || names.len() == 1;
+    let holders = if is_last && !force { holders(store, &id, &target)? } else { Vec::new() };
+    if !holders.is_empty() {
+        return Err(NamesError::InUse { id: id.short().to_owned(), holders: holders.join(", ") });
+    }
     let going = match name {
         Some(name) => vec![name],
         None if names.len() > 1 && !force => {
@@ -87,6 +102,16 @@ fn untag(store: &Store, image: &str, force: bool) -> Result<(), NamesError> {
     Ok(())
 }
 
+/// Who needs an image, whatever its name.
+fn holders(store: &Store, id: &Digest, target: &Descriptor) -> Result<Vec<String>, StoreError> {
+    // An image that cannot be read is that of a lease if the manifest is the same.
+    let is_it = |lease: &Lease| {
+        lease.image.digest == target.digest || store.image(&lease.image).is_ok_and(|image| image.id() == id)
+    };
+    let leases = store.leases()?.into_iter().filter(|lease| !lease.is_stale() && is_it(lease));
+    Ok(leases.map(|lease| format!("{} {}", lease.kind, lease.owner.display())).collect())
+}
+
 /// Removes what no name leads to, and what killed commands have left.
 ///
 /// # Errors
@@ -94,9 +119,11 @@ fn untag(store: &Store, image: &str, force: bool) -> Result<(), NamesError> {
 pub fn gc(_: &GcArgs, context: &Context) -> Result<(), NamesError> {
     let store = context.store()?;
     let alone = store.hold_alone()?;
-    let Collected { blobs, layers, pieces, bytes } = store.collect(&alone, true)?;
+    let Collected { blobs, layers, leases, pieces, bytes } = store.collect(&alone, true)?;
+    let void = |lease: &Lease| format!("Deleted lease: {} ({} is gone)\n", lease.name, lease.owner.display());
+    let leases: String = leases.iter().map(void).collect();
     let blobs: String = blobs.iter().map(|digest| format!("Deleted: {digest}\n")).collect();
     let layers: String = layers.iter().map(|digest| format!("Deleted layer: {digest}\n")).collect();
     let pieces = if pieces > 0 { format!("Deleted unfinished: {pieces}\n") } else { String::new() };
-    Ok(print(&format!("{blobs}{layers}{pieces}Total reclaimed space: {}\n", human_size(bytes)))?)
+    Ok(print(&format!("{leases}{blobs}{layers}{pieces}Total reclaimed space: {}\n", human_size(bytes)))?)
 }

@@ -1,6 +1,6 @@
 //! What no name leads to any more, and what killed commands have left.
 
-use super::{Hold, Store, StoreError, failed};
+use super::{Hold, Lease, Store, StoreError, failed};
 use crate::digest::{Algorithm, Digest};
 use crate::image::{Descriptor, Document, INDEX_ANNOTATION, Kind};
 use std::collections::HashSet;
@@ -14,7 +14,9 @@ pub struct Collected {
     pub blobs: Vec<Digest>,
     /// Unpacked layers, by their diffID.
     pub layers: Vec<Digest>,
-    /// Pieces of blobs and of layers that a killed command left.
+    /// Leases whose owner is gone.
+    pub leases: Vec<Lease>,
+    /// Pieces of blobs, of layers and of leases that a killed command left.
     pub pieces: usize,
     /// What blobs and pieces of blobs had, in bytes.
     pub bytes: u64,
@@ -28,17 +30,22 @@ struct Reachable {
 }
 
 impl Store {
-    /// Removes the blobs and layers that no name leads to, and, if `pieces`, what is unfinished: while the store is held
+    /// Removes the blobs and layers that no name and no lease leads to, and, if `pieces`, what is unfinished: while the store is held
     /// alone nobody works on it.
     ///
     /// # Errors
     /// [`StoreError`]. Nothing is removed if a document cannot be read, since it is not known what it leads to.
     pub fn collect(&self, _alone: &Hold, pieces: bool) -> Result<Collected, StoreError> {
-        let mut reachable = Reachable::default();
-        for target in self.targets()? {
-            self.reach(&target, &mut reachable)?;
-        }
         let mut collected = Collected::default();
+        let (void, leases): (Vec<_>, Vec<_>) = self.leases()?.into_iter().partition(Lease::is_stale);
+        let mut reachable = Reachable::default();
+        for target in self.targets()?.iter().chain(leases.iter().map(|lease| &lease.image)) {
+            self.reach(target, &mut reachable)?;
+        }
+        for lease in void {
+            self.release(&lease.name)?;
+            collected.leases.push(lease);
+        }
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             self.collect_blobs(algorithm, &reachable, &mut collected)?;
             self.collect_layers(algorithm, &reachable, &mut collected)?;
@@ -115,8 +122,10 @@ impl Store {
     }
 
     fn collect_pieces(&self, collected: &mut Collected) -> Result<(), StoreError> {
-        for name in names_in(&self.root.join("ingest"))? {
-            let path = self.root.join("ingest").join(name);
+        let halves = names_in(&self.lease_directory())?.into_iter().filter(|name| name.ends_with(".tmp"));
+        let leases = halves.map(|name| self.lease_directory().join(name));
+        let blobs = names_in(&self.root.join("ingest"))?.into_iter();
+        for path in blobs.map(|name| self.root.join("ingest").join(name)).chain(leases) {
             collected.bytes += fs::metadata(&path).map_err(failed("look at", &path))?.len();
             fs::remove_file(&path).map_err(failed("remove", &path))?;
             collected.pieces += 1;
@@ -130,7 +139,7 @@ impl Store {
     }
 }
 
-fn names_in(directory: &Path) -> Result<Vec<String>, StoreError> {
+pub(super) fn names_in(directory: &Path) -> Result<Vec<String>, StoreError> {
     let read = fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let entries = read.map_err(failed("read", directory))?;
     Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())

@@ -118,7 +118,7 @@ fn is(entry: &Descriptor, digest: &Digest) -> bool {
 }
 
 /// Replaces a file as a whole: a reader sees the old content or the new one.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;
