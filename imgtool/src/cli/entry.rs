@@ -14,7 +14,7 @@ use std::process::ExitCode;
 const PROGRAM: Program<Command> = Program {
     name: "mydocker-img",
     about: "Pulls, keeps, changes and pushes OCI and docker images",
-    commands: COMMANDS,
+    commands: &[COMMANDS],
 };
 
 /// Every command that exists, in the order of the help text.

@@ -1,0 +1,6 @@
+//! What can be asked for, put together from the other modules. Each command takes its arguments and the home, prints what
+//! it has to say, and returns its exit status.
+
+mod version;
+
+pub use version::version;
