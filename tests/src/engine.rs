@@ -200,11 +200,9 @@ pub fn busybox_layer() -> &'static [u8] {
     LAYER.get_or_init(|| {
         let place = tempfile::Builder::new().prefix("mde-").tempdir().expect("a scratch directory");
         fill_with_busybox(place.path());
-        let tar = Command::new("tar")
-            .args(["--sort=name", "--numeric-owner", "-C"])
-            .arg(place.path())
-            .args(["-c", "."]);
-        let tar = { tar }.output().expect("tar is there");
+        let mut tar = Command::new("tar");
+        tar.args(["--sort=name", "--numeric-owner", "-C"]).arg(place.path()).args(["-c", "."]);
+        let tar = tar.output().expect("tar is there");
         assert!(tar.status.success(), "tar of the busybox image");
         tar.stdout
     })
