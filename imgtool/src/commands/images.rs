@@ -61,7 +61,7 @@ pub fn images(args: &ImagesArgs, context: &Context) -> Result<(), ImagesError> {
     }
     let now = Moment::now();
     let rows: Vec<Row> = listed.iter().map(|one| one.row(&store, args, now)).collect();
-    Ok(print(&template.render(TITLES, &rows))?)
+    Ok(print(&template.render(TITLES, &rows)?)?)
 }
 
 fn format(args: &ImagesArgs) -> String {
