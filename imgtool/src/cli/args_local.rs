@@ -29,7 +29,8 @@ pub struct ImagesArgs {
     /// 'json', or a template such as '{{.Repository}}:{{.Tag}}', with 'table' before it for a table
     #[arg(long, value_name = "FORMAT", conflicts_with = "quiet")]
     pub format: Option<String>,
-    /// Show only these: reference=PATTERN, label=NAME[=VALUE], dangling=true or false
+    /// Show only these: reference=PATTERN, label=NAME[=VALUE], dangling=true or false, before=IMAGE, since=IMAGE,
+    /// until=TIME
     #[arg(long, short, value_name = "NAME=VALUE")]
     pub filter: Vec<String>,
     /// Show only the images of this name: NAME[:TAG], with '*' and '?' if you like

@@ -80,7 +80,10 @@ pub fn rmi(args: &RmiArgs, context: &Context) -> Result<(), NamesError> {
 }
 
 fn untag(store: &Store, image: &str, force: bool) -> Result<(), NamesError> {
-    let Found { id, target, name, names } = find(store, image)?;
+    let Found { id, target, name, names } = match find(store, image) {
+        Err(FindError::Store(error)) => return untag_unreadable(store, image, error),
+        other => other?,
+    };
     let is_last = name.is_none() || names.len() == 1;
     let holders = if is_last && !force { holders(store, &id, &target)? } else { Vec::new() };
     if !holders.is_empty() {
@@ -100,6 +103,15 @@ fn untag(store: &Store, image: &str, force: bool) -> Result<(), NamesError> {
         }
     }
     Ok(())
+}
+
+/// Takes the name of an image away that is damaged; if there is no such name, that is the error.
+fn untag_unreadable(store: &Store, image: &str, error: StoreError) -> Result<(), NamesError> {
+    let name = Reference::parse(image).map(Reference::or_latest).ok();
+    match name {
+        Some(name) if store.forget(&name)? => Ok(print(&format!("Untagged: {}\n", name.familiar()))?),
+        _ => Err(error.into()),
+    }
 }
 
 /// Who needs an image, whatever its name.

@@ -52,6 +52,15 @@ impl Store {
         Ok(entries.filter_map(|entry| Some((named(&entry)?, plain(entry)))).collect())
     }
 
+    /// All names, and what they stand for, with entries that have none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn entries(&self) -> Result<Vec<(Option<Reference>, Descriptor)>, StoreError> {
+        let entries = self.index()?.manifests.into_iter();
+        Ok(entries.map(|entry| (named(&entry), plain(entry))).collect())
+    }
+
     /// All that the index points to, also entries without a name that other programs have made.
     pub(super) fn targets(&self) -> Result<Vec<Descriptor>, StoreError> {
         Ok(self.index()?.manifests)

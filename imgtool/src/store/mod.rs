@@ -98,7 +98,7 @@ pub enum StoreError {
     },
     /// A blob is not what its name says.
     #[error(
-        "blob {digest} in the image store is damaged; remove its file below blobs in the store, and pull the image again"
+        "blob {digest} in the image store is damaged; 'mydocker-img fsck --repair' takes it away, so that the image can be pulled again"
     )]
     Damaged {
         /// Which.
