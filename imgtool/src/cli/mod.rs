@@ -16,4 +16,4 @@ pub use entry::main_entry;
 pub use moment::Moment;
 pub use progress::{Display, chain, human_size};
 pub use prompt::{ask, ask_secret};
-pub use template::{Row, Template, TemplateError};
+pub use template::{Labels, Row, Template, TemplateError};
