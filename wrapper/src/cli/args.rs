@@ -26,6 +26,10 @@ pub struct GlobalArgs {
 pub enum Command {
     /// `version`
     Version(VersionArgs),
+    /// Those that look at containers.
+    Look(super::LookCommand),
+    /// `volume ...`
+    Volume(super::VolumeCommand),
 }
 
 /// `version`

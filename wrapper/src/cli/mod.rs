@@ -3,10 +3,23 @@
 //! ```text
 //! entry      from the process's arguments to its exit status
 //! args       the flags before the command, and all commands
+//! each       the same for several things
+//! look       the commands that look at containers
+//! volumes    volume create, ls, inspect, rm, prune
 //! ```
 
 mod args;
+mod args_look;
+mod args_volume;
+mod each;
 mod entry;
+mod look;
+mod volumes;
 
 pub use args::{Command, GlobalArgs, VersionArgs};
+pub use args_look::PsArgs;
+pub use args_volume::{VolumeCreateArgs, VolumeInspectArgs, VolumeLsArgs, VolumePruneArgs, VolumeRmArgs};
+pub use each::{complain_of, each};
 pub use entry::{Failure, Outcome, main_entry};
+pub use look::LookCommand;
+pub use volumes::VolumeCommand;

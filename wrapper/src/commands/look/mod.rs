@@ -1,0 +1,5 @@
+//! Looking at containers.
+
+mod ps;
+
+pub use ps::ps;
