@@ -4,6 +4,8 @@
 //! cli          what was typed; from the process's arguments to its exit status
 //! home         where everything lies
 //! container    what was wanted (record), what became of it (state), and all containers of a host (containers)
+//! events       what has happened
+//! volume       named and anonymous volumes
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
@@ -14,5 +16,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod container;
+pub mod events;
 pub mod home;
 pub mod oci;
+pub mod volume;
