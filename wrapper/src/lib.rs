@@ -4,6 +4,7 @@
 //! cli          what was typed; from the process's arguments to its exit status
 //! home         where everything lies
 //! container    what was wanted (record), what became of it (state), and all containers of a host (containers)
+//! request      from what was typed to what is wanted
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
@@ -16,3 +17,4 @@ pub mod commands;
 pub mod container;
 pub mod home;
 pub mod oci;
+pub mod request;
