@@ -5,6 +5,8 @@
 //! home         where everything lies
 //! container    what was wanted (record), what became of it (state), and all containers of a host (containers)
 //! request      from what was typed to what is wanted
+//! plan         what is wanted, as the config.json of a bundle
+//! prepare      root file system, volumes, files; and how they are taken back
 //! events       what has happened
 //! volume       named and anonymous volumes
 //! oci          the OCI runtime, through its command line
@@ -20,5 +22,7 @@ pub mod container;
 pub mod events;
 pub mod home;
 pub mod oci;
+pub mod plan;
+pub mod prepare;
 pub mod request;
 pub mod volume;

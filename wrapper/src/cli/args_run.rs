@@ -55,7 +55,7 @@ pub struct ContainerArgs {
     pub security: SecurityArgs,
     /// The image, and the command with its arguments; without an image, a command that begins with '/' runs over a view
     /// of the host's own root, which it cannot change
-    #[arg(value_name = "IMAGE|/COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "IMAGE|/COMMAND")]
     pub words: Vec<String>,
 }
 

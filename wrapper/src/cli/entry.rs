@@ -1,9 +1,9 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, GlobalArgs, VersionArgs};
+use super::{Command, CreateArgs, GlobalArgs, VersionArgs};
 use crate::commands;
 use crate::home::{Home, Wishes};
-use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
+use mydocker_cmdline::{Entry, FlagsEnd, Program, Request, UsageError, entry, one_line, print};
 use mydocker_img::cli::chain;
 use std::error::Error;
 use std::ffi::OsString;
@@ -11,7 +11,16 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 const PROGRAM: Program<Command> =
-    Program { name: "mydocker", about: "Runs programs in containers", commands: &[SYSTEM] };
+    Program { name: "mydocker", about: "Runs programs in containers", commands: &[RUN, SYSTEM] };
+
+/// What makes containers.
+const RUN: &[Entry<Command>] = &[entry!(
+    "create",
+    "Make a container without starting it",
+    CreateArgs,
+    Command::Create,
+    FlagsEnd::FirstArgument
+)];
 
 /// About the program itself.
 const SYSTEM: &[Entry<Command>] =
@@ -28,6 +37,14 @@ pub struct Failure {
     pub error: Box<dyn Error>,
     /// The exit status.
     pub status: u8,
+}
+
+impl Failure {
+    /// This program's own, as far as a container is to be run.
+    #[must_use]
+    pub fn own(error: impl Into<Box<dyn Error>>) -> Self {
+        Self { error: error.into(), status: 125 }
+    }
 }
 
 impl<E: Into<Box<dyn Error>>> From<E> for Failure {
@@ -49,13 +66,12 @@ pub fn main_entry() -> ExitCode {
 }
 
 fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
-    let usage = |error: UsageError| Failure { error: error.into(), status: 125 };
-    let (global, rest) = PROGRAM.parse_global::<GlobalArgs>(words).map_err(usage)?;
+    let (global, rest) = PROGRAM.parse_global::<GlobalArgs>(words).map_err(Failure::own)?;
     if global.version {
         print(&format!("{} version {}\n", PROGRAM.name, env!("CARGO_PKG_VERSION")))?;
         return Ok(0);
     }
-    match PROGRAM.parse_command::<GlobalArgs>(rest).map_err(usage)? {
+    match PROGRAM.parse_command::<GlobalArgs>(rest).map_err(Failure::own)? {
         Request::Print(text) => Ok(print(&text).map(|()| 0)?),
         Request::Command(command) => {
             let wishes = Wishes { root: global.root, run_root: global.runroot, runtime: global.runtime };
@@ -66,6 +82,7 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 
 fn dispatch(command: Command, home: &Home) -> Outcome {
     match command {
+        Command::Create(args) => commands::create(&args, home),
         Command::Version(args) => commands::version(&args, home),
     }
 }
