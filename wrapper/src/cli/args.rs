@@ -1,5 +1,6 @@
 //! What can be typed, as data. Nothing here looks at the environment or at the disk.
 
+use super::CreateArgs;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -24,6 +25,8 @@ pub struct GlobalArgs {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "a process makes one of these")]
 pub enum Command {
+    /// `create`
+    Create(CreateArgs),
     /// `version`
     Version(VersionArgs),
     /// Those that look at containers.

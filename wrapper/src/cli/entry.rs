@@ -1,9 +1,9 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, GlobalArgs, VersionArgs, images, look, volumes};
+use super::{Command, CreateArgs, GlobalArgs, VersionArgs, images, look, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
-use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
+use mydocker_cmdline::{Entry, FlagsEnd, Program, Request, UsageError, entry, one_line, print};
 use mydocker_img::cli::chain;
 use std::error::Error;
 use std::ffi::OsString;
@@ -13,8 +13,17 @@ use std::process::ExitCode;
 const PROGRAM: Program<Command> = Program {
     name: "mydocker",
     about: "Runs programs in containers",
-    commands: &[look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
+    commands: &[RUN, look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
 };
+
+/// What makes containers.
+const RUN: &[Entry<Command>] = &[entry!(
+    "create",
+    "Make a container without starting it",
+    CreateArgs,
+    Command::Create,
+    FlagsEnd::FirstArgument
+)];
 
 /// About the program itself.
 const SYSTEM: &[Entry<Command>] =
@@ -31,6 +40,14 @@ pub struct Failure {
     pub error: Box<dyn Error>,
     /// The exit status.
     pub status: u8,
+}
+
+impl Failure {
+    /// This program's own, as far as a container is to be run.
+    #[must_use]
+    pub fn own(error: impl Into<Box<dyn Error>>) -> Self {
+        Self { error: error.into(), status: 125 }
+    }
 }
 
 impl<E: Into<Box<dyn Error>>> From<E> for Failure {
@@ -52,13 +69,12 @@ pub fn main_entry() -> ExitCode {
 }
 
 fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
-    let usage = |error: UsageError| Failure { error: error.into(), status: 125 };
-    let (global, rest) = PROGRAM.parse_global::<GlobalArgs>(words).map_err(usage)?;
+    let (global, rest) = PROGRAM.parse_global::<GlobalArgs>(words).map_err(Failure::own)?;
     if global.version {
         print(&format!("{} version {}\n", PROGRAM.name, env!("CARGO_PKG_VERSION")))?;
         return Ok(0);
     }
-    match PROGRAM.parse_command::<GlobalArgs>(rest).map_err(usage)? {
+    match PROGRAM.parse_command::<GlobalArgs>(rest).map_err(Failure::own)? {
         Request::Print(text) => Ok(print(&text).map(|()| 0)?),
         Request::Command(command) => {
             let wishes = Wishes { root: global.root, run_root: global.runroot, runtime: global.runtime };
@@ -69,6 +85,7 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 
 fn dispatch(command: Command, home: &Home) -> Outcome {
     match command {
+        Command::Create(args) => commands::create(&args, home),
         Command::Version(args) => commands::version(&args, home),
         Command::Image(args) => images::dispatch(&args, home),
         Command::Look(command) => look::dispatch(command, home),

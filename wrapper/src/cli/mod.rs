@@ -7,10 +7,12 @@
 //! images     the commands of the image tool
 //! look       the commands that look at containers
 //! volumes    volume create, ls, inspect, rm, prune
+//! args_run   what a container can be
 //! ```
 
 mod args;
 mod args_look;
+mod args_run;
 mod args_volume;
 mod each;
 mod entry;
@@ -20,6 +22,10 @@ mod volumes;
 
 pub use args::{Command, GlobalArgs, VersionArgs};
 pub use args_look::{InspectArgs, PsArgs};
+pub use args_run::{
+    ContainerArgs, CreateArgs, LifeArgs, LimitArgs, NetworkArgs, OriginArgs, ProcessArgs, RunArgs,
+    SecurityArgs, VolumeArgs,
+};
 pub use args_volume::{VolumeCreateArgs, VolumeInspectArgs, VolumeLsArgs, VolumePruneArgs, VolumeRmArgs};
 pub use each::{complain_of, each};
 pub use entry::{Failure, Outcome, main_entry};
