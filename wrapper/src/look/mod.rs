@@ -8,11 +8,13 @@
 //! ports     "0.0.0.0:8080->80/tcp"
 //! table     formats of lists
 //! document  what 'inspect' prints
+//! inspect   a container as such a document
 //! size      what a directory takes
 //! ```
 
 pub mod document;
 pub mod filters;
+pub mod inspect;
 pub mod listed;
 pub mod ports;
 pub mod row;
