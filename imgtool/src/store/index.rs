@@ -43,6 +43,21 @@ impl Store {
         Ok(was_there)
     }
 
+    /// Takes entries without a name away, which other programs have made.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn forget_nameless(&self, targets: &[Descriptor]) -> Result<(), StoreError> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        self.change_index(|index| {
+            index
+                .manifests
+                .retain(|entry| named(entry).is_some() || !targets.contains(&plain(entry.clone())));
+        })
+    }
+
     /// All names, and what they stand for.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ mod ingest;
 mod layers;
 mod leases;
 
-pub use collect::Collected;
+pub use collect::{Collected, StoreUsage, Usage};
 pub use images::Image;
 pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
 pub use layers::LayerIngest;
