@@ -28,6 +28,8 @@ pub enum Command {
     Version(VersionArgs),
     /// Those that look at containers.
     Look(super::LookCommand),
+    /// Those of the image tool.
+    Image(super::ImageArgs),
     /// `volume ...`
     Volume(super::VolumeCommand),
 }

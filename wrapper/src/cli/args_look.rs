@@ -34,3 +34,20 @@ pub struct PsArgs {
     #[arg(long)]
     pub wide: bool,
 }
+
+/// `inspect`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct InspectArgs {
+    /// 'json', or a template such as '{{.State.Status}}'
+    #[arg(long, short, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Tell what a container takes as well
+    #[arg(long, short)]
+    pub size: bool,
+    /// Look only among these: container, image, network, volume
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
+    /// What to tell of: names, or the beginnings of ids
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+}

@@ -1,8 +1,7 @@
 //! Documents as `inspect` prints them: a list of them, or each through a template.
 
 use crate::cli::{Outcome, complain_of};
-use mydocker_cmdline::print;
-use mydocker_img::cli::Template;
+use mydocker_img::cli::{Template, print_value};
 use serde_json::Value;
 use std::error::Error;
 
@@ -26,10 +25,10 @@ pub fn print_each<E: Into<Box<dyn Error>>>(
         }
     }
     match template {
-        None => print(&format!("{}\n", indented(&Value::Array(documents))))?,
+        None => print_value(&format!("{}\n", indented(&Value::Array(documents))))?,
         Some(template) => {
             for document in documents {
-                print(&format!("{}\n", template.render_value(&document)?))?;
+                print_value(&format!("{}\n", template.render_value(&document)?))?;
             }
         }
     }

@@ -1,8 +1,8 @@
 //! A container as docker's document.
 
+use super::Listed;
 use super::ports::with_protocol;
 use super::status::{is_up, word};
-use super::Listed;
 use crate::clock::NEVER;
 use crate::container::{Attachment, Container, Endpoint, MountKind, Root, State, Status};
 use crate::home::Home;
@@ -264,8 +264,12 @@ mod tests {
         web.container.networks = vec![Attachment { network: "bridge".to_owned(), ..Attachment::default() }];
         let port = PublishedPort { host_port: 8080, container_port: 80, ..PublishedPort::default() };
         web.state.ports = vec![port];
-        let binding =
-            PortBinding { container_port: 80, protocol: "tcp".to_owned(), host_ip: None, host_port: Some(8080) };
+        let binding = PortBinding {
+            container_port: 80,
+            protocol: "tcp".to_owned(),
+            host_ip: None,
+            host_port: Some(8080),
+        };
         web.container.host_config.port_bindings = vec![binding];
         web.container.config.image.exposed_ports.insert("443".to_owned(), json!({}));
         web.container.config.image.cmd = Some(vec!["sleep".to_owned(), "9".to_owned()]);
@@ -300,12 +304,18 @@ mod tests {
             ("{{index .Config.Labels \"a.b\"}}", "c"),
             ("{{(index (index .NetworkSettings.Ports \"80/tcp\") 0).HostPort}}", "8080"),
             ("{{json (index .NetworkSettings.Ports \"443/tcp\")}}", "\"\""),
-            ("{{range $p, $conf := .HostConfig.PortBindings}}{{$p}}={{(index $conf 0).HostPort}}{{end}}", "80/tcp=8080"),
+            (
+                "{{range $p, $conf := .HostConfig.PortBindings}}{{$p}}={{(index $conf 0).HostPort}}{{end}}",
+                "80/tcp=8080",
+            ),
             ("{{range .Mounts}}{{.Type}} {{.Name}} {{.RW}} {{.Mode}}{{end}}", "volume data false ro"),
             ("{{.Path}} {{.Args}}", "sleep [9]"),
             ("{{.State.StartedAt}}", NEVER),
             ("{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.LogConfig.Type}}", "no json-file"),
-            ("{{.GraphDriver.Data.UpperDir}}", "/r/containers/7765620000000000000000000000000000000000000000000000000000000000/upper"),
+            (
+                "{{.GraphDriver.Data.UpperDir}}",
+                "/r/containers/7765620000000000000000000000000000000000000000000000000000000000/upper",
+            ),
         ] {
             let template = Template::of_value(format).expect(format);
             assert_eq!(template.render_value(&web).as_deref(), Ok(text), "{format}");
