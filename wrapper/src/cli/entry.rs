@@ -1,26 +1,20 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, CreateArgs, GlobalArgs, VersionArgs};
+use super::{Command, GlobalArgs, VersionArgs, images, look, run as making, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
-use mydocker_cmdline::{Entry, FlagsEnd, Program, Request, UsageError, entry, one_line, print};
+use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
 use mydocker_img::cli::chain;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-const PROGRAM: Program<Command> =
-    Program { name: "mydocker", about: "Runs programs in containers", commands: &[RUN, SYSTEM] };
-
-/// What makes containers.
-const RUN: &[Entry<Command>] = &[entry!(
-    "create",
-    "Make a container without starting it",
-    CreateArgs,
-    Command::Create,
-    FlagsEnd::FirstArgument
-)];
+const PROGRAM: Program<Command> = Program {
+    name: "mydocker",
+    about: "Runs programs in containers",
+    commands: &[making::RUN, look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
+};
 
 /// About the program itself.
 const SYSTEM: &[Entry<Command>] =
@@ -82,13 +76,16 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 
 fn dispatch(command: Command, home: &Home) -> Outcome {
     match command {
-        Command::Create(args) => commands::create(&args, home),
         Command::Version(args) => commands::version(&args, home),
+        Command::Run(command) => making::dispatch(command, home),
+        Command::Image(args) => images::dispatch(&args, home),
+        Command::Look(command) => look::dispatch(command, home),
+        Command::Volume(command) => volumes::dispatch(command, home),
     }
 }
 
 /// Prints the chain of errors in one line; what strangers put into it cannot reach the terminal as it is.
-fn complain(error: &(dyn Error + 'static)) {
+pub(super) fn complain(error: &(dyn Error + 'static)) {
     let mut text = chain(error);
     if let Some(usage) = error.downcast_ref::<UsageError>() {
         text.push_str("; ");
