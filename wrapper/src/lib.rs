@@ -4,6 +4,9 @@
 //! cli          what was typed; from the process's arguments to its exit status
 //! home         where everything lies
 //! container    what was wanted (record), what became of it (state), and all containers of a host (containers)
+//! request      from what was typed to what is wanted
+//! plan         what is wanted, as the config.json of a bundle
+//! prepare      root file system, volumes, files; and how they are taken back
 //! events       what has happened
 //! volume       named and anonymous volumes
 //! look         containers as lists and documents show them
@@ -21,4 +24,7 @@ pub mod events;
 pub mod home;
 pub mod look;
 pub mod oci;
+pub mod plan;
+pub mod prepare;
+pub mod request;
 pub mod volume;

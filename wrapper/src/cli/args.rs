@@ -26,6 +26,8 @@ pub struct GlobalArgs {
 pub enum Command {
     /// `version`
     Version(VersionArgs),
+    /// Those that make containers.
+    Run(super::RunCommand),
     /// Those that look at containers.
     Look(super::LookCommand),
     /// Those of the image tool.

@@ -1,6 +1,6 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, GlobalArgs, VersionArgs, images, look, volumes};
+use super::{Command, GlobalArgs, VersionArgs, images, look, run as making, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
 use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 const PROGRAM: Program<Command> = Program {
     name: "mydocker",
     about: "Runs programs in containers",
-    commands: &[look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
+    commands: &[making::RUN, look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
 };
 
 /// About the program itself.
@@ -31,6 +31,14 @@ pub struct Failure {
     pub error: Box<dyn Error>,
     /// The exit status.
     pub status: u8,
+}
+
+impl Failure {
+    /// This program's own, as far as a container is to be run.
+    #[must_use]
+    pub fn own(error: impl Into<Box<dyn Error>>) -> Self {
+        Self { error: error.into(), status: 125 }
+    }
 }
 
 impl<E: Into<Box<dyn Error>>> From<E> for Failure {
@@ -52,13 +60,12 @@ pub fn main_entry() -> ExitCode {
 }
 
 fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
-    let usage = |error: UsageError| Failure { error: error.into(), status: 125 };
-    let (global, rest) = PROGRAM.parse_global::<GlobalArgs>(words).map_err(usage)?;
+    let (global, rest) = PROGRAM.parse_global::<GlobalArgs>(words).map_err(Failure::own)?;
     if global.version {
         print(&format!("{} version {}\n", PROGRAM.name, env!("CARGO_PKG_VERSION")))?;
         return Ok(0);
     }
-    match PROGRAM.parse_command::<GlobalArgs>(rest).map_err(usage)? {
+    match PROGRAM.parse_command::<GlobalArgs>(rest).map_err(Failure::own)? {
         Request::Print(text) => Ok(print(&text).map(|()| 0)?),
         Request::Command(command) => {
             let wishes = Wishes { root: global.root, run_root: global.runroot, runtime: global.runtime };
@@ -70,6 +77,7 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 fn dispatch(command: Command, home: &Home) -> Outcome {
     match command {
         Command::Version(args) => commands::version(&args, home),
+        Command::Run(command) => making::dispatch(command, home),
         Command::Image(args) => images::dispatch(&args, home),
         Command::Look(command) => look::dispatch(command, home),
         Command::Volume(command) => volumes::dispatch(command, home),
