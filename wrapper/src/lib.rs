@@ -6,6 +6,7 @@
 //! container    what was wanted (record), what became of it (state), and all containers of a host (containers)
 //! events       what has happened
 //! volume       named and anonymous volumes
+//! network      networks, and containers on them
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
@@ -18,5 +19,6 @@ pub mod commands;
 pub mod container;
 pub mod events;
 pub mod home;
+pub mod network;
 pub mod oci;
 pub mod volume;
