@@ -7,6 +7,7 @@
 //! events       what has happened
 //! volume       named and anonymous volumes
 //! network      networks, and containers on them
+//! look         containers as lists and documents show them
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
@@ -19,6 +20,7 @@ pub mod commands;
 pub mod container;
 pub mod events;
 pub mod home;
+pub mod look;
 pub mod network;
 pub mod oci;
 pub mod volume;
