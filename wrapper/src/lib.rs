@@ -9,6 +9,7 @@
 //! prepare      root file system, volumes, files; and how they are taken back
 //! events       what has happened
 //! volume       named and anonymous volumes
+//! network      networks, and containers on them
 //! look         containers as lists and documents show them
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
@@ -23,6 +24,7 @@ pub mod container;
 pub mod events;
 pub mod home;
 pub mod look;
+pub mod network;
 pub mod oci;
 pub mod plan;
 pub mod prepare;

@@ -1,6 +1,5 @@
 //! What can be typed, as data. Nothing here looks at the environment or at the disk.
 
-use super::CreateArgs;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -25,10 +24,10 @@ pub struct GlobalArgs {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "a process makes one of these")]
 pub enum Command {
-    /// `create`
-    Create(CreateArgs),
     /// `version`
     Version(VersionArgs),
+    /// Those that make containers.
+    Run(super::RunCommand),
     /// Those that look at containers.
     Look(super::LookCommand),
     /// Those of the image tool.

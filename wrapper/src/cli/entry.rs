@@ -1,9 +1,9 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, CreateArgs, GlobalArgs, VersionArgs, images, look, volumes};
+use super::{Command, GlobalArgs, VersionArgs, images, look, run as making, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
-use mydocker_cmdline::{Entry, FlagsEnd, Program, Request, UsageError, entry, one_line, print};
+use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
 use mydocker_img::cli::chain;
 use std::error::Error;
 use std::ffi::OsString;
@@ -13,17 +13,8 @@ use std::process::ExitCode;
 const PROGRAM: Program<Command> = Program {
     name: "mydocker",
     about: "Runs programs in containers",
-    commands: &[RUN, look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
+    commands: &[making::RUN, look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
 };
-
-/// What makes containers.
-const RUN: &[Entry<Command>] = &[entry!(
-    "create",
-    "Make a container without starting it",
-    CreateArgs,
-    Command::Create,
-    FlagsEnd::FirstArgument
-)];
 
 /// About the program itself.
 const SYSTEM: &[Entry<Command>] =
@@ -85,8 +76,8 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 
 fn dispatch(command: Command, home: &Home) -> Outcome {
     match command {
-        Command::Create(args) => commands::create(&args, home),
         Command::Version(args) => commands::version(&args, home),
+        Command::Run(command) => making::dispatch(command, home),
         Command::Image(args) => images::dispatch(&args, home),
         Command::Look(command) => look::dispatch(command, home),
         Command::Volume(command) => volumes::dispatch(command, home),

@@ -3,11 +3,11 @@
 //! ```text
 //! entry      from the process's arguments to its exit status
 //! args       the flags before the command, and all commands
+//! run        the commands that make containers
 //! each       the same for several things
 //! images     the commands of the image tool
 //! look       the commands that look at containers
 //! volumes    volume create, ls, inspect, rm, prune
-//! args_run   what a container can be
 //! ```
 
 mod args;
@@ -18,6 +18,7 @@ mod each;
 mod entry;
 mod images;
 mod look;
+mod run;
 mod volumes;
 
 pub use args::{Command, GlobalArgs, VersionArgs};
@@ -31,4 +32,5 @@ pub use each::{complain_of, each};
 pub use entry::{Failure, Outcome, main_entry};
 pub use images::ImageArgs;
 pub use look::LookCommand;
+pub use run::RunCommand;
 pub use volumes::VolumeCommand;

@@ -7,19 +7,19 @@
 //! ports      -p 127.0.0.1:8080-8082:80-82/tcp
 //! mounts     -v, --mount, --tmpfs
 //! limits     --ulimit, --device, --cpus, --restart, --health-...
-//! build      all of them together
+//! whole      all of them together
 //! ```
 
-mod build;
 mod limits;
 mod mounts;
 mod ports;
 mod size;
 mod variables;
+mod whole;
 
-pub use build::{Origin, build};
 pub use ports::{exposed, published};
 pub use size::{bytes, nanoseconds};
+pub use whole::{Origin, build};
 
 use std::io;
 use std::path::PathBuf;
