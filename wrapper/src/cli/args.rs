@@ -30,6 +30,8 @@ pub enum Command {
     Run(super::RunCommand),
     /// Those that look at containers.
     Look(super::LookCommand),
+    /// Those that change containers, or carry something out of them.
+    Change(super::ChangeCommand),
     /// Those of the image tool.
     Image(super::ImageArgs),
     /// `volume ...`

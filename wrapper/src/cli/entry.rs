@@ -1,6 +1,6 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, GlobalArgs, VersionArgs, images, look, run as making, volumes};
+use super::{Command, GlobalArgs, VersionArgs, change, images, look, run as making, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
 use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 const PROGRAM: Program<Command> = Program {
     name: "mydocker",
     about: "Runs programs in containers",
-    commands: &[making::RUN, look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
+    commands: &[making::RUN, look::LOOK, change::CHANGE, images::IMAGES, volumes::VOLUMES, SYSTEM],
 };
 
 /// About the program itself.
@@ -78,6 +78,7 @@ fn dispatch(command: Command, home: &Home) -> Outcome {
     match command {
         Command::Version(args) => commands::version(&args, home),
         Command::Run(command) => making::dispatch(command, home),
+        Command::Change(command) => change::dispatch(command, home),
         Command::Image(args) => images::dispatch(&args, home),
         Command::Look(command) => look::dispatch(command, home),
         Command::Volume(command) => volumes::dispatch(command, home),

@@ -4,6 +4,7 @@
 //! entry      from the process's arguments to its exit status
 //! args       the flags before the command, and all commands
 //! run        the commands that make containers
+//! change     the commands that change containers, and carry files and images out of them
 //! each       the same for several things
 //! images     the commands of the image tool
 //! look       the commands that look at containers
@@ -11,9 +12,11 @@
 //! ```
 
 mod args;
+mod args_change;
 mod args_look;
 mod args_run;
 mod args_volume;
+mod change;
 mod each;
 mod entry;
 mod images;
@@ -22,12 +25,14 @@ mod run;
 mod volumes;
 
 pub use args::{Command, GlobalArgs, VersionArgs};
+pub use args_change::{CpArgs, DiffArgs, ExportArgs, RenameArgs, UpdateArgs};
 pub use args_look::{EventsArgs, InspectArgs, PsArgs, StatsArgs, TopArgs};
 pub use args_run::{
     ContainerArgs, CreateArgs, LifeArgs, LimitArgs, NetworkArgs, OriginArgs, ProcessArgs, RunArgs,
     SecurityArgs, VolumeArgs,
 };
 pub use args_volume::{VolumeCreateArgs, VolumeInspectArgs, VolumeLsArgs, VolumePruneArgs, VolumeRmArgs};
+pub use change::ChangeCommand;
 pub use each::{complain_of, each};
 pub use entry::{Failure, Outcome, main_entry};
 pub use images::ImageArgs;

@@ -4,10 +4,14 @@
 mod create;
 pub mod images;
 pub mod look;
+mod rename;
+mod update;
 mod version;
 pub mod volumes;
 
 pub use create::{CreateError, create, make};
+pub use rename::rename;
+pub use update::{UpdateError, update};
 pub use version::version;
 
 use mydocker_img::cli::ask;

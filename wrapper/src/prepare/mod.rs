@@ -18,6 +18,7 @@ mod root;
 mod seccomp;
 mod volumes;
 
+pub use facts::limits_swap;
 pub use root::rootfs;
 
 use crate::container::{Container, Containers, ContainersError, Endpoint, PublishedPort};
