@@ -10,6 +10,7 @@
 //! events       what has happened
 //! volume       named and anonymous volumes
 //! look         containers as lists and documents show them
+//! init         process 1 of containers that want one
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
@@ -22,6 +23,7 @@ pub mod commands;
 pub mod container;
 pub mod events;
 pub mod home;
+pub mod init;
 pub mod look;
 pub mod oci;
 pub mod plan;
