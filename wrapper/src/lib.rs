@@ -9,6 +9,7 @@
 //! prepare      root file system, volumes, files; and how they are taken back
 //! events       what has happened
 //! volume       named and anonymous volumes
+//! network      networks, and containers on them
 //! look         containers as lists and documents show them
 //! init         process 1 of containers that want one
 //! oci          the OCI runtime, through its command line
@@ -25,6 +26,7 @@ pub mod events;
 pub mod home;
 pub mod init;
 pub mod look;
+pub mod network;
 pub mod oci;
 pub mod plan;
 pub mod prepare;
