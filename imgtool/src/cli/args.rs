@@ -1,6 +1,7 @@
 //! What can be typed, as data. Nothing here looks at the environment or at the disk.
 
 use super::args_local::{BundleArgs, GcArgs, ImagesArgs, RmiArgs, TagArgs};
+use super::args_make::CommitArgs;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -21,6 +22,8 @@ pub struct GlobalArgs {
 pub enum Command {
     /// `bundle`
     Bundle(BundleArgs),
+    /// `commit`
+    Commit(CommitArgs),
     /// `gc`
     Gc(GcArgs),
     /// `images`

@@ -1,8 +1,8 @@
 //! From the process's arguments to its exit status.
 
 use super::{
-    BundleArgs, Command, Context, Environment, GcArgs, GlobalArgs, ImagesArgs, LoginArgs, LogoutArgs,
-    PullArgs, PushArgs, RmiArgs, TagArgs, chain,
+    BundleArgs, Command, CommitArgs, Context, Environment, GcArgs, GlobalArgs, ImagesArgs, LoginArgs,
+    LogoutArgs, PullArgs, PushArgs, RmiArgs, TagArgs, chain,
 };
 use crate::commands;
 use mydocker_cmdline::{Entry, Program, Request, entry, one_line, print};
@@ -20,6 +20,7 @@ const PROGRAM: Program<Command> = Program {
 /// Every command that exists, in the order of the help text.
 const COMMANDS: &[Entry<Command>] = &[
     entry!("bundle", "Make an image a bundle that any OCI runtime runs", BundleArgs, Command::Bundle),
+    entry!("commit", "Make an image of what was changed in a bundle", CommitArgs, Command::Commit),
     entry!("gc", "Remove what no name leads to, and what killed commands have left", GcArgs, Command::Gc),
     entry!("images", "List the images", ImagesArgs, Command::Images),
     entry!("login", "Keep a name and a password for a registry", LoginArgs, Command::Login),
@@ -60,6 +61,7 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
         Command::Bundle(args) => commands::bundle(&args, context)?,
+        Command::Commit(args) => commands::commit_command(&args, context)?,
         Command::Gc(args) => commands::gc(&args, context)?,
         Command::Images(args) => commands::images(&args, context)?,
         Command::Login(args) => commands::login(&args, context)?,

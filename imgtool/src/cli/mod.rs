@@ -2,6 +2,7 @@
 
 mod args;
 mod args_local;
+mod args_make;
 mod context;
 mod entry;
 mod moment;
@@ -11,6 +12,7 @@ mod template;
 
 pub use args::*;
 pub use args_local::{BundleArgs, GcArgs, ImagesArgs, RmiArgs, TagArgs};
+pub use args_make::{CommitArgs, LayerCompression, MakeArgs};
 pub use context::{Connection, Context, ContextError, Environment};
 pub use entry::main_entry;
 pub use moment::Moment;

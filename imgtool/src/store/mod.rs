@@ -9,16 +9,18 @@
 //! ROOT/lock                                 shared by who adds, exclusive for who removes
 //! ```
 //!
-//! Whatever is in `blobs` has been verified, since it comes there by [`Ingest::commit`] alone. An image exists when its tag
+//! Whatever is in `blobs` has been verified, since it comes there by [`Ingest::commit`] and [`FreshBlob::commit`] alone. An image exists when its tag
 //! is recorded, which comes last; all that a crash can leave is files that nothing points to.
 
 mod collect;
+mod fresh;
 mod images;
 mod index;
 mod ingest;
 mod layers;
 
 pub use collect::Collected;
+pub use fresh::FreshBlob;
 pub use images::Image;
 pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
 pub use layers::LayerIngest;
