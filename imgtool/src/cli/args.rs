@@ -1,7 +1,7 @@
 //! What can be typed, as data. Nothing here looks at the environment or at the disk.
 
 use super::args_local::{BundleArgs, GcArgs, ImagesArgs, RmiArgs, TagArgs};
-use super::args_make::CommitArgs;
+use super::args_make::{CommitArgs, DiffArgs, ExportArgs, ImportArgs, LoadArgs, SaveArgs};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -24,10 +24,18 @@ pub enum Command {
     Bundle(BundleArgs),
     /// `commit`
     Commit(CommitArgs),
+    /// `diff`
+    Diff(DiffArgs),
+    /// `export`
+    Export(ExportArgs),
     /// `gc`
     Gc(GcArgs),
     /// `images`
     Images(ImagesArgs),
+    /// `import`
+    Import(ImportArgs),
+    /// `load`
+    Load(LoadArgs),
     /// `login`
     Login(LoginArgs),
     /// `logout`
@@ -38,6 +46,8 @@ pub enum Command {
     Push(PushArgs),
     /// `rmi`
     Rmi(RmiArgs),
+    /// `save`
+    Save(SaveArgs),
     /// `tag`
     Tag(TagArgs),
 }

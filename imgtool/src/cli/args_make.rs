@@ -55,7 +55,102 @@ pub struct CommitArgs {
     /// What else is said about it
     #[command(flatten)]
     pub make: MakeArgs,
+    /// Also write it to a file: oci-archive:FILE, docker-archive:FILE or oci-dir:DIRECTORY
+    #[arg(long, short, value_name = "KIND:FILE")]
+    pub output: Option<String>,
     /// The bundle, unless --upper is given, and the name of the new image
     #[arg(value_names = ["BUNDLE", "IMAGE"], required = true, num_args = 1..=2)]
     pub names: Vec<String>,
+}
+
+/// What an archive of images is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum SaveFormat {
+    /// What 'docker load' has always understood
+    #[default]
+    DockerArchive,
+    /// A tar of an OCI layout
+    OciArchive,
+    /// An OCI layout, in a directory that is new or empty
+    OciDir,
+}
+
+/// `save`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct SaveArgs {
+    /// The file, or the directory of oci-dir; standard output if not given
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// What is written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: SaveFormat,
+    /// The images: names, which they keep, or the beginnings of their ids
+    #[arg(value_name = "IMAGE", required = true)]
+    pub images: Vec<String>,
+}
+
+/// `load`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct LoadArgs {
+    /// The archive, or the directory of a layout; standard input if not given
+    #[arg(long, short, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Print nothing but what went wrong
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// The name of the archive's only image, in place of those that it has
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// `import`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct ImportArgs {
+    /// What it runs on, OS/ARCHITECTURE[/VARIANT]; this host if not given
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
+    /// What else is said about it
+    #[command(flatten)]
+    pub make: MakeArgs,
+    /// The tar of a root file system; '-' is standard input
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// The name of the new image
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+}
+
+/// `export`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct ExportArgs {
+    /// The file; standard output if not given
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The image, or the directory of a bundle
+    #[arg(value_name = "IMAGE|BUNDLE")]
+    pub source: String,
+}
+
+/// How differences are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum DiffFormat {
+    /// A letter and a name in each line: A is new, C changed, D gone
+    #[default]
+    Text,
+    /// An object in each line
+    Json,
+}
+
+/// `diff`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct DiffArgs {
+    /// How differences are printed
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: DiffFormat,
+    /// An image, or the directory of a bundle; a bundle alone is compared with the image that it began as
+    #[arg(value_name = "A")]
+    pub one: String,
+    /// What A is compared with
+    #[arg(value_name = "B")]
+    pub other: Option<String>,
 }

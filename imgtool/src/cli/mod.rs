@@ -12,7 +12,10 @@ mod template;
 
 pub use args::*;
 pub use args_local::{BundleArgs, GcArgs, ImagesArgs, RmiArgs, TagArgs};
-pub use args_make::{CommitArgs, LayerCompression, MakeArgs};
+pub use args_make::{
+    CommitArgs, DiffArgs, DiffFormat, ExportArgs, ImportArgs, LayerCompression, LoadArgs, MakeArgs, SaveArgs,
+    SaveFormat,
+};
 pub use context::{Connection, Context, ContextError, Environment};
 pub use entry::main_entry;
 pub use moment::Moment;

@@ -1,6 +1,8 @@
 //! `commit`: what was changed in a bundle becomes a layer of a new image.
 
+use super::carry::{Output, save_as};
 use super::local::{FindError, find};
+use crate::carry::SavedImage;
 use crate::cli::{CommitArgs, Context, MakeArgs};
 use crate::image::BUNDLE_ANNOTATION;
 use crate::make::{ChangeError, Changes, CommitError, CommitOptions, ConfigChange, commit};
@@ -61,6 +63,9 @@ pub enum CommitCommandError {
     /// It is not known what a bundle began as.
     #[error("{0:?} does not say which image it began as; name it with --base")]
     NoBase(PathBuf),
+    /// `--output`.
+    #[error(transparent)]
+    Carry(#[from] Box<super::CarryError>),
     /// Standard output.
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
@@ -79,7 +84,9 @@ pub fn commit_command(args: &CommitArgs, context: &Context) -> Result<(), Commit
             return Err(CommitCommandError::Words("with --upper give only the name of the new image"));
         }
     };
+    let output = args.output.as_deref().map(Output::parse).transpose().map_err(Box::new)?;
     let reference = new_name(name)?;
+    let names = vec![reference.clone()];
     let options = CommitOptions { author: args.author.clone(), ..options(&args.make, context, reference)? };
     let store = context.store()?;
     let _hold = store.hold()?;
@@ -91,6 +98,10 @@ pub fn commit_command(args: &CommitArgs, context: &Context) -> Result<(), Commit
             commit(&store, base.as_ref(), &Changes::Upper(upper), &options)?
         }
     };
+    if let Some(output) = output {
+        let saved = SavedImage { target: image.target.clone(), names };
+        save_as(&store, &saved, &output).map_err(Box::new)?;
+    }
     Ok(print(&format!("{}\n", image.id()))?)
 }
 

@@ -178,9 +178,7 @@ fn as_oci(layer: &Descriptor) -> Result<Descriptor, CommitError> {
         _ => return Err(CommitError::NoLayer(layer.digest.clone(), layer.media_type.clone())),
     };
     let media_type = match (is_foreign, compression) {
-        (false, Compression::None) => MediaType::OCI_LAYER,
-        (false, Compression::Gzip) => MediaType::OCI_LAYER_GZIP,
-        (false, Compression::Zstd) => MediaType::OCI_LAYER_ZSTD,
+        (false, compression) => MediaType::of_layer(compression),
         (true, Compression::None) => MediaType::OCI_FOREIGN,
         (true, Compression::Gzip) => MediaType::OCI_FOREIGN_GZIP,
         (true, Compression::Zstd) => MediaType::OCI_FOREIGN_ZSTD,

@@ -97,10 +97,5 @@ fn is_cut(error: &LayerError) -> bool {
 
 fn keep(store: &Store, blob: FreshBlob, compression: Compression) -> Result<Descriptor, AddLayerError> {
     let size = blob.size();
-    let media_type = match compression {
-        Compression::None => MediaType::OCI_LAYER,
-        Compression::Gzip => MediaType::OCI_LAYER_GZIP,
-        Compression::Zstd => MediaType::OCI_LAYER_ZSTD,
-    };
-    Ok(Descriptor::new(media_type, blob.commit(store)?, size))
+    Ok(Descriptor::new(MediaType::of_layer(compression), blob.commit(store)?, size))
 }

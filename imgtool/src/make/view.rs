@@ -27,19 +27,26 @@ pub enum ViewError {
 /// # Errors
 /// [`ViewError`].
 pub fn tree_of(store: &Store, image: &Image) -> Result<Directory, ViewError> {
-    let unpacker = Unpacker::new(store);
-    let mut layers = Vec::new();
-    for job in layer_jobs(&image.manifest, &image.config)? {
-        if !store.has_layer(&job.diff_id) {
-            let blob = store.blob(&job.digest)?.ok_or_else(|| StoreError::Missing(job.digest.clone()))?;
-            unpacker
-                .unpack(&job, blob.file())
-                .map_err(|error| ViewError::Layer(job.digest.clone(), error))?;
-        }
-        layers.push(open(store, &job.diff_id)?);
-    }
-    layers.reverse();
+    unpack_missing(store, image)?;
+    let uppermost_first = image.config.rootfs.diff_ids.iter().rev();
+    let layers = uppermost_first.map(|diff_id| open(store, diff_id)).collect::<Result<_, _>>()?;
     Ok(Directory::overlay(layers))
+}
+
+/// Unpacks the layers of an image of a store, which has to be held, that are not unpacked yet.
+///
+/// # Errors
+/// [`ViewError`].
+pub fn unpack_missing(store: &Store, image: &Image) -> Result<(), ViewError> {
+    let unpacker = Unpacker::new(store);
+    for job in layer_jobs(&image.manifest, &image.config)? {
+        if store.has_layer(&job.diff_id) {
+            continue;
+        }
+        let blob = store.blob(&job.digest)?.ok_or_else(|| StoreError::Missing(job.digest.clone()))?;
+        unpacker.unpack(&job, blob.file()).map_err(|error| ViewError::Layer(job.digest.clone(), error))?;
+    }
+    Ok(())
 }
 
 fn open(store: &Store, diff_id: &Digest) -> Result<OwnedFd, StoreError> {

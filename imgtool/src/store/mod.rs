@@ -20,7 +20,7 @@ mod ingest;
 mod layers;
 
 pub use collect::Collected;
-pub use fresh::FreshBlob;
+pub use fresh::{FreshBlob, SealedBlob};
 pub use images::Image;
 pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
 pub use layers::LayerIngest;
