@@ -15,6 +15,7 @@
 //! layer        a layer to a directory and back
 //! carry        archives that other programs read and write
 //! make         new images: a layer, a configuration and a manifest on those of a base
+//! overlay      layers one upon the other, as one tree
 //! commands     pull, push, ... put together from the above
 //! ```
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ pub mod fetch;
 pub mod image;
 pub mod layer;
 pub mod make;
+pub mod overlay;
 pub mod plan;
 pub mod platform;
 pub mod reference;

@@ -11,7 +11,7 @@ pub const PROGRAM: &str = PROGRAM_WITH_COMMANDS.name;
 const PROGRAM_WITH_COMMANDS: Program<Command> = Program {
     name: "mydocker-runtime",
     about: "Runs OCI containers; its command line is runc's",
-    commands: COMMANDS,
+    commands: &[COMMANDS],
 };
 
 /// What the command line asks for.

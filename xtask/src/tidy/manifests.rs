@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runtime", &["sys", "cmdline"]),
     ("imgtool", &["sys", "cmdline", "bundles"]),
     ("bundles", &["sys"]),
-    ("wrapper", &["imgtool", "bundles", "cmdline"]),
+    ("wrapper", &["sys", "imgtool", "bundles", "cmdline"]),
 ];
 
 /// Where the crates lie that judge the product or serve its developers. They may use any crate; no crate of the product
