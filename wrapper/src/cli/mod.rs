@@ -22,7 +22,7 @@ mod run;
 mod volumes;
 
 pub use args::{Command, GlobalArgs, VersionArgs};
-pub use args_look::{InspectArgs, PsArgs};
+pub use args_look::{EventsArgs, InspectArgs, PsArgs, StatsArgs, TopArgs};
 pub use args_run::{
     ContainerArgs, CreateArgs, LifeArgs, LimitArgs, NetworkArgs, OriginArgs, ProcessArgs, RunArgs,
     SecurityArgs, VolumeArgs,
