@@ -11,6 +11,7 @@
 //! volume       named and anonymous volumes
 //! network      networks, and containers on them
 //! look         containers as lists and documents show them
+//! init         process 1 of containers that want one
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
@@ -23,6 +24,7 @@ pub mod commands;
 pub mod container;
 pub mod events;
 pub mod home;
+pub mod init;
 pub mod look;
 pub mod network;
 pub mod oci;

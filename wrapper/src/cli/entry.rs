@@ -3,11 +3,13 @@
 use super::{Command, GlobalArgs, VersionArgs, change, images, look, run as making, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
+use crate::init;
 use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
 use mydocker_img::cli::chain;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 const PROGRAM: Program<Command> = Program {
@@ -50,7 +52,12 @@ impl<E: Into<Box<dyn Error>>> From<E> for Failure {
 /// Runs the program with the arguments and the environment of this process.
 #[must_use]
 pub fn main_entry() -> ExitCode {
-    match run(std::env::args_os().skip(1)) {
+    let mut words = std::env::args_os();
+    let own = words.next().unwrap_or_default();
+    if Path::new(&own).file_name().is_some_and(|name| name == init::NAME) {
+        return ExitCode::from(init::main_of_init(words));
+    }
+    match run(words) {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
             complain(&*failure.error);

@@ -21,42 +21,16 @@ mod volumes;
 pub use facts::limits_swap;
 pub use root::rootfs;
 
-use crate::container::{Container, Containers, ContainersError, Endpoint, PublishedPort};
+use crate::container::{Container, Containers, ContainersError, State};
 use crate::home::Home;
+use crate::network::{self, NetworkError, Up};
 use crate::plan::{SecurityError, config};
 use mydocker_bundles::UserError;
-use mydocker_sys::OwnedFd;
 use mydocker_trees::CopyError;
-use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-
-/// What a container has got beside its bundle.
-#[derive(Debug, Default)]
-pub struct Prepared {
-    /// Its places on networks.
-    pub endpoints: BTreeMap<String, Endpoint>,
-    /// The host's ports that are its own.
-    pub ports: Vec<PublishedPort>,
-    /// What keeps others from these ports, for as long as it is open.
-    pub held: Vec<OwnedFd>,
-}
-
-/// What the network says about the container's files.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Names {
-    /// Who is asked for addresses; the host's own if empty.
-    pub nameservers: Vec<IpAddr>,
-    /// Where short names are looked up.
-    pub search: Vec<String>,
-    /// The address of the host on the container's first network.
-    pub gateway: Option<IpAddr>,
-    /// Lines of `/etc/hosts`.
-    pub hosts: Vec<(IpAddr, String)>,
-}
 
 /// Why a container cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +82,9 @@ pub enum PrepareError {
         /// Whose.
         name: String,
     },
+    /// The network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// `--security-opt`.
     #[error(transparent)]
     Security(#[from] SecurityError),
@@ -121,37 +98,39 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Prepar
     move |source| PrepareError::Io { action, path, source }
 }
 
-/// Makes everything that a container needs, and writes its `bundle/config.json`.
+/// Makes everything that a container needs, and writes its `bundle/config.json`. What keeps the ports of the host has to
+/// stay open while it runs.
 ///
 /// # Errors
 /// [`PrepareError`]; then all is taken back.
-pub fn prepare(containers: &Containers, container: &Container) -> Result<Prepared, PrepareError> {
+pub fn prepare(containers: &Containers, container: &Container) -> Result<Up, PrepareError> {
     let made = make(containers, container);
     if made.is_err() {
         // The reason is told; what cannot be taken back now is found when the container is started or removed.
-        undo(containers.home(), container);
+        drop(undo(containers.home(), container));
     }
     made
 }
 
-fn make(containers: &Containers, container: &Container) -> Result<Prepared, PrepareError> {
+fn make(containers: &Containers, container: &Container) -> Result<Up, PrepareError> {
     let home = containers.home();
     make_directory(&home.run_of(&container.id), 0o700)?;
     root::mount(home, container)?;
     volumes::prepare(home, container)?;
-    let (prepared, names) = (Prepared::default(), Names::default());
-    let files = files::write(containers, container, &names)?;
+    let up = network::up(containers, container)?;
+    let files = files::write(containers, container, &up)?;
     let facts = facts::find(containers, container, files)?;
     let path = home.container(&container.id).join("bundle/config.json");
     let text = serde_json::to_vec(&config(container, &facts))
         .map_err(|error| failed("write", &path)(error.into()))?;
     fs::write(&path, text).map_err(failed("write", &path))?;
-    Ok(prepared)
+    Ok(up)
 }
 
 /// Takes back what [`prepare`] has made; what is not there is as good. Returns what could not be taken back.
 pub fn undo(home: &Home, container: &Container) -> Vec<PrepareError> {
     let mut errors = Vec::new();
+    errors.extend(network::down(home, container, &State::default()).into_iter().map(PrepareError::from));
     errors.extend(root::unmount(home, container).err());
     errors
 }
