@@ -4,6 +4,7 @@
 //! cli          what was typed; from the process's arguments to its exit status
 //! home         where everything lies
 //! container    what was wanted (record), what became of it (state), and all containers of a host (containers)
+//! log          what containers print, kept
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
@@ -15,4 +16,5 @@ pub mod clock;
 pub mod commands;
 pub mod container;
 pub mod home;
+pub mod log;
 pub mod oci;
