@@ -29,6 +29,7 @@ pub mod start;
 pub mod sync;
 pub mod tty;
 pub mod usage;
+pub mod watch;
 
 pub use error::{Errno, Error, Result};
 pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
