@@ -7,18 +7,28 @@
 //! log          what containers print, kept
 //! events       what has happened
 //! volume       named and anonymous volumes
+//! prepare      what a container needs before its program can run
+//! attach       what a monitor and its clients say to each other
+//! monitor      the process that looks after a container
+//! client       the person's end of a container's streams
+//! signals      signals by name or number
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod attach;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod commands;
 pub mod container;
 pub mod events;
 pub mod home;
 pub mod log;
+pub mod monitor;
 pub mod oci;
+pub mod prepare;
+pub mod signals;
 pub mod volume;

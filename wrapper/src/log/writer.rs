@@ -19,6 +19,7 @@ pub struct Writer {
     out: Lines,
     err: Lines,
     buffer: Vec<u8>,
+    torn: bool,
 }
 
 impl Writer {
@@ -32,8 +33,8 @@ impl Writer {
         let LogSettings { max_size, max_files, .. } = *settings;
         let (out, err) = (Lines::default(), Lines::default());
         let path = path.to_owned();
-        let mut writer =
-            Self { path, file, length, format, max_size, max_files, out, err, buffer: Vec::new() };
+        let (buffer, torn) = (Vec::new(), false);
+        let mut writer = Self { path, file, length, format, max_size, max_files, out, err, buffer, torn };
         writer.end_torn_line()?;
         Ok(writer)
     }
@@ -87,20 +88,34 @@ impl Writer {
         }
     }
 
-    /// Writes whole lines alone: a file is full before the line that it has no room for.
+    /// Writes what is there. What was torn by a full disk is ended first, and what has no room is lost.
     fn flush(&mut self) -> io::Result<()> {
-        let buffer = std::mem::take(&mut self.buffer);
-        let mut rest = &buffer[..];
-        let mut result = Ok(());
-        while !rest.is_empty() && result.is_ok() {
-            let length = self.fitting(rest);
-            let (now, later) = rest.split_at(length);
-            result = if now.is_empty() { self.rotate() } else { self.put(now) };
-            rest = later;
-        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mended = if self.torn { self.mend() } else { Ok(()) };
+        let result = mended.and_then(|()| self.put_all(&buffer));
+        self.torn = result.is_err();
+        buffer.clear();
         self.buffer = buffer;
-        self.buffer.clear();
         result
+    }
+
+    fn mend(&mut self) -> io::Result<()> {
+        self.length = self.file.metadata()?.len();
+        self.end_torn_line()
+    }
+
+    /// Writes whole lines alone: a file is full before the line that it has no room for.
+    fn put_all(&mut self, mut lines: &[u8]) -> io::Result<()> {
+        while !lines.is_empty() {
+            let (now, later) = lines.split_at(self.fitting(lines));
+            if now.is_empty() {
+                self.rotate()?
+            } else {
+                self.put(now)?
+            }
+            lines = later;
+        }
+        Ok(())
     }
 
     /// How many bytes of whole lines fit into the file. An empty file takes one line, however long.
