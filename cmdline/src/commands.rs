@@ -66,10 +66,10 @@ pub struct Entry<C: 'static> {
 /// flags end if that is not at the end of the line.
 #[macro_export]
 macro_rules! entry {
-    ($name:literal, $about:literal, $args:ty, $variant:path) => {
+    ($name:literal, $about:literal, $args:ty, $variant:expr) => {
         $crate::entry!($name, $about, $args, $variant, $crate::FlagsEnd::Never)
     };
-    ($name:literal, $about:literal, $args:ty, $variant:path, $end:expr) => {
+    ($name:literal, $about:literal, $args:ty, $variant:expr, $end:expr) => {
         $crate::Entry {
             name: $name,
             about: $about,

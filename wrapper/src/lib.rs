@@ -12,6 +12,7 @@
 //! monitor      the process that looks after a container
 //! client       the person's end of a container's streams
 //! signals      signals by name or number
+//! look         containers as lists and documents show them
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
@@ -28,6 +29,7 @@ pub mod events;
 pub mod home;
 pub mod log;
 pub mod monitor;
+pub mod look;
 pub mod oci;
 pub mod prepare;
 pub mod signals;

@@ -1,6 +1,8 @@
 //! What can be typed, as data. Nothing here looks at the environment or at the disk.
 
-use super::args_local::{BundleArgs, GcArgs, ImagesArgs, RmiArgs, TagArgs};
+use super::args_local::{
+    BundleArgs, DfArgs, GcArgs, HistoryArgs, ImagesArgs, InspectArgs, PruneArgs, RmiArgs, TagArgs,
+};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -21,14 +23,22 @@ pub struct GlobalArgs {
 pub enum Command {
     /// `bundle`
     Bundle(BundleArgs),
+    /// `df`
+    Df(DfArgs),
     /// `gc`
     Gc(GcArgs),
+    /// `history`
+    History(HistoryArgs),
     /// `images`
     Images(ImagesArgs),
+    /// `inspect`
+    Inspect(InspectArgs),
     /// `login`
     Login(LoginArgs),
     /// `logout`
     Logout(LogoutArgs),
+    /// `prune`
+    Prune(PruneArgs),
     /// `pull`
     Pull(PullArgs),
     /// `push`

@@ -1,8 +1,8 @@
 //! From the process's arguments to its exit status.
 
 use super::{
-    BundleArgs, Command, Context, Environment, GcArgs, GlobalArgs, ImagesArgs, LoginArgs, LogoutArgs,
-    PullArgs, PushArgs, RmiArgs, TagArgs, chain,
+    BundleArgs, Command, Context, DfArgs, Environment, GcArgs, GlobalArgs, HistoryArgs, ImagesArgs,
+    InspectArgs, LoginArgs, LogoutArgs, PruneArgs, PullArgs, PushArgs, RmiArgs, TagArgs, chain,
 };
 use crate::commands;
 use mydocker_cmdline::{Entry, Program, Request, entry, one_line, print};
@@ -20,10 +20,14 @@ const PROGRAM: Program<Command> = Program {
 /// Every command that exists, in the order of the help text.
 const COMMANDS: &[Entry<Command>] = &[
     entry!("bundle", "Make an image a bundle that any OCI runtime runs", BundleArgs, Command::Bundle),
+    entry!("df", "Tell what the image store takes, and what of it could go", DfArgs, Command::Df),
     entry!("gc", "Remove what no name leads to, and what killed commands have left", GcArgs, Command::Gc),
+    entry!("history", "Show how the layers of an image came about", HistoryArgs, Command::History),
     entry!("images", "List the images", ImagesArgs, Command::Images),
+    entry!("inspect", "Show all that is known of images", InspectArgs, Command::Inspect),
     entry!("login", "Keep a name and a password for a registry", LoginArgs, Command::Login),
     entry!("logout", "Forget what is kept for a registry", LogoutArgs, Command::Logout),
+    entry!("prune", "Remove images that nobody needs", PruneArgs, Command::Prune),
     entry!("pull", "Fetch an image from a registry", PullArgs, Command::Pull),
     entry!("push", "Bring an image to a registry", PushArgs, Command::Push),
     entry!("rmi", "Take names away, and remove images without a name", RmiArgs, Command::Rmi),
@@ -60,10 +64,14 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
         Command::Bundle(args) => commands::bundle(&args, context)?,
+        Command::Df(args) => commands::df(&args, context)?,
         Command::Gc(args) => commands::gc(&args, context)?,
+        Command::History(args) => commands::history(&args, context)?,
         Command::Images(args) => commands::images(&args, context)?,
+        Command::Inspect(args) => commands::inspect(&args, context)?,
         Command::Login(args) => commands::login(&args, context)?,
         Command::Logout(args) => commands::logout(&args, context)?,
+        Command::Prune(args) => commands::prune(&args, context)?,
         Command::Pull(args) => commands::pull(&args, context)?,
         Command::Push(args) => commands::push(&args, context)?,
         Command::Rmi(args) => commands::rmi(&args, context)?,

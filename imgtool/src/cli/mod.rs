@@ -7,13 +7,15 @@ mod entry;
 mod moment;
 mod progress;
 mod prompt;
+mod show;
 mod template;
 
 pub use args::*;
-pub use args_local::{BundleArgs, GcArgs, ImagesArgs, RmiArgs, TagArgs};
+pub use args_local::*;
 pub use context::{Connection, Context, ContextError, Environment};
 pub use entry::main_entry;
 pub use moment::Moment;
 pub use progress::{Display, chain, human_size};
 pub use prompt::{ask, ask_secret};
-pub use template::{Row, Template, TemplateError};
+pub use show::print_value;
+pub use template::{Labels, Row, Template, TemplateError};

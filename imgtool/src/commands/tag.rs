@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::image::Descriptor;
 use crate::reference::{Reference, ReferenceError};
 use crate::store::{Collected, Lease, Store, StoreError};
-use mydocker_cmdline::print;
+use mydocker_cmdline::{one_line, print};
 use std::io;
 
 /// Why names were not changed.
@@ -75,12 +75,15 @@ pub fn rmi(args: &RmiArgs, context: &Context) -> Result<(), NamesError> {
         }
     }
     let collected = store.collect(&alone, false)?;
-    print(&collected.blobs.iter().map(|digest| format!("Deleted: {digest}\n")).collect::<String>())?;
+    print(&report(&collected))?;
     result
 }
 
 fn untag(store: &Store, image: &str, force: bool) -> Result<(), NamesError> {
-    let Found { id, target, name, names } = find(store, image)?;
+    let Found { id, target, name, names } = match find(store, image) {
+        Err(FindError::Store(error)) => return untag_unreadable(store, image, error),
+        other => other?,
+    };
     let is_last = name.is_none() || names.len() == 1;
     let holders = if is_last && !force { holders(store, &id, &target)? } else { Vec::new() };
     if !holders.is_empty() {
@@ -102,6 +105,15 @@ fn untag(store: &Store, image: &str, force: bool) -> Result<(), NamesError> {
     Ok(())
 }
 
+/// Takes the name of an image away that is damaged; if there is no such name, that is the error.
+fn untag_unreadable(store: &Store, image: &str, error: StoreError) -> Result<(), NamesError> {
+    let name = Reference::parse(image).map(Reference::or_latest).ok();
+    match name {
+        Some(name) if store.forget(&name)? => Ok(print(&format!("Untagged: {}\n", name.familiar()))?),
+        _ => Err(error.into()),
+    }
+}
+
 /// Who needs an image, whatever its name.
 fn holders(store: &Store, id: &Digest, target: &Descriptor) -> Result<Vec<String>, StoreError> {
     // An image that cannot be read is that of a lease if the manifest is the same.
@@ -119,11 +131,22 @@ fn holders(store: &Store, id: &Digest, target: &Descriptor) -> Result<Vec<String
 pub fn gc(_: &GcArgs, context: &Context) -> Result<(), NamesError> {
     let store = context.store()?;
     let alone = store.hold_alone()?;
-    let Collected { blobs, layers, leases, pieces, bytes } = store.collect(&alone, true)?;
-    let void = |lease: &Lease| format!("Deleted lease: {} ({} is gone)\n", lease.name, lease.owner.display());
-    let leases: String = leases.iter().map(void).collect();
-    let blobs: String = blobs.iter().map(|digest| format!("Deleted: {digest}\n")).collect();
-    let layers: String = layers.iter().map(|digest| format!("Deleted layer: {digest}\n")).collect();
-    let pieces = if pieces > 0 { format!("Deleted unfinished: {pieces}\n") } else { String::new() };
-    Ok(print(&format!("{leases}{blobs}{layers}{pieces}Total reclaimed space: {}\n", human_size(bytes)))?)
+    let collected = store.collect(&alone, true)?;
+    let layers: String = collected.layers.iter().map(|digest| format!("Deleted layer: {digest}\n")).collect();
+    let pieces = match collected.pieces {
+        0 => String::new(),
+        pieces => format!("Deleted unfinished: {pieces}\n"),
+    };
+    let (report, total) = (report(&collected), human_size(collected.bytes));
+    Ok(print(&format!("{report}{layers}{pieces}Total reclaimed space: {total}\n"))?)
+}
+
+/// What is told of what was removed: leases and blobs.
+pub(super) fn report(collected: &Collected) -> String {
+    let void = |lease: &Lease| {
+        let owner = one_line(&lease.owner.display().to_string());
+        format!("Deleted lease: {} ({owner} is gone)\n", lease.name)
+    };
+    let leases = collected.leases.iter().map(void);
+    leases.chain(collected.blobs.iter().map(|digest| format!("Deleted: {digest}\n"))).collect()
 }

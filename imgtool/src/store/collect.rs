@@ -18,7 +18,7 @@ pub struct Collected {
     pub leases: Vec<Lease>,
     /// Pieces of blobs, of layers and of leases that a killed command left.
     pub pieces: usize,
-    /// What blobs and pieces of blobs had, in bytes.
+    /// What blobs, layers and pieces of blobs had, in bytes.
     pub bytes: u64,
 }
 
@@ -36,13 +36,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`]. Nothing is removed if a document cannot be read, since it is not known what it leads to.
     pub fn collect(&self, _alone: &Hold, pieces: bool) -> Result<Collected, StoreError> {
+        let reachable = self.reachable()?;
         let mut collected = Collected::default();
-        let (void, leases): (Vec<_>, Vec<_>) = self.leases()?.into_iter().partition(Lease::is_stale);
-        let mut reachable = Reachable::default();
-        for target in self.targets()?.iter().chain(leases.iter().map(|lease| &lease.image)) {
-            self.reach(target, &mut reachable)?;
-        }
-        for lease in void {
+        for lease in self.leases()?.into_iter().filter(Lease::is_stale) {
             self.release(&lease.name)?;
             collected.leases.push(lease);
         }
@@ -54,6 +50,16 @@ impl Store {
             self.collect_pieces(&mut collected)?;
         }
         Ok(collected)
+    }
+
+    /// What names lead to, and leases that are in force.
+    fn reachable(&self) -> Result<Reachable, StoreError> {
+        let leases = self.leases()?.into_iter().filter(|lease| !lease.is_stale());
+        let mut reachable = Reachable::default();
+        for target in self.targets()?.into_iter().chain(leases.map(|lease| lease.image)) {
+            self.reach(&target, &mut reachable)?;
+        }
+        Ok(reachable)
     }
 
     fn reach(&self, target: &Descriptor, reachable: &mut Reachable) -> Result<(), StoreError> {
@@ -112,6 +118,7 @@ impl Store {
             let (path, aside) = (self.layer_path(&digest), self.unfinished_layers().join(digest.hex()));
             fs::rename(&path, &aside).map_err(failed("rename", &path))?;
             fs::remove_dir_all(&aside).map_err(failed("remove", &aside))?;
+            collected.bytes += self.layer_size(&digest).unwrap_or(0);
             let size = self.layer_size_path(&digest);
             if size.exists() {
                 fs::remove_file(&size).map_err(failed("remove", &size))?;
@@ -136,6 +143,71 @@ impl Store {
             collected.pieces += 1;
         }
         Ok(())
+    }
+}
+
+/// Some of what is in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// How many there are.
+    pub count: usize,
+    /// How many of them names or leases lead to.
+    pub needed: usize,
+    /// What all have, in bytes.
+    pub bytes: u64,
+    /// What those have that nothing leads to.
+    pub reclaimable: u64,
+}
+
+/// All that is in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreUsage {
+    /// Blobs as they came.
+    pub blobs: Usage,
+    /// Unpacked layers; one that does not say how much it has counts as nothing.
+    pub layers: Usage,
+    /// What commands are working on, or have left when they were killed.
+    pub unfinished: Usage,
+}
+
+impl Usage {
+    fn add(&mut self, bytes: u64, needed: bool) {
+        self.count += 1;
+        self.needed += usize::from(needed);
+        self.bytes += bytes;
+        self.reclaimable += if needed { 0 } else { bytes };
+    }
+}
+
+impl Store {
+    /// Tells what the store has, and what of it [`collect`](Self::collect) would remove.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn usage(&self) -> Result<StoreUsage, StoreError> {
+        let reachable = self.reachable()?;
+        let mut usage = StoreUsage::default();
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            for digest in digests_in(&self.layout().join("blobs").join(algorithm.name()), algorithm)? {
+                let path = self.blob_path(&digest);
+                let bytes = fs::metadata(&path).map_err(failed("look at", &path))?.len();
+                usage.blobs.add(bytes, reachable.blobs.contains(&digest));
+            }
+            for digest in digests_in(&self.root.join("layers").join(algorithm.name()), algorithm)? {
+                let bytes = self.layer_size(&digest).unwrap_or(0);
+                usage.layers.add(bytes, reachable.layers.contains(&digest));
+            }
+        }
+        for name in names_in(&self.root.join("ingest"))? {
+            // One that is finished in this moment is counted as a blob.
+            usage
+                .unfinished
+                .add(fs::metadata(self.root.join("ingest").join(name)).map_or(0, |file| file.len()), false);
+        }
+        for _ in names_in(&self.unfinished_layers())? {
+            usage.unfinished.add(0, false);
+        }
+        Ok(usage)
     }
 }
 

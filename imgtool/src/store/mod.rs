@@ -20,7 +20,7 @@ mod ingest;
 mod layers;
 mod leases;
 
-pub use collect::Collected;
+pub use collect::{Collected, StoreUsage, Usage};
 pub use images::Image;
 pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
 pub use layers::LayerIngest;
@@ -98,7 +98,7 @@ pub enum StoreError {
     },
     /// A blob is not what its name says.
     #[error(
-        "blob {digest} in the image store is damaged; remove its file below blobs in the store, and pull the image again"
+        "blob {digest} in the image store is damaged; 'mydocker-img fsck --repair' takes it away, so that the image can be pulled again"
     )]
     Damaged {
         /// Which.

@@ -26,6 +26,12 @@ pub struct GlobalArgs {
 pub enum Command {
     /// `version`
     Version(VersionArgs),
+    /// Those that look at containers.
+    Look(super::LookCommand),
+    /// Those of the image tool.
+    Image(super::ImageArgs),
+    /// `volume ...`
+    Volume(super::VolumeCommand),
 }
 
 /// `version`

@@ -1,6 +1,6 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, GlobalArgs, VersionArgs};
+use super::{Command, GlobalArgs, VersionArgs, images, look, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
 use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
@@ -10,8 +10,11 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-const PROGRAM: Program<Command> =
-    Program { name: "mydocker", about: "Runs programs in containers", commands: &[SYSTEM] };
+const PROGRAM: Program<Command> = Program {
+    name: "mydocker",
+    about: "Runs programs in containers",
+    commands: &[look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
+};
 
 /// About the program itself.
 const SYSTEM: &[Entry<Command>] =
@@ -67,11 +70,14 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 fn dispatch(command: Command, home: &Home) -> Outcome {
     match command {
         Command::Version(args) => commands::version(&args, home),
+        Command::Image(args) => images::dispatch(&args, home),
+        Command::Look(command) => look::dispatch(command, home),
+        Command::Volume(command) => volumes::dispatch(command, home),
     }
 }
 
 /// Prints the chain of errors in one line; what strangers put into it cannot reach the terminal as it is.
-fn complain(error: &(dyn Error + 'static)) {
+pub(super) fn complain(error: &(dyn Error + 'static)) {
     let mut text = chain(error);
     if let Some(usage) = error.downcast_ref::<UsageError>() {
         text.push_str("; ");
