@@ -13,6 +13,7 @@
 //! client       the person's end of a container's streams
 //! signals      signals by name or number
 //! look         containers as lists and documents show them
+//! ending       stopping, killing, pausing and removing containers
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
@@ -25,6 +26,7 @@ pub mod client;
 pub mod clock;
 pub mod commands;
 pub mod container;
+pub mod ending;
 pub mod events;
 pub mod home;
 pub mod log;

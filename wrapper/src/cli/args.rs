@@ -26,6 +26,8 @@ pub struct GlobalArgs {
 pub enum Command {
     /// `version`
     Version(VersionArgs),
+    /// Those about the life of containers.
+    Life(super::LifeCommand),
     /// Those that look at containers.
     Look(super::LookCommand),
     /// Those of the image tool.

@@ -1,6 +1,6 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, GlobalArgs, VersionArgs, images, look, volumes};
+use super::{Command, GlobalArgs, VersionArgs, images, life, look, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
 use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 const PROGRAM: Program<Command> = Program {
     name: "mydocker",
     about: "Runs programs in containers",
-    commands: &[look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
+    commands: &[life::LIFE, look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
 };
 
 /// About the program itself.
@@ -71,6 +71,7 @@ fn dispatch(command: Command, home: &Home) -> Outcome {
     match command {
         Command::Version(args) => commands::version(&args, home),
         Command::Image(args) => images::dispatch(&args, home),
+        Command::Life(command) => life::dispatch(command, home),
         Command::Look(command) => look::dispatch(command, home),
         Command::Volume(command) => volumes::dispatch(command, home),
     }

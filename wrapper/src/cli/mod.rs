@@ -4,25 +4,32 @@
 //! entry      from the process's arguments to its exit status
 //! args       the flags before the command, and all commands
 //! each       the same for several things
+//! life       the commands that start, stop and watch containers
 //! images     the commands of the image tool
 //! look       the commands that look at containers
 //! volumes    volume create, ls, inspect, rm, prune
 //! ```
 
 mod args;
+mod args_life;
 mod args_look;
 mod args_volume;
 mod each;
 mod entry;
 mod images;
+mod life;
 mod look;
 mod volumes;
 
 pub use args::{Command, GlobalArgs, VersionArgs};
+pub use args_life::{
+    AttachArgs, ExecArgs, KillArgs, LogsArgs, MonitorArgs, NamesArgs, RmArgs, StartArgs, StopArgs,
+};
 pub use args_look::{InspectArgs, PsArgs};
 pub use args_volume::{VolumeCreateArgs, VolumeInspectArgs, VolumeLsArgs, VolumePruneArgs, VolumeRmArgs};
 pub use each::{complain_of, each};
 pub use entry::{Failure, Outcome, main_entry};
 pub use images::ImageArgs;
+pub use life::LifeCommand;
 pub use look::LookCommand;
 pub use volumes::VolumeCommand;

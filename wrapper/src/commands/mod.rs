@@ -2,6 +2,7 @@
 //! it has to say, and returns its exit status.
 
 pub mod images;
+pub mod life;
 pub mod look;
 mod version;
 pub mod volumes;
