@@ -17,6 +17,7 @@
 //! signals      signals by name or number
 //! look         containers as lists and documents show them
 //! init         process 1 of containers that want one
+//! ending       stopping, killing, pausing and removing containers
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
@@ -29,6 +30,7 @@ pub mod client;
 pub mod clock;
 pub mod commands;
 pub mod container;
+pub mod ending;
 pub mod events;
 pub mod home;
 pub mod init;

@@ -3,10 +3,12 @@
 
 use crate::home::Home;
 use mydocker_sys::fs::{OFlag, open};
+use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::socket::{connect_seqpacket, receive, send};
 use mydocker_sys::{AsFd, Errno, OwnedFd};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// The name of the socket in what of a container is gone after a reboot.
 pub const SOCKET: &str = "attach.sock";
@@ -59,8 +61,11 @@ pub enum Request<'a> {
     },
     /// The container's program gets a signal.
     Signal(i32),
-    /// The container is not started again: a wait for the next try ends.
-    Rest,
+    /// The container is not started again by its restart policy: a wait for the next try ends.
+    Rest {
+        /// Nor is it removed at its end, whatever was wished for: it is to be started by hand.
+        stays: bool,
+    },
     /// The terminal that comes with it is read to its end and thrown away, for who held it goes.
     Keep,
 }
@@ -99,7 +104,7 @@ impl Request<'_> {
                 packet(b'W', &[rows.to_le_bytes(), columns.to_le_bytes()].concat())
             }
             Self::Signal(number) => packet(b'S', &number.to_le_bytes()),
-            Self::Rest => vec![b'R'],
+            Self::Rest { stays } => vec![b'R', u8::from(*stays)],
             Self::Keep => vec![b'K'],
         }
     }
@@ -121,7 +126,7 @@ impl<'a> Request<'a> {
                 Ok(Self::Resize { rows: u16::from_le_bytes([*a, *b]), columns: u16::from_le_bytes([*c, *d]) })
             }
             [b'S', a, b, c, d] => Ok(Self::Signal(i32::from_le_bytes([*a, *b, *c, *d]))),
-            [b'R'] => Ok(Self::Rest),
+            [b'R', stays] => Ok(Self::Rest { stays: *stays != 0 }),
             [b'K'] => Ok(Self::Keep),
             _ => Err(AttachError::Garbled),
         }
@@ -254,6 +259,30 @@ impl Connection {
         if length == 0 { Ok(None) } else { Reply::read(&self.buffer[..length]).map(Some) }
     }
 
+    /// Hands over a terminal that nobody looks at any more.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn keep(&self, terminal: &OwnedFd) -> Result<(), mydocker_sys::Error> {
+        send(&self.socket, &Request::Keep.packet(), &[terminal.as_raw_fd()])
+    }
+
+    /// Waits until the container has ended, or for the deadline; `false` then.
+    ///
+    /// # Errors
+    /// [`AttachError`].
+    pub fn ends_before(&mut self, deadline: Option<Instant>) -> Result<bool, AttachError> {
+        loop {
+            match poll(&[Interest::read(self.socket.as_fd())], deadline, "the container's end") {
+                Err(error) if error.errno() == Errno::ETIMEDOUT => return Ok(false),
+                other => drop(other?),
+            }
+            if matches!(self.hear()?, None | Some(Reply::Exited(_) | Reply::Failed { .. })) {
+                return Ok(true);
+            }
+        }
+    }
+
     /// Waits until the container has ended, and returns its status; `None` if its monitor was killed.
     ///
     /// # Errors
@@ -288,7 +317,7 @@ mod tests {
             Request::InputEnd,
             Request::Resize { rows: 24, columns: 300 },
             Request::Signal(15),
-            Request::Rest,
+            Request::Rest { stays: true },
             Request::Keep,
         ] {
             assert_eq!(Request::read(&request.packet()).expect("a request"), request);

@@ -28,6 +28,8 @@ pub enum Command {
     Version(VersionArgs),
     /// Those that make containers.
     Run(super::RunCommand),
+    /// Those about the life of containers.
+    Life(super::LifeCommand),
     /// Those that look at containers.
     Look(super::LookCommand),
     /// Those that change containers, or carry something out of them.

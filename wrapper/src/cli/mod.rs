@@ -6,6 +6,7 @@
 //! run        the commands that make containers
 //! change     the commands that change containers, and carry files and images out of them
 //! each       the same for several things
+//! life       the commands that start, stop and watch containers
 //! images     the commands of the image tool
 //! look       the commands that look at containers
 //! volumes    volume create, ls, inspect, rm, prune
@@ -13,6 +14,7 @@
 
 mod args;
 mod args_change;
+mod args_life;
 mod args_look;
 mod args_run;
 mod args_volume;
@@ -20,12 +22,16 @@ mod change;
 mod each;
 mod entry;
 mod images;
+mod life;
 mod look;
 mod run;
 mod volumes;
 
 pub use args::{Command, GlobalArgs, VersionArgs};
 pub use args_change::{CpArgs, DiffArgs, ExportArgs, RenameArgs, UpdateArgs};
+pub use args_life::{
+    AttachArgs, ExecArgs, KillArgs, LogsArgs, MonitorArgs, NamesArgs, RmArgs, StartArgs, StopArgs,
+};
 pub use args_look::{EventsArgs, InspectArgs, PsArgs, StatsArgs, TopArgs};
 pub use args_run::{
     ContainerArgs, CreateArgs, LifeArgs, LimitArgs, NetworkArgs, OriginArgs, ProcessArgs, RunArgs,
@@ -36,6 +42,7 @@ pub use change::ChangeCommand;
 pub use each::{complain_of, each};
 pub use entry::{Failure, Outcome, main_entry};
 pub use images::ImageArgs;
+pub use life::LifeCommand;
 pub use look::LookCommand;
 pub use run::RunCommand;
 pub use volumes::VolumeCommand;

@@ -1,10 +1,12 @@
 //! The person's end of a container's streams.
 //!
 //! ```text
+//! exec      a command in a container that runs already
 //! keys      the keys that leave the container running
 //! terminal  raw mode, taken back on every way out
 //! ```
 
+pub mod exec;
 mod keys;
 mod terminal;
 

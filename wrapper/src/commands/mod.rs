@@ -3,6 +3,7 @@
 
 mod create;
 pub mod images;
+pub mod life;
 pub mod look;
 mod rename;
 mod update;

@@ -148,8 +148,11 @@ fn await_start(connection: &mut Connection, lock: Locked) -> Result<(), LaunchEr
 }
 
 /// Waits until nobody looks after a container: a monitor that is about to start it for somebody who was killed, or one
-/// that still clears up.
-fn await_quiet(containers: &Containers, id: &str) -> Result<(), LaunchError> {
+/// that still clears up. The caller has the container's lock.
+///
+/// # Errors
+/// [`LaunchError::Running`] once the container runs.
+pub fn await_quiet(containers: &Containers, id: &str) -> Result<(), LaunchError> {
     while super::lock(containers.home(), id, false)?.is_none() {
         if is_up(containers, id)? {
             return Err(LaunchError::Running);

@@ -329,7 +329,8 @@ impl Life<'_> {
         self.rounds.clients.close(&self.starter.run_directory());
         // A reader of the log who sees the end of the container has to find the whole log.
         self.rounds.log = None;
-        let wanted = self.container().host_config.auto_remove && state.status != Status::Removing;
+        let removes = self.container().host_config.auto_remove && !self.rounds.stays;
+        let wanted = removes && state.status != Status::Removing;
         self.lock = None;
         if !wanted {
             return Ok(());

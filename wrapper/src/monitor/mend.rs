@@ -2,7 +2,6 @@
 
 use super::life::runtime_of;
 use super::start::{Starter, clear_state};
-use crate::attach::{AttachError, Connection, Streams};
 use crate::clock;
 use crate::container::{Container, Containers, ContainersError, State, Status};
 use crate::events::{Event, record};
@@ -16,9 +15,6 @@ pub enum MendError {
     /// Its record or its state.
     #[error(transparent)]
     Containers(#[from] ContainersError),
-    /// Its monitor.
-    #[error(transparent)]
-    Attach(#[from] AttachError),
     /// Something of it stays.
     #[error("what is left of container {name} cannot be cleared up: {}", errors.join("; "))]
     Left {
@@ -91,16 +87,4 @@ pub fn remove(containers: &Containers, container: &Container, volumes: bool) -> 
     }
     record(containers.home(), &Event::of(container, "destroy"));
     Ok(())
-}
-
-/// Waits until no monitor looks after a container, and returns the status that it ended with, if a monitor has told it;
-/// with `until_started` also until its program runs, which is told by `None`.
-///
-/// # Errors
-/// [`MendError`].
-pub fn await_end(containers: &Containers, id: &str) -> Result<Option<u8>, MendError> {
-    match Connection::open(containers.home(), id, Streams::default())? {
-        Some(mut connection) => Ok(connection.wait_for_end()?),
-        None => Ok(None),
-    }
 }

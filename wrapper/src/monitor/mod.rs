@@ -28,9 +28,9 @@ mod start;
 mod streams;
 mod turn;
 
-pub use launch::{AttachOptions, LaunchError, run_attached, run_detached};
+pub use launch::{AttachOptions, LaunchError, await_quiet, run_attached, run_detached};
 pub use life::{MonitorError, main, runtime_of};
-pub use mend::{MendError, await_end, mend, remove};
+pub use mend::{MendError, mend, remove};
 
 use crate::container::ContainersError;
 use crate::home::Home;

@@ -39,6 +39,8 @@ pub struct Rounds {
     pub log_error: Option<std::io::Error>,
     /// Somebody wants that the container is not started again.
     pub resting: bool,
+    /// Nor that it is removed at its end.
+    pub stays: bool,
     /// The host goes down, or somebody ends monitors.
     pub terminating: bool,
     stdin_once: bool,
@@ -64,6 +66,7 @@ impl Rounds {
             log: None,
             log_error: None,
             resting: false,
+            stays: false,
             terminating: false,
             stdin_once,
             size: None,
@@ -169,7 +172,10 @@ impl Rounds {
         // The clients have read it once already.
         let Ok(request) = Request::read(&heard.packet) else { return };
         match (request, running) {
-            (Request::Rest, _) => self.resting = true,
+            (Request::Rest { stays }, _) => {
+                self.resting = true;
+                self.stays |= stays;
+            }
             (Request::Keep, _) => self.kept.extend(heard.fds),
             (Request::Resize { rows, columns }, running) => {
                 let size = Size { rows, columns };
