@@ -8,6 +8,7 @@ use mydocker_cmdline::{Entry, entry};
 
 /// A command that changes containers, or carries something out of them.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a process makes one of these")]
 pub enum ChangeCommand {
     /// `rename`
     Rename(RenameArgs),
