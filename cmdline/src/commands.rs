@@ -229,9 +229,10 @@ impl<C> Program<C> {
     }
 }
 
-/// Last flag wins, and no word is the program's name.
+/// Last flag wins, and no word is the program's name. The letter `h` is left to commands that have another use for it.
 fn base(command: clap::Command) -> clap::Command {
-    command.no_binary_name(true).args_override_self(true)
+    let help = clap::Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print this text");
+    command.no_binary_name(true).args_override_self(true).disable_help_flag(true).arg(help)
 }
 
 fn is_help(flag: &OsStr) -> bool {

@@ -21,6 +21,7 @@ pub mod mount;
 pub mod namespace;
 pub mod netlink;
 pub mod poll;
+pub mod port;
 pub mod process;
 pub mod seccomp;
 pub mod signal;

@@ -201,7 +201,12 @@ pub fn await_end(containers: &Containers, id: &str) -> Result<i32, EndingError> 
 ///
 /// # Errors
 /// [`EndingError`].
-pub fn kill(containers: &Containers, container: &Container, name: &str, number: i32) -> Result<(), EndingError> {
+pub fn kill(
+    containers: &Containers,
+    container: &Container,
+    name: &str,
+    number: i32,
+) -> Result<(), EndingError> {
     let id = &container.id;
     let refuse = || EndingError::NotKilled { name: name.to_owned(), id: id.clone() };
     let state = containers.state(id)?;

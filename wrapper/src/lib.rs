@@ -7,13 +7,17 @@
 //! log          what containers print, kept
 //! events       what has happened
 //! volume       named and anonymous volumes
-//! prepare      what a container needs before its program can run
 //! attach       what a monitor and its clients say to each other
 //! monitor      the process that looks after a container
 //! client       the person's end of a container's streams
 //! signals      signals by name or number
 //! look         containers as lists and documents show them
 //! ending       stopping, killing, pausing and removing containers
+//! request      from what was typed to what is wanted
+//! plan         what is wanted, as the config.json of a bundle
+//! prepare      root file system, volumes, files; and how they are taken back
+//! network      networks, and containers on them
+//! init         process 1 of containers that want one
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
@@ -29,10 +33,14 @@ pub mod container;
 pub mod ending;
 pub mod events;
 pub mod home;
+pub mod init;
 pub mod log;
-pub mod monitor;
 pub mod look;
+pub mod monitor;
+pub mod network;
 pub mod oci;
+pub mod plan;
 pub mod prepare;
+pub mod request;
 pub mod signals;
 pub mod volume;

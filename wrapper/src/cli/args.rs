@@ -28,6 +28,8 @@ pub enum Command {
     Version(VersionArgs),
     /// Those about the life of containers.
     Life(super::LifeCommand),
+    /// Those that make containers.
+    Run(super::RunCommand),
     /// Those that look at containers.
     Look(super::LookCommand),
     /// Those of the image tool.

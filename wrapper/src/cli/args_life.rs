@@ -30,7 +30,13 @@ pub struct StopArgs {
     #[arg(long, short, value_name = "SIGNAL")]
     pub signal: Option<String>,
     /// Seconds from the signal to SIGKILL; -1 for ever
-    #[arg(long, short = 't', visible_alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        short = 't',
+        visible_alias = "timeout",
+        value_name = "SECONDS",
+        allow_negative_numbers = true
+    )]
     pub time: Option<i64>,
     /// The containers, by name or id
     #[arg(value_name = "CONTAINER", required = true)]

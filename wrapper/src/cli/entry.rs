@@ -1,19 +1,21 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, GlobalArgs, VersionArgs, images, life, look, volumes};
+use super::{Command, GlobalArgs, VersionArgs, images, life, look, run as making, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
+use crate::init;
 use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
 use mydocker_img::cli::chain;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 const PROGRAM: Program<Command> = Program {
     name: "mydocker",
     about: "Runs programs in containers",
-    commands: &[life::LIFE, look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
+    commands: &[making::RUN, life::LIFE, look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
 };
 
 /// About the program itself.
@@ -33,6 +35,14 @@ pub struct Failure {
     pub status: u8,
 }
 
+impl Failure {
+    /// This program's own, as far as a container is to be run.
+    #[must_use]
+    pub fn own(error: impl Into<Box<dyn Error>>) -> Self {
+        Self { error: error.into(), status: 125 }
+    }
+}
+
 impl<E: Into<Box<dyn Error>>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self { error: error.into(), status: 1 }
@@ -42,7 +52,12 @@ impl<E: Into<Box<dyn Error>>> From<E> for Failure {
 /// Runs the program with the arguments and the environment of this process.
 #[must_use]
 pub fn main_entry() -> ExitCode {
-    match run(std::env::args_os().skip(1)) {
+    let mut words = std::env::args_os();
+    let own = words.next().unwrap_or_default();
+    if Path::new(&own).file_name().is_some_and(|name| name == init::NAME) {
+        return ExitCode::from(init::main_of_init(words));
+    }
+    match run(words) {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
             complain(&*failure.error);
@@ -52,13 +67,12 @@ pub fn main_entry() -> ExitCode {
 }
 
 fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
-    let usage = |error: UsageError| Failure { error: error.into(), status: 125 };
-    let (global, rest) = PROGRAM.parse_global::<GlobalArgs>(words).map_err(usage)?;
+    let (global, rest) = PROGRAM.parse_global::<GlobalArgs>(words).map_err(Failure::own)?;
     if global.version {
         print(&format!("{} version {}\n", PROGRAM.name, env!("CARGO_PKG_VERSION")))?;
         return Ok(0);
     }
-    match PROGRAM.parse_command::<GlobalArgs>(rest).map_err(usage)? {
+    match PROGRAM.parse_command::<GlobalArgs>(rest).map_err(Failure::own)? {
         Request::Print(text) => Ok(print(&text).map(|()| 0)?),
         Request::Command(command) => {
             let wishes = Wishes { root: global.root, run_root: global.runroot, runtime: global.runtime };
@@ -70,6 +84,7 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 fn dispatch(command: Command, home: &Home) -> Outcome {
     match command {
         Command::Version(args) => commands::version(&args, home),
+        Command::Run(command) => making::dispatch(command, home),
         Command::Image(args) => images::dispatch(&args, home),
         Command::Life(command) => life::dispatch(command, home),
         Command::Look(command) => look::dispatch(command, home),

@@ -39,17 +39,41 @@ pub enum LifeCommand {
 
 /// The commands.
 pub(super) const LIFE: &[Entry<Command>] = &[
-    entry!("start", "Start containers that have ended or never ran", StartArgs, |args| Command::Life(LifeCommand::Start(args))),
-    entry!("stop", "Ask containers to end, and kill those that do not", StopArgs, |args| Command::Life(LifeCommand::Stop(args))),
-    entry!("restart", "Stop containers and start them again", StopArgs, |args| Command::Life(LifeCommand::Restart(args))),
-    entry!("kill", "Send containers a signal: KILL, or another", KillArgs, |args| Command::Life(LifeCommand::Kill(args))),
+    entry!("start", "Start containers that have ended or never ran", StartArgs, |args| Command::Life(
+        LifeCommand::Start(args)
+    )),
+    entry!("stop", "Ask containers to end, and kill those that do not", StopArgs, |args| Command::Life(
+        LifeCommand::Stop(args)
+    )),
+    entry!("restart", "Stop containers and start them again", StopArgs, |args| Command::Life(
+        LifeCommand::Restart(args)
+    )),
+    entry!("kill", "Send containers a signal: KILL, or another", KillArgs, |args| Command::Life(
+        LifeCommand::Kill(args)
+    )),
     entry!("rm", "Remove containers", RmArgs, |args| Command::Life(LifeCommand::Rm(args))),
-    entry!("wait", "Wait until containers have ended, and print their statuses", NamesArgs, |args| Command::Life(LifeCommand::Wait(args))),
-    entry!("attach", "Connect this terminal to a container that runs", AttachArgs, |args| Command::Life(LifeCommand::Attach(args))),
-    entry!("exec", "Run a command in a container that runs", ExecArgs, |args| Command::Life(LifeCommand::Exec(args)), FlagsEnd::FirstArgument),
-    entry!("pause", "Freeze all processes of containers", NamesArgs, |args| Command::Life(LifeCommand::Pause(args))),
-    entry!("unpause", "Let the processes of containers go on", NamesArgs, |args| Command::Life(LifeCommand::Unpause(args))),
-    entry!("logs", "Show what a container has printed", LogsArgs, |args| Command::Life(LifeCommand::Logs(args))),
+    entry!("wait", "Wait until containers have ended, and print their statuses", NamesArgs, |args| {
+        Command::Life(LifeCommand::Wait(args))
+    }),
+    entry!("attach", "Connect this terminal to a container that runs", AttachArgs, |args| Command::Life(
+        LifeCommand::Attach(args)
+    )),
+    entry!(
+        "exec",
+        "Run a command in a container that runs",
+        ExecArgs,
+        |args| Command::Life(LifeCommand::Exec(args)),
+        FlagsEnd::FirstArgument
+    ),
+    entry!("pause", "Freeze all processes of containers", NamesArgs, |args| Command::Life(
+        LifeCommand::Pause(args)
+    )),
+    entry!("unpause", "Let the processes of containers go on", NamesArgs, |args| Command::Life(
+        LifeCommand::Unpause(args)
+    )),
+    entry!("logs", "Show what a container has printed", LogsArgs, |args| Command::Life(LifeCommand::Logs(
+        args
+    ))),
     // Nobody types it, and no list has it: it has no description.
     entry!("monitor", "", MonitorArgs, |args| Command::Life(LifeCommand::Monitor(args))),
 ];

@@ -3,6 +3,7 @@
 //! ```text
 //! entry      from the process's arguments to its exit status
 //! args       the flags before the command, and all commands
+//! run        the commands that make containers
 //! each       the same for several things
 //! life       the commands that start, stop and watch containers
 //! images     the commands of the image tool
@@ -13,23 +14,30 @@
 mod args;
 mod args_life;
 mod args_look;
+mod args_run;
 mod args_volume;
 mod each;
 mod entry;
 mod images;
 mod life;
 mod look;
+mod run;
 mod volumes;
 
 pub use args::{Command, GlobalArgs, VersionArgs};
 pub use args_life::{
     AttachArgs, ExecArgs, KillArgs, LogsArgs, MonitorArgs, NamesArgs, RmArgs, StartArgs, StopArgs,
 };
-pub use args_look::{InspectArgs, PsArgs};
+pub use args_look::{EventsArgs, InspectArgs, PsArgs, StatsArgs, TopArgs};
+pub use args_run::{
+    ContainerArgs, CreateArgs, LifeArgs, LimitArgs, NetworkArgs, OriginArgs, ProcessArgs, RunArgs,
+    SecurityArgs, VolumeArgs,
+};
 pub use args_volume::{VolumeCreateArgs, VolumeInspectArgs, VolumeLsArgs, VolumePruneArgs, VolumeRmArgs};
 pub use each::{complain_of, each};
 pub use entry::{Failure, Outcome, main_entry};
 pub use images::ImageArgs;
 pub use life::LifeCommand;
 pub use look::LookCommand;
+pub use run::RunCommand;
 pub use volumes::VolumeCommand;

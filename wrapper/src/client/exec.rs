@@ -107,7 +107,8 @@ impl Session {
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
         let pidfd = pidfd_open(pid)?;
         loop {
-            let events = poll(&[Interest::read(pidfd.as_fd()), Interest::read(signals.as_fd())], None, "the command")?;
+            let events =
+                poll(&[Interest::read(pidfd.as_fd()), Interest::read(signals.as_fd())], None, "the command")?;
             while let Some(signal) = signals.next()? {
                 // A terminal has given it to the runtime as well.
                 if signal.sender != 0 {
@@ -191,8 +192,14 @@ impl Shown {
         let mut buffer = vec![0; 32 << 10];
         let mut prints = true;
         loop {
-            let terminal = Interest { fd: self.terminal.as_fd(), read: prints, write: !self.typed.is_empty(), priority: false };
-            let mut interests = vec![Interest::read(self.signals.as_fd()), Interest::read(self.pidfd.as_fd())];
+            let terminal = Interest {
+                fd: self.terminal.as_fd(),
+                read: prints,
+                write: !self.typed.is_empty(),
+                priority: false,
+            };
+            let mut interests =
+                vec![Interest::read(self.signals.as_fd()), Interest::read(self.pidfd.as_fd())];
             let (mut at_terminal, mut at_stdin) = (None, None);
             if prints || !self.typed.is_empty() {
                 at_terminal = Some(interests.len());
@@ -324,7 +331,8 @@ fn received(listener: &OwnedFd) -> Result<OwnedFd, SessionError> {
 
 fn pid_in(path: &Path) -> Result<Pid, SessionError> {
     let text = std::fs::read_to_string(path).map_err(|source| SessionError::Read(path.to_owned(), source))?;
-    let pid = text.trim().parse().map_err(|error| SessionError::Read(path.to_owned(), io::Error::other(error)))?;
+    let pid =
+        text.trim().parse().map_err(|error| SessionError::Read(path.to_owned(), io::Error::other(error)))?;
     Ok(Pid::from_raw(pid))
 }
 

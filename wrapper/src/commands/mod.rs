@@ -1,12 +1,14 @@
 //! What can be asked for, put together from the other modules. Each command takes its arguments and the home, prints what
 //! it has to say, and returns its exit status.
 
+mod create;
 pub mod images;
 pub mod life;
 pub mod look;
 mod version;
 pub mod volumes;
 
+pub use create::{CreateError, create, make};
 pub use version::version;
 
 use mydocker_img::cli::ask;

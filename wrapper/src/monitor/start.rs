@@ -6,8 +6,9 @@ use super::streams::{Ends, Streams};
 use super::turn::Running;
 use crate::attach::short_path;
 use crate::container::{Container, Containers, Process, State, Status};
+use crate::network::Up;
 use crate::oci::{Oci, OciError, last_error};
-use crate::prepare::{PrepareError, Prepared, prepare, undo};
+use crate::prepare::{PrepareError, prepare, undo};
 use crate::{clock, home::Home};
 use mydocker_img::cli::chain;
 use mydocker_sys::process::Pid;
@@ -129,7 +130,7 @@ impl Starter<'_> {
     }
 
     fn attempt(&self, size: Option<Size>) -> Result<Started, StartError> {
-        let Prepared { endpoints, ports, held } = prepare(self.containers, self.container)?;
+        let Up { endpoints, ports, held, .. } = prepare(self.containers, self.container)?;
         self.containers.change_state(&self.container.id, |state| {
             state.endpoints = endpoints;
             state.ports = ports;

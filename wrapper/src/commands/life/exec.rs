@@ -24,7 +24,9 @@ enum ExecError {
     Paused(String),
     #[error("container {0} is restarting, wait until the container is running")]
     Restarting(String),
-    #[error("the input device is not a TTY: leave -t out to send it what comes from a file or another program")]
+    #[error(
+        "the input device is not a TTY: leave -t out to send it what comes from a file or another program"
+    )]
     NotATerminal,
     #[error("unable to find user {0}")]
     User(String, #[source] UserError),
@@ -91,7 +93,8 @@ fn flags(args: &ExecArgs, container: &Container, state: &State) -> Result<Vec<Os
         add("--cwd", directory);
     }
     if let (Some(text), Some(process)) = (&args.user, state.process) {
-        let root = open(Path::new(&format!("/proc/{}/root", process.pid)), OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+        let root =
+            open(Path::new(&format!("/proc/{}/root", process.pid)), OFlag::O_PATH | OFlag::O_DIRECTORY)?;
         let user = find_user(std::os::fd::AsFd::as_fd(&root), text)
             .map_err(|error| ExecError::User(text.clone(), error))?;
         add("--user", &format!("{}:{}", user.uid, user.gid));

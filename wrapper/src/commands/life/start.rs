@@ -60,7 +60,8 @@ fn start_attached(args: &StartArgs, containers: &Containers, container: &Contain
     if containers.state(&container.id)?.status == Status::Paused {
         return Err(StartError::Paused.into());
     }
-    let keys = Some(&args.detach_keys).filter(|keys| !keys.is_empty()).or(Some(&container.host_config.detach_keys));
+    let keys =
+        Some(&args.detach_keys).filter(|keys| !keys.is_empty()).or(Some(&container.host_config.detach_keys));
     let options = AttachOptions {
         stdin: args.interactive && container.config.open_stdin,
         stdout: true,
@@ -69,9 +70,7 @@ fn start_attached(args: &StartArgs, containers: &Containers, container: &Contain
         detach_keys: keys.cloned(),
     };
     match run_attached(containers, container, &options) {
-        Err(LaunchError::Running) => {
-            super::attach::attach_to(containers, container, &options)
-        }
+        Err(LaunchError::Running) => super::attach::attach_to(containers, container, &options),
         other => other.map_err(|error| Failure { status: 1, error: error.into() }),
     }
 }

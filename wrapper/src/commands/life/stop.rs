@@ -42,7 +42,9 @@ pub fn stop(args: &StopArgs, home: &Home) -> Outcome {
 /// As [`stop`].
 pub fn kill(args: &KillArgs, home: &Home) -> Outcome {
     let number = signals::parse(&args.signal)?;
-    to_each(home, &args.names, |containers, container, name| ending::kill(containers, container, name, number))
+    to_each(home, &args.names, |containers, container, name| {
+        ending::kill(containers, container, name, number)
+    })
 }
 
 /// Freezes containers.
