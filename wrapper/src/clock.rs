@@ -13,12 +13,6 @@ pub fn now() -> String {
     format!("{:.9}", Timestamp::now())
 }
 
-/// The same as [`parse_typed`], counted from this moment.
-#[must_use]
-pub fn moment(text: &str) -> Option<Timestamp> {
-    parse_typed(text, Timestamp::now())
-}
-
 /// Reads a moment as people type it: RFC 3339, the same without a zone (the one of this host) or without a time, seconds
 /// since 1970 (`1714564800.5`), or a span before `now` (`10m`, `1h30m`). `None` for anything else.
 #[must_use]

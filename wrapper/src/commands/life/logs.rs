@@ -2,7 +2,7 @@
 
 use crate::attach::{Connection, Streams};
 use crate::cli::{LogsArgs, Outcome};
-use crate::clock::moment;
+use crate::clock::parse_typed;
 use crate::container::{Container, Containers, ContainersError, Seen};
 use crate::ending::is_up;
 use crate::home::Home;
@@ -37,7 +37,9 @@ pub fn logs(args: &LogsArgs, home: &Home) -> Outcome {
     let format = LogSettings::check(&container.host_config.log_config)?.format(&container);
     let format = format.ok_or(Refusal::NotKept)?;
     let when = |name: &'static str, text: &Option<String>| -> Result<Option<Timestamp>, Refusal> {
-        let read = |text: &String| moment(text).ok_or_else(|| Refusal::Moment(name, text.clone()));
+        let read = |text: &String| {
+            parse_typed(text, Timestamp::now()).ok_or_else(|| Refusal::Moment(name, text.clone()))
+        };
         text.as_ref().map(read).transpose()
     };
     let since = Since { since: when("since", &args.since)?, until: when("until", &args.until)? };
