@@ -18,6 +18,7 @@
 //! look         containers as lists and documents show them
 //! init         process 1 of containers that want one
 //! ending       stopping, killing, pausing and removing containers
+//! carry        files in and out of containers
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
@@ -25,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attach;
+pub mod carry;
 pub mod cli;
 pub mod client;
 pub mod clock;

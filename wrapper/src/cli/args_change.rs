@@ -99,3 +99,26 @@ pub struct CpArgs {
     #[arg(value_name = "DESTINATION")]
     pub destination: String,
 }
+
+/// `commit`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct CommitArgs {
+    /// Who made it
+    #[arg(long, short, value_name = "NAME")]
+    pub author: Option<String>,
+    /// Change how the image is run: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, USER, VOLUME, WORKDIR, STOPSIGNAL
+    #[arg(long, short, value_name = "INSTRUCTION")]
+    pub change: Vec<String>,
+    /// What was done
+    #[arg(long, short, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// Pause the container meanwhile; --pause=false does not
+    #[arg(long, short, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = mydocker_cmdline::parse_bool)]
+    pub pause: bool,
+    /// The container
+    #[arg(value_name = "CONTAINER")]
+    pub container: String,
+    /// The new image's name
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<String>,
+}

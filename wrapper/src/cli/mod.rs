@@ -28,7 +28,7 @@ mod run;
 mod volumes;
 
 pub use args::{Command, GlobalArgs, VersionArgs};
-pub use args_change::{CpArgs, DiffArgs, ExportArgs, RenameArgs, UpdateArgs};
+pub use args_change::{CommitArgs, CpArgs, DiffArgs, ExportArgs, RenameArgs, UpdateArgs};
 pub use args_life::{
     AttachArgs, ExecArgs, KillArgs, LogsArgs, MonitorArgs, NamesArgs, RmArgs, StartArgs, StopArgs,
 };

@@ -1,6 +1,7 @@
 //! What can be asked for, put together from the other modules. Each command takes its arguments and the home, prints what
 //! it has to say, and returns its exit status.
 
+pub mod carry;
 mod create;
 pub mod images;
 pub mod life;
