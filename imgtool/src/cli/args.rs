@@ -3,6 +3,7 @@
 use super::args_local::{
     BundleArgs, DfArgs, GcArgs, HistoryArgs, ImagesArgs, InspectArgs, PruneArgs, RmiArgs, TagArgs,
 };
+use super::args_make::{CommitArgs, DiffArgs, ExportArgs, ImportArgs, LoadArgs, SaveArgs};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -23,16 +24,26 @@ pub struct GlobalArgs {
 pub enum Command {
     /// `bundle`
     Bundle(BundleArgs),
+    /// `commit`
+    Commit(CommitArgs),
     /// `df`
     Df(DfArgs),
+    /// `diff`
+    Diff(DiffArgs),
+    /// `export`
+    Export(ExportArgs),
     /// `gc`
     Gc(GcArgs),
     /// `history`
     History(HistoryArgs),
     /// `images`
     Images(ImagesArgs),
+    /// `import`
+    Import(ImportArgs),
     /// `inspect`
     Inspect(InspectArgs),
+    /// `load`
+    Load(LoadArgs),
     /// `login`
     Login(LoginArgs),
     /// `logout`
@@ -45,6 +56,8 @@ pub enum Command {
     Push(PushArgs),
     /// `rmi`
     Rmi(RmiArgs),
+    /// `save`
+    Save(SaveArgs),
     /// `tag`
     Tag(TagArgs),
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod args_local;
+mod args_make;
 mod context;
 mod entry;
 mod moment;
@@ -12,6 +13,10 @@ mod template;
 
 pub use args::*;
 pub use args_local::*;
+pub use args_make::{
+    CommitArgs, DiffArgs, DiffFormat, ExportArgs, ImportArgs, LayerCompression, LoadArgs, MakeArgs, SaveArgs,
+    SaveFormat,
+};
 pub use context::{Connection, Context, ContextError, Environment};
 pub use entry::main_entry;
 pub use moment::Moment;

@@ -1,7 +1,10 @@
 //! The commands, put together from the other modules; one file for each.
 
 mod bundle;
+mod carry;
+mod commit;
 mod df;
+mod diff;
 mod filter;
 mod history;
 mod images;
@@ -14,9 +17,13 @@ mod pull;
 mod push;
 mod remote;
 mod tag;
+mod tree;
 
 pub use bundle::{BundleError, bundle};
+pub use carry::{CarryError, export_command, import_command, load_command, save_command};
+pub use commit::{CommitCommandError, commit_command};
 pub use df::{DfError, df};
+pub use diff::{DiffError, diff_command};
 pub use filter::FilterError;
 pub use history::{HistoryError, history};
 pub use images::{ImagesError, images};
@@ -29,3 +36,4 @@ pub use pull::{PullError, pull};
 pub use push::{PushError, push};
 pub use remote::RemoteError;
 pub use tag::{NamesError, gc, rmi, tag};
+pub use tree::TreeError;

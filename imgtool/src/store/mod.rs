@@ -10,10 +10,11 @@
 //! ROOT/lock                                 shared by who adds, exclusive for who removes
 //! ```
 //!
-//! Whatever is in `blobs` has been verified, since it comes there by [`Ingest::commit`] alone. An image exists when its tag
+//! Whatever is in `blobs` has been verified, since it comes there by [`Ingest::commit`] and [`FreshBlob::commit`] alone. An image exists when its tag
 //! is recorded, which comes last; all that a crash can leave is files that nothing points to.
 
 mod collect;
+mod fresh;
 mod images;
 mod index;
 mod ingest;
@@ -21,6 +22,7 @@ mod layers;
 mod leases;
 
 pub use collect::{Collected, StoreUsage, Usage};
+pub use fresh::{FreshBlob, SealedBlob};
 pub use images::Image;
 pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
 pub use layers::LayerIngest;

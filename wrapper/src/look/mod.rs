@@ -9,6 +9,7 @@
 //! table     formats of lists
 //! document  what 'inspect' prints
 //! inspect   a container as such a document
+//! usage     what a container uses
 //! size      what a directory takes
 //! ```
 
@@ -21,6 +22,7 @@ pub mod row;
 pub mod size;
 pub mod status;
 pub mod table;
+pub mod usage;
 
 pub use filters::{FilterError, Filters};
 pub use listed::{Listed, Listing};
