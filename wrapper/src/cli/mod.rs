@@ -5,23 +5,29 @@
 //! args       the flags before the command, and all commands
 //! run        the commands that make containers
 //! each       the same for several things
+//! life       the commands that start, stop and watch containers
 //! images     the commands of the image tool
 //! look       the commands that look at containers
 //! volumes    volume create, ls, inspect, rm, prune
 //! ```
 
 mod args;
+mod args_life;
 mod args_look;
 mod args_run;
 mod args_volume;
 mod each;
 mod entry;
 mod images;
+mod life;
 mod look;
 mod run;
 mod volumes;
 
 pub use args::{Command, GlobalArgs, VersionArgs};
+pub use args_life::{
+    AttachArgs, ExecArgs, KillArgs, LogsArgs, MonitorArgs, NamesArgs, RmArgs, StartArgs, StopArgs,
+};
 pub use args_look::{EventsArgs, InspectArgs, PsArgs, StatsArgs, TopArgs};
 pub use args_run::{
     ContainerArgs, CreateArgs, LifeArgs, LimitArgs, NetworkArgs, OriginArgs, ProcessArgs, RunArgs,
@@ -31,6 +37,7 @@ pub use args_volume::{VolumeCreateArgs, VolumeInspectArgs, VolumeLsArgs, VolumeP
 pub use each::{complain_of, each};
 pub use entry::{Failure, Outcome, main_entry};
 pub use images::ImageArgs;
+pub use life::LifeCommand;
 pub use look::LookCommand;
 pub use run::RunCommand;
 pub use volumes::VolumeCommand;
