@@ -11,6 +11,7 @@ use crate::home::Home;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 /// What a container has got.
 #[derive(Debug, Default)]
@@ -55,6 +56,12 @@ impl Mode {
     }
 }
 
+/// The network namespace that [`up`] makes for a container, if it makes one.
+#[must_use]
+pub fn namespace(home: &Home, container: &Container) -> Option<PathBuf> {
+    (Mode::of(container) == Mode::Own).then(|| home.netns(&container.id))
+}
+
 /// Makes the network of a container that is about to start: for one on bridges a namespace at `home.netns(id)`. What an
 /// earlier start left is removed before; when something fails, nothing is left.
 ///
@@ -89,6 +96,8 @@ fn own(containers: &Containers, container: &Container) -> Result<Up, NetworkErro
     if let Some(error) = leftovers.into_iter().next() {
         return Err(error);
     }
+    // A monitor that starts a container again may not know of networks that it was connected to meanwhile.
+    let container = &containers.load(&container.id)?;
     let networks = Networks::open(home)?;
     let places = places(&networks, container)?;
     let mut up = resolved(container, &places)?;
