@@ -7,22 +7,29 @@
 //! each       the same for several things
 //! images     the commands of the image tool
 //! look       the commands that look at containers
+//! networks   network create, ls, inspect, rm, prune, connect, disconnect, and port
 //! volumes    volume create, ls, inspect, rm, prune
 //! ```
 
 mod args;
 mod args_look;
+mod args_network;
 mod args_run;
 mod args_volume;
 mod each;
 mod entry;
 mod images;
 mod look;
+mod networks;
 mod run;
 mod volumes;
 
 pub use args::{Command, GlobalArgs, VersionArgs};
 pub use args_look::{EventsArgs, InspectArgs, PsArgs, StatsArgs, TopArgs};
+pub use args_network::{
+    NetworkConnectArgs, NetworkCreateArgs, NetworkDisconnectArgs, NetworkInspectArgs, NetworkLsArgs,
+    NetworkPruneArgs, NetworkRmArgs, PortArgs,
+};
 pub use args_run::{
     ContainerArgs, CreateArgs, LifeArgs, LimitArgs, NetworkArgs, OriginArgs, ProcessArgs, RunArgs,
     SecurityArgs, VolumeArgs,
@@ -32,5 +39,6 @@ pub use each::{complain_of, each};
 pub use entry::{Failure, Outcome, main_entry};
 pub use images::ImageArgs;
 pub use look::LookCommand;
+pub use networks::NetworkCommand;
 pub use run::RunCommand;
 pub use volumes::VolumeCommand;

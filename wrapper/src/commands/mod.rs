@@ -4,6 +4,7 @@
 mod create;
 pub mod images;
 pub mod look;
+pub mod networks;
 mod version;
 pub mod volumes;
 
@@ -15,7 +16,7 @@ use std::io;
 
 /// What a command has cleared away.
 #[derive(Debug, Default)]
-pub(crate) struct Pruned {
+pub struct Pruned {
     /// Names or ids.
     pub removed: Vec<String>,
     /// What they took.
