@@ -133,6 +133,17 @@ pub fn ended_child() -> Result<Option<Pid>> {
     }
 }
 
+/// Reaps a child that has ended, if there is one.
+///
+/// # Errors
+/// What the kernel says; having no children is none.
+pub fn reap_ended() -> Result<Option<Reaped>> {
+    match waitid(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG) {
+        Err(crate::Errno::ECHILD) => Ok(None),
+        other => other.map_err(|errno| Error::new("waitid", "P_ALL, WNOHANG", errno)),
+    }
+}
+
 /// Reaps the child `pid`, which has ended.
 ///
 /// # Errors

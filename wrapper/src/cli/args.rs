@@ -26,6 +26,8 @@ pub struct GlobalArgs {
 pub enum Command {
     /// `version`
     Version(VersionArgs),
+    /// Those about the life of containers.
+    Life(super::LifeCommand),
     /// Those that make containers.
     Run(super::RunCommand),
     /// Those that look at containers.

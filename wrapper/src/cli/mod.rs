@@ -5,6 +5,7 @@
 //! args       the flags before the command, and all commands
 //! run        the commands that make containers
 //! each       the same for several things
+//! life       the commands that start, stop and watch containers
 //! images     the commands of the image tool
 //! look       the commands that look at containers
 //! networks   network create, ls, inspect, rm, prune, connect, disconnect, and port
@@ -12,6 +13,7 @@
 //! ```
 
 mod args;
+mod args_life;
 mod args_look;
 mod args_network;
 mod args_run;
@@ -19,12 +21,16 @@ mod args_volume;
 mod each;
 mod entry;
 mod images;
+mod life;
 mod look;
 mod networks;
 mod run;
 mod volumes;
 
 pub use args::{Command, GlobalArgs, VersionArgs};
+pub use args_life::{
+    AttachArgs, ExecArgs, KillArgs, LogsArgs, MonitorArgs, NamesArgs, RmArgs, StartArgs, StopArgs,
+};
 pub use args_look::{EventsArgs, InspectArgs, PsArgs, StatsArgs, TopArgs};
 pub use args_network::{
     NetworkConnectArgs, NetworkCreateArgs, NetworkDisconnectArgs, NetworkInspectArgs, NetworkLsArgs,
@@ -38,6 +44,7 @@ pub use args_volume::{VolumeCreateArgs, VolumeInspectArgs, VolumeLsArgs, VolumeP
 pub use each::{complain_of, each};
 pub use entry::{Failure, Outcome, main_entry};
 pub use images::ImageArgs;
+pub use life::LifeCommand;
 pub use look::LookCommand;
 pub use networks::NetworkCommand;
 pub use run::RunCommand;

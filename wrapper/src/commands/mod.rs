@@ -3,12 +3,15 @@
 
 mod create;
 pub mod images;
+pub mod life;
 pub mod look;
 pub mod networks;
+mod run;
 mod version;
 pub mod volumes;
 
 pub use create::{CreateError, create, make};
+pub use run::run;
 pub use version::version;
 
 use mydocker_img::cli::ask;
