@@ -253,7 +253,10 @@ impl Connection {
     /// [`AttachError`].
     pub fn hear(&mut self) -> Result<Option<Reply<'_>>, AttachError> {
         let length = match receive(&self.socket, &mut self.buffer) {
-            Err(error) if error.errno() == Errno::ECONNRESET => 0,
+            // A monitor that closes with something of ours unread has the kernel tell so first; what it has said comes next.
+            Err(error) if error.errno() == Errno::ECONNRESET => {
+                receive(&self.socket, &mut self.buffer)?.length
+            }
             other => other?.length,
         };
         if length == 0 { Ok(None) } else { Reply::read(&self.buffer[..length]).map(Some) }

@@ -36,6 +36,8 @@ pub enum Command {
     Change(super::ChangeCommand),
     /// Those of the image tool.
     Image(super::ImageArgs),
+    /// `network ...` and `port`
+    Network(super::NetworkCommand),
     /// `volume ...`
     Volume(super::VolumeCommand),
 }

@@ -1,6 +1,6 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, GlobalArgs, VersionArgs, change, images, life, look, run as making, volumes};
+use super::{Command, GlobalArgs, VersionArgs, change, images, life, look, networks, run as making, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
 use crate::init;
@@ -21,6 +21,7 @@ const PROGRAM: Program<Command> = Program {
         look::LOOK,
         change::CHANGE,
         images::IMAGES,
+        networks::NETWORKS,
         volumes::VOLUMES,
         SYSTEM,
     ],
@@ -97,6 +98,7 @@ fn dispatch(command: Command, home: &Home) -> Outcome {
         Command::Image(args) => images::dispatch(&args, home),
         Command::Life(command) => life::dispatch(command, home),
         Command::Look(command) => look::dispatch(command, home),
+        Command::Network(command) => networks::dispatch(command, home),
         Command::Volume(command) => volumes::dispatch(command, home),
     }
 }

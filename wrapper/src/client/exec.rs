@@ -67,7 +67,7 @@ pub struct Session {
 /// [`SessionError`].
 pub fn run_plainly(mut session: Session, interactive: bool) -> Result<u8, SessionError> {
     session.command.stdin(if interactive { Stdio::inherit() } else { Stdio::null() });
-    session.to_end()
+    session.run()
 }
 
 impl Session {
@@ -79,7 +79,7 @@ impl Session {
         // The runtime's complaint is for the person, and the program's is not: it has no streams here.
         self.command.arg("--detach").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let log = self.log.clone();
-        let status = self.to_end_keeping_log()?;
+        let status = self.run_keeping_log()?;
         let error = last_error(&log);
         remove(&log)?;
         match error {
@@ -91,9 +91,9 @@ impl Session {
         }
     }
 
-    fn to_end(self) -> Result<u8, SessionError> {
+    fn run(self) -> Result<u8, SessionError> {
         let log = self.log.clone();
-        let status = self.to_end_keeping_log()?;
+        let status = self.run_keeping_log()?;
         // The runtime has said why on standard error; its log says whose fault it is.
         let error = if status == 0 { None } else { last_error(&log) };
         remove(&log)?;
@@ -101,7 +101,7 @@ impl Session {
     }
 
     /// Runs the runtime's command to its end; signals go on to it.
-    fn to_end_keeping_log(mut self) -> Result<u8, SessionError> {
+    fn run_keeping_log(mut self) -> Result<u8, SessionError> {
         let signals = passed_on(false)?;
         let mut child = self.command.args(&self.words).spawn().map_err(SessionError::Run)?;
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));

@@ -151,15 +151,15 @@ impl Session<'_> {
         if events[1].writable {
             self.flush()?;
         }
-        if events[1].readable || events[1].hangup {
-            if let Next::End(status) = self.hear()? {
-                return Ok(Next::End(status));
-            }
+        if (events[1].readable || events[1].hangup)
+            && let Next::End(status) = self.hear()?
+        {
+            return Ok(Next::End(status));
         }
-        if events[0].readable {
-            if let Next::End(status) = self.take_signals()? {
-                return Ok(Next::End(status));
-            }
+        if events[0].readable
+            && let Next::End(status) = self.take_signals()?
+        {
+            return Ok(Next::End(status));
         }
         match events.get(2) {
             Some(event) if event.readable || event.hangup => self.read_typed(),

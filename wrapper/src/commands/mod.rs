@@ -6,13 +6,16 @@ mod create;
 pub mod images;
 pub mod life;
 pub mod look;
+pub mod networks;
 mod rename;
+mod run;
 mod update;
 mod version;
 pub mod volumes;
 
 pub use create::{CreateError, create, make};
 pub use rename::rename;
+pub use run::run;
 pub use update::{UpdateError, update};
 pub use version::version;
 
@@ -21,7 +24,7 @@ use std::io;
 
 /// What a command has cleared away.
 #[derive(Debug, Default)]
-pub(crate) struct Pruned {
+pub struct Pruned {
     /// Names or ids.
     pub removed: Vec<String>,
     /// What they took.

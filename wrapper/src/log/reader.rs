@@ -63,7 +63,7 @@ impl Reader {
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn next(&mut self) -> io::Result<Option<Entry>> {
+    pub fn entry(&mut self) -> io::Result<Option<Entry>> {
         loop {
             while let Some(line) = self.take_line() {
                 // What a full disk or a kill has torn is no entry.
@@ -222,7 +222,7 @@ mod tests {
     }
 
     fn rest(reader: &mut Reader) -> Vec<String> {
-        std::iter::from_fn(|| reader.next().expect("a readable log"))
+        std::iter::from_fn(|| reader.entry().expect("a readable log"))
             .map(|entry| String::from_utf8_lossy(&entry.text).trim_end().to_owned())
             .collect()
     }

@@ -122,7 +122,7 @@ impl Clients {
     /// Drops those who have gone, and those who have been told everything.
     fn forget(&mut self, hear: &mut impl FnMut(Heard)) {
         self.all.retain(|client| {
-            let stays = !client.gone && !(client.last && client.queue.is_empty());
+            let stays = !(client.gone || client.last && client.queue.is_empty());
             if !stays && client.streams.stdin {
                 let packet = Request::InputEnd.packet();
                 hear(Heard { packet, fds: Vec::new(), stdin: true });

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The first pause; each is twice as long as the one before.
 const FIRST: Duration = Duration::from_millis(100);
 /// The longest pause.
-const LONGEST: Duration = Duration::from_mins(1);
+const LONGEST: Duration = Duration::from_secs(60);
 /// Who has run for so long begins with the first pause again.
 const WELL: Duration = Duration::from_secs(10);
 

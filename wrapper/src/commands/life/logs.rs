@@ -148,7 +148,7 @@ impl<'a> Show<'a> {
     }
 
     fn rest(&mut self, reader: &mut Reader) -> Result<(), Box<dyn Error>> {
-        while let Some(entry) = reader.next()? {
+        while let Some(entry) = reader.entry()? {
             if self.since.wants(&entry) {
                 self.entry(&entry)?;
             }
