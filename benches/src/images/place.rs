@@ -281,9 +281,10 @@ fn try_to(command: &mut Command) -> Result<()> {
 
 /// Copies programs and libraries of this host until they are so many bytes.
 fn copy_of_host(target: &Path, wanted: u64) -> Result<()> {
-    fs::create_dir_all(target)?;
     let mut size = 0;
     for top in ["/usr/lib", "/usr/share", "/usr/bin"] {
+        let directory = target.join(top.trim_start_matches('/'));
+        fs::create_dir_all(&directory)?;
         let mut names: Vec<PathBuf> =
             fs::read_dir(top)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
         names.sort();
@@ -293,7 +294,7 @@ fn copy_of_host(target: &Path, wanted: u64) -> Result<()> {
             if bytes > wanted / 2 || size + bytes > wanted + wanted / 50 {
                 continue;
             }
-            succeed(Command::new("cp").args(["-a", "--parents", "-t"]).arg(target).arg(&name))?;
+            succeed(Command::new("cp").args(["-a", "-t"]).arg(&directory).arg(&name))?;
             size += bytes;
             if size >= wanted {
                 return Ok(());
