@@ -22,7 +22,7 @@ bin/%: prerequisites FORCE
 	scripts/check-static.sh $(RELEASE)/$*
 	install -D -m 0755 $(RELEASE)/$* $@
 
-## make demo: a first container from a real Debian root file system
+## make demo: a first container, over the host's own root
 demo: dependencies-demo all
 	scripts/demo.sh
 

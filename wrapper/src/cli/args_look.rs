@@ -51,3 +51,51 @@ pub struct InspectArgs {
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
 }
+
+/// `events`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct EventsArgs {
+    /// Show only these: container=, event=, image=, label=NAME[=VALUE], network=, type=, volume=
+    #[arg(long, short, value_name = "NAME=VALUE")]
+    pub filter: Vec<String>,
+    /// 'json', or a template such as '{{.Action}} {{.Actor.ID}}'
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Begin with what has happened since this moment, or since this long ago (10m)
+    #[arg(long, value_name = "MOMENT")]
+    pub since: Option<String>,
+    /// End at this moment
+    #[arg(long, value_name = "MOMENT")]
+    pub until: Option<String>,
+}
+
+/// `stats`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct StatsArgs {
+    /// Show also those that are not up
+    #[arg(long, short)]
+    pub all: bool,
+    /// 'table', 'json', or a template such as '{{.Name}}: {{.CPUPerc}}', with 'table' before it for a table
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Look once, and end
+    #[arg(long)]
+    pub no_stream: bool,
+    /// Show ids in full
+    #[arg(long)]
+    pub no_trunc: bool,
+    /// The containers; all that are up if none is given
+    #[arg(value_name = "CONTAINER")]
+    pub containers: Vec<String>,
+}
+
+/// `top`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct TopArgs {
+    /// The container
+    #[arg(value_name = "CONTAINER")]
+    pub container: String,
+    /// Options for ps; -ef if none are given
+    #[arg(value_name = "PS-OPTION", allow_hyphen_values = true)]
+    pub options: Vec<String>,
+}

@@ -2,14 +2,17 @@
 //!
 //! ```text
 //! journal   the file that it is written to, by any number of processes at once
+//! filters   which of them are wanted
 //! reader    from a moment on, and on as it grows
 //! ```
 //!
 //! A line of JSON for each event, in docker's form.
 
+mod filters;
 mod journal;
 mod reader;
 
+pub use filters::{EventFilterError, EventFilters};
 pub use journal::{append, record};
 pub use reader::{Follower, read};
 

@@ -3,13 +3,11 @@
 use super::journal::{current, is_at, old};
 use super::{EventsError, Recorded, failed};
 use crate::home::Home;
-use mydocker_sys::AsFd as _;
-use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::watch::{Changes, Watch};
+use mydocker_sys::{AsFd, BorrowedFd};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
-use std::time::Instant;
 
 /// The events that are there, the oldest first. A line that is none (the disk was full) is left out.
 ///
@@ -95,17 +93,19 @@ impl Follower {
         Ok(())
     }
 
-    /// Waits until there may be more, or until the deadline; `false` then.
+    /// Forgets that there may be more, which its descriptor tells: called before [`take`](Self::take).
     ///
     /// # Errors
     /// [`EventsError`].
-    pub fn wait(&self, deadline: Option<Instant>) -> Result<bool, EventsError> {
-        match poll(&[Interest::read(self.watch.as_fd())], deadline, "events") {
-            Err(error) if error.errno() == mydocker_sys::Errno::ETIMEDOUT => return Ok(false),
-            other => other?,
-        };
-        self.watch.take()?;
-        Ok(true)
+    pub fn settle(&self) -> Result<(), EventsError> {
+        Ok(self.watch.take().map(drop)?)
+    }
+}
+
+impl AsFd for Follower {
+    /// Can be read from when there may be more.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.watch.as_fd()
     }
 }
 

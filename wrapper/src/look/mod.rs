@@ -7,11 +7,14 @@
 //! status    "Up 3 minutes (healthy)"
 //! ports     "0.0.0.0:8080->80/tcp"
 //! table     formats of lists
+//! changes   what a container has changed in its files
 //! document  what 'inspect' prints
 //! inspect   a container as such a document
+//! usage     what a container uses
 //! size      what a directory takes
 //! ```
 
+pub mod changes;
 pub mod document;
 pub mod filters;
 pub mod inspect;
@@ -21,6 +24,7 @@ pub mod row;
 pub mod size;
 pub mod status;
 pub mod table;
+pub mod usage;
 
 pub use filters::{FilterError, Filters};
 pub use listed::{Listed, Listing};

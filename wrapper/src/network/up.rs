@@ -11,6 +11,7 @@ use crate::home::Home;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 /// What a container has got.
 #[derive(Debug, Default)]
@@ -55,6 +56,12 @@ impl Mode {
     }
 }
 
+/// The network namespace that [`up`] makes for a container, if it makes one.
+#[must_use]
+pub fn namespace(home: &Home, container: &Container) -> Option<PathBuf> {
+    (Mode::of(container) == Mode::Own).then(|| home.netns(&container.id))
+}
+
 /// Makes the network of a container that is about to start: for one on bridges a namespace at `home.netns(id)`. What an
 /// earlier start left is removed before; when something fails, nothing is left.
 ///
@@ -89,16 +96,40 @@ fn own(containers: &Containers, container: &Container) -> Result<Up, NetworkErro
     if let Some(error) = leftovers.into_iter().next() {
         return Err(error);
     }
+    // A monitor that starts a container again may not know of networks that it was connected to meanwhile.
+    let container = &containers.load(&container.id)?;
     let networks = Networks::open(home)?;
     let places = places(&networks, container)?;
     let mut up = resolved(container, &places)?;
     let held = publish(containers, container, &places)?;
     (up.ports, up.held) = (held.ports, held.sockets);
     let made = join_all(home, &networks, container, &places, &up.ports);
-    up.endpoints = made.inspect_err(|_| drop(clear(home, &container.id, names(&places))))?;
-    let addresses = up.endpoints.values().flat_map(|endpoint| &endpoint.addresses);
+    let endpoints = made.inspect_err(|_| drop(clear(home, &container.id, names(&places))))?;
+    Ok(with_endpoints(up, container, endpoints))
+}
+
+/// What a container that runs is to be told about names, after it has joined or left a network; `None` for one whose names
+/// do not depend on networks.
+///
+/// # Errors
+/// [`NetworkError`].
+pub fn told(
+    containers: &Containers,
+    container: &Container,
+    state: &State,
+) -> Result<Option<Up>, NetworkError> {
+    if Mode::of(container) != Mode::Own {
+        return Ok(None);
+    }
+    let places = places(&Networks::open(containers.home())?, container)?;
+    Ok(Some(with_endpoints(resolved(container, &places)?, container, state.endpoints.clone())))
+}
+
+fn with_endpoints(mut up: Up, container: &Container, endpoints: BTreeMap<String, Endpoint>) -> Up {
+    let addresses = endpoints.values().flat_map(|endpoint| &endpoint.addresses);
     up.hosts.splice(0..0, addresses.map(|(address, _)| (*address, own_names(container))));
-    Ok(up)
+    up.endpoints = endpoints;
+    up
 }
 
 /// The networks that a container wants.

@@ -3,6 +3,7 @@
 use super::root::rootfs;
 use super::{PrepareError, failed, seccomp};
 use crate::container::{Container, Containers, Device, Status};
+use crate::network;
 use crate::plan::{DeviceNode, Facts, Files, Joined, Seccomp, Security};
 use mydocker_bundles::{User, find_user};
 use mydocker_sys::fs::{OFlag, major, minor, open};
@@ -62,7 +63,7 @@ fn joined(containers: &Containers, container: &Container) -> Result<Joined, Prep
         let pid = pid.ok_or_else(|| PrepareError::NotRunning { kind, name: other.to_owned() })?.pid;
         Ok::<_, PrepareError>(Some(PathBuf::from(format!("/proc/{pid}/{name}"))))
     };
-    let own = (!container.networks.is_empty()).then(|| home.netns(&container.id));
+    let own = network::namespace(home, container);
     Ok(Joined {
         network: own
             .map_or_else(|| namespace(&host.network_mode, "network", "ns/net"), |own| Ok(Some(own)))?,
@@ -129,7 +130,8 @@ fn node(stat: &Metadata, inside: &Path, access: &str) -> Option<DeviceNode> {
 }
 
 /// Whether the kernel counts swap: cgroup v1 has the file in its root, v2 in every group but the root.
-fn limits_swap() -> bool {
+#[must_use]
+pub fn limits_swap() -> bool {
     let v1 = Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes");
     if Path::new("/sys/fs/cgroup/memory").is_dir() {
         return v1.exists();

@@ -18,7 +18,9 @@ mod root;
 mod seccomp;
 mod volumes;
 
-pub use root::rootfs;
+pub use facts::limits_swap;
+pub use root::{layer_paths, mount as mount_root, rootfs};
+pub use volumes::prepare as prepare_volumes;
 
 use crate::container::{Container, Containers, ContainersError, State};
 use crate::home::Home;
@@ -124,6 +126,21 @@ fn make(containers: &Containers, container: &Container) -> Result<Up, PrepareErr
         .map_err(|error| failed("write", &path)(error.into()))?;
     fs::write(&path, text).map_err(failed("write", &path))?;
     Ok(up)
+}
+
+/// Tells a container that runs about names, after it has joined or left a network.
+///
+/// # Errors
+/// [`PrepareError`].
+pub fn tell_names(containers: &Containers, id: &str) -> Result<(), PrepareError> {
+    let (container, state) = (containers.load(id)?, containers.recorded_state(id)?);
+    match network::told(containers, &container, &state)? {
+        // What never ran has no files yet.
+        Some(up) if containers.home().container(id).join("hosts").is_file() => {
+            files::write(containers, &container, &up).map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Takes back what [`prepare`] has made; what is not there is as good. Returns what could not be taken back.
