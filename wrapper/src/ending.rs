@@ -131,8 +131,13 @@ impl Target {
         Ok(Self { connection, process })
     }
 
-    fn signal(&self, number: i32) -> Result<(), EndingError> {
-        self.process.as_ref().map_or(Ok(()), |process| signal(process, number))
+    /// The monitor passes it on: the container may just be starting again, as a process that nobody else knows yet.
+    fn signal(&mut self, number: i32) -> Result<(), EndingError> {
+        let told = self.connection.as_mut().map(|connection| connection.say(&Request::Signal(number)));
+        match &self.process {
+            Some(process) if !matches!(told, Some(Ok(true))) => signal(process, number),
+            _ => told.transpose().map(drop).map_err(Into::into),
+        }
     }
 
     fn ends_before(&mut self, deadline: Option<Instant>) -> Result<bool, EndingError> {

@@ -110,6 +110,7 @@ struct Life<'a> {
 struct Ended {
     exit: Exit,
     ran: Duration,
+    again: bool,
 }
 
 impl Life<'_> {
@@ -144,8 +145,7 @@ impl Life<'_> {
                 Err(error) => return self.give_up(&error),
             };
             let ended = self.look_after(started)?;
-            let status = i32::from(ended.exit.status());
-            if !self.is_wanted_again(status)? {
+            if !ended.again {
                 return self.end(ended.exit.status());
             }
             self.pause(&ended)?;
@@ -229,8 +229,8 @@ impl Life<'_> {
                 .take()
                 .map(|error| format!("what it printed is not all in its log: {error}")),
         );
-        self.note_end(exit, oom_killed, &errors)?;
-        Ok(Ended { exit, ran: began.elapsed() })
+        let again = self.note_end(exit, oom_killed, &errors)?;
+        Ok(Ended { exit, ran: began.elapsed(), again })
     }
 
     fn check_health(&mut self, running: &mut Running) -> Result<(), MonitorError> {
@@ -267,15 +267,23 @@ impl Life<'_> {
         }
     }
 
-    fn note_end(&self, exit: Exit, oom_killed: bool, errors: &[String]) -> Result<(), MonitorError> {
+    /// Records the end, and whether the container is started again: in one step, so that nobody takes it for good that is
+    /// none.
+    fn note_end(&self, exit: Exit, oom_killed: bool, errors: &[String]) -> Result<bool, MonitorError> {
         let status = i32::from(exit.status());
+        // Its policy can be changed while it runs.
+        let policy = self.starter.containers.load(&self.container().id)?.host_config.restart_policy;
+        let mut again = false;
         self.change(|state| {
             let monitor = state.monitor;
             clear_state(state);
             state.monitor = monitor;
+            let rests = self.rounds.resting || state.stopped_by_hand || state.status == Status::Removing;
+            again = !rests && is_wanted(&policy, status, state.restart_count);
             if state.status != Status::Removing {
-                state.status = Status::Exited;
+                state.status = if again { Status::Restarting } else { Status::Exited };
             }
+            state.restart_count += u32::from(again);
             state.finished_at = Some(clock::now());
             state.exit_code = status;
             state.signal = match exit {
@@ -289,24 +297,11 @@ impl Life<'_> {
             self.tell_event(self.event("oom"));
         }
         self.tell_event(self.event("die").with("exitCode", status));
-        Ok(())
-    }
-
-    fn is_wanted_again(&self, status: i32) -> Result<bool, MonitorError> {
-        let container = self.starter.containers.load(&self.container().id)?;
-        let state = self.starter.containers.recorded_state(&container.id)?;
-        let rests = self.rounds.resting || state.stopped_by_hand || state.status == Status::Removing;
-        Ok(!rests && is_wanted(&container.host_config.restart_policy, status, state.restart_count))
+        Ok(again)
     }
 
     /// Waits before the next start. Who wants that there is none says so.
     fn pause(&mut self, ended: &Ended) -> Result<(), MonitorError> {
-        self.change(|state| {
-            if state.status != Status::Removing {
-                state.status = Status::Restarting;
-            }
-            state.restart_count += 1;
-        })?;
         self.rounds.clients.tell_last(&Reply::Exited(ended.exit.status()));
         let until = Instant::now() + self.backoff.next(ended.ran);
         while !self.rounds.resting && Instant::now() < until {
