@@ -39,6 +39,7 @@ pub struct Heard {
 pub struct Clients {
     listener: Option<OwnedFd>,
     all: Vec<Client>,
+    started: bool,
     buffer: Vec<u8>,
 }
 
@@ -50,7 +51,12 @@ impl Clients {
     pub fn listen(directory: &Path) -> Result<Self, AttachError> {
         let (path, _held) = short_path(directory, SOCKET)?;
         mydocker_sys::fs::unlink_if_present(mydocker_sys::fs::AT_FDCWD, &path)?;
-        Ok(Self { listener: Some(listen_seqpacket(&path)?), all: Vec::new(), buffer: vec![0; PAYLOAD + 16] })
+        Ok(Self {
+            listener: Some(listen_seqpacket(&path)?),
+            all: Vec::new(),
+            started: false,
+            buffer: vec![0; PAYLOAD + 16],
+        })
     }
 
     /// Takes a connection as a client's.
@@ -116,7 +122,17 @@ impl Clients {
     fn accept(&mut self) {
         if let Some(Ok(Some(socket))) = self.listener.as_ref().map(accept) {
             self.add(socket).unwrap_or_default();
+            if self.started {
+                let packet: Rc<[u8]> = Reply::Started.packet().into();
+                self.all.iter_mut().rev().take(1).for_each(|client| client.tell(&packet));
+            }
         }
+    }
+
+    /// The container's program runs: tells everybody, and each who comes while it does.
+    pub fn tell_started(&mut self) {
+        self.started = true;
+        self.tell(&Reply::Started);
     }
 
     /// Drops those who have gone, and those who have been told everything.
@@ -159,6 +175,7 @@ impl Clients {
     /// Tells everybody the last there is to say; each is let go once it has heard it.
     pub fn tell_last(&mut self, reply: &Reply<'_>) {
         self.tell(reply);
+        self.started = false;
         self.dismiss();
     }
 

@@ -81,7 +81,7 @@ fn look_after(home: &Home, directory: &Path, launcher: OwnedFd) -> Result<(), Mo
     clients.add(launcher)?;
     let mut rounds = Rounds::new(clients, container.config.stdin_once)?;
     rounds.greet()?;
-    let mut life = Life { starter, rounds, settings, backoff: Backoff::default(), lock };
+    let mut life = Life { starter, rounds, settings, backoff: Backoff::default(), lock, left: false };
     let result = life.live();
     if let Err(error) = &result {
         life.break_off(error);
@@ -104,6 +104,7 @@ struct Life<'a> {
     settings: LogSettings,
     backoff: Backoff,
     lock: Option<File>,
+    left: bool,
 }
 
 /// How a run of the container ended, and what the monitor does next.
@@ -167,7 +168,7 @@ impl Life<'_> {
         }
         let started = self.starter.start(self.rounds.size())?;
         self.tell_event(self.event("start"));
-        self.rounds.clients.tell(&Reply::Started);
+        self.rounds.clients.tell_started();
         Ok(started)
     }
 
@@ -189,8 +190,11 @@ impl Life<'_> {
     /// A start that failed is not tried again: what it lacks does not come by itself.
     fn give_up(&mut self, error: &StartError) -> Result<(), MonitorError> {
         let (status, text) = (error.status(), error.text());
+        self.left = !self.starter.undo().is_empty();
         self.change(|state| {
+            let monitor = state.monitor;
             clear_state(state);
+            state.monitor = monitor;
             state.status = if state.started_at.is_none() { Status::Created } else { Status::Exited };
             state.exit_code = i32::from(status);
             state.error.clone_from(&text);
@@ -222,6 +226,7 @@ impl Life<'_> {
         let oom_killed = memory.is_some_and(|memory| memory.any());
         drop(running);
         let mut errors = self.starter.undo();
+        self.left = !errors.is_empty();
         drop(held);
         errors.extend(
             self.rounds
@@ -320,7 +325,9 @@ impl Life<'_> {
 
     /// The container is no longer this monitor's business.
     fn leave(&mut self) -> Result<(), MonitorError> {
-        let state = self.change(|state| state.monitor = None)?;
+        // A monitor that is recorded and not there is the sign that something is to be cleared up.
+        let left = self.left;
+        let state = self.change(|state| state.monitor = state.monitor.filter(|_| left))?;
         self.rounds.clients.close(&self.starter.run_directory());
         // A reader of the log who sees the end of the container has to find the whole log.
         self.rounds.log = None;

@@ -119,17 +119,8 @@ impl Starter<'_> {
     /// Prepares, creates and starts the container.
     ///
     /// # Errors
-    /// [`StartError`]; then all is undone.
+    /// [`StartError`]; what was made until then is there to be undone.
     pub fn start(&self, size: Option<Size>) -> Result<Started, StartError> {
-        let started = self.attempt(size);
-        if started.is_err() {
-            // The reason is told; what is left is found when the container is started again or removed.
-            self.undo();
-        }
-        started
-    }
-
-    fn attempt(&self, size: Option<Size>) -> Result<Started, StartError> {
         let Up { endpoints, ports, held, .. } = prepare(self.containers, self.container)?;
         self.containers.change_state(&self.container.id, |state| {
             state.endpoints = endpoints;
