@@ -158,7 +158,11 @@ impl Target {
             Err(ContainersError::NotFound(_)) => Ok(()),
             Err(error) => Err(error.into()),
             Ok(_) if self.connection.is_some() && containers.recorded_state(id)?.monitor.is_none() => Ok(()),
-            Ok(_locked) => Ok(monitor::mend(containers, id).map(drop)?),
+            Ok(_locked) => match monitor::await_quiet(containers, id) {
+                Err(LaunchError::Running) => Ok(()),
+                Err(error) => Err(error.into()),
+                Ok(()) => Ok(monitor::mend(containers, id).map(drop)?),
+            },
         }
     }
 }

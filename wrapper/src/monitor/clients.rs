@@ -20,6 +20,7 @@ struct Client {
     queue: VecDeque<Rc<[u8]>>,
     queued: usize,
     last: bool,
+    deaf: bool,
     gone: bool,
 }
 
@@ -66,7 +67,7 @@ impl Clients {
     pub fn add(&mut self, socket: OwnedFd) -> Result<(), AttachError> {
         mydocker_sys::fs::set_nonblocking(&socket, true)?;
         let (streams, queue) = (Streams::default(), VecDeque::new());
-        self.all.push(Client { socket, streams, queue, queued: 0, last: false, gone: false });
+        self.all.push(Client { socket, streams, queue, queued: 0, last: false, deaf: false, gone: false });
         Ok(())
     }
 
@@ -188,7 +189,7 @@ impl Clients {
 
 impl Client {
     fn tell(&mut self, packet: &Rc<[u8]>) {
-        if self.last {
+        if self.last || self.deaf {
             return;
         }
         self.queued += packet.len();
@@ -205,8 +206,9 @@ impl Client {
                     self.queue.pop_front();
                 }
                 Err(error) if error.errno() == Errno::EAGAIN => return,
+                // It hears no more, but what it has said before is still to be read.
                 Err(_) => {
-                    self.gone = true;
+                    self.deaf = true;
                     self.queue.clear();
                     self.queued = 0;
                 }
