@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How long what has ended may take to go.
+/// How long processes that are about to end may take.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The program that the environment names, else the one that `make` leaves in `bin/`.
@@ -210,10 +210,11 @@ impl Engine {
             found.push(format!("mount {place}"));
             drop(Command::new("umount").args(["-l", place]).status());
         }
-        // A monitor tells the end of its container just before its own.
-        let processes = || procfs::with_word_in_command_line(base);
-        let _ = wait::within(GRACE, || processes().is_empty().then_some(()));
-        found.extend(processes().iter().map(|pid| format!("process {pid}: {}", procfs::command_line(*pid))));
+        // A monitor ends a moment after it has told how its container ended.
+        let alive = || procfs::with_word_in_command_line(base);
+        if wait::within(GRACE, || alive().is_empty().then_some(())).is_none() {
+            found.extend(alive().iter().map(|pid| format!("process {pid} ({})", procfs::command_line(*pid))));
+        }
         found
     }
 }
