@@ -17,8 +17,6 @@ pub struct Places {
     pub upper: PathBuf,
     /// The kernel's own room.
     pub work: PathBuf,
-    /// Whether the changes may be lost with the host.
-    pub is_volatile: bool,
 }
 
 /// Mounts what can be seen of `root`; directories with mounts in them, such as `/proc`, are there and empty.
@@ -52,8 +50,7 @@ fn piece(entry: &DirEntry, target: &Path, places: &Places) -> Result<(), Prepare
     let (upper, work) = (places.upper.join(entry.file_name()), places.work.join(entry.file_name()));
     make_directory(&upper, 0o755)?;
     make_directory(&work, 0o700)?;
-    let overlay =
-        Overlay { lower: vec![entry.path()], upper: Some((upper, work)), is_volatile: places.is_volatile };
+    let overlay = Overlay { lower: vec![entry.path()], upper: Some((upper, work)), is_volatile: false };
     match overlay.mount(target) {
         // There are mounts in it, or the user may not look into it.
         Err(error) if matches!(error.errno(), mydocker_sys::Errno::EINVAL | mydocker_sys::Errno::EACCES) => {
