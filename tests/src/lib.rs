@@ -34,6 +34,7 @@ pub mod leftovers;
 pub mod plug;
 pub mod probe;
 pub mod procfs;
+pub mod real;
 pub mod refusal;
 pub mod runtime;
 pub mod strace;
