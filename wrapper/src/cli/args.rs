@@ -34,6 +34,8 @@ pub enum Command {
     Look(super::LookCommand),
     /// Those of the image tool.
     Image(super::ImageArgs),
+    /// `network ...` and `port`
+    Network(super::NetworkCommand),
     /// `volume ...`
     Volume(super::VolumeCommand),
 }

@@ -8,12 +8,14 @@
 //! life       the commands that start, stop and watch containers
 //! images     the commands of the image tool
 //! look       the commands that look at containers
+//! networks   network create, ls, inspect, rm, prune, connect, disconnect, and port
 //! volumes    volume create, ls, inspect, rm, prune
 //! ```
 
 mod args;
 mod args_life;
 mod args_look;
+mod args_network;
 mod args_run;
 mod args_volume;
 mod each;
@@ -21,6 +23,7 @@ mod entry;
 mod images;
 mod life;
 mod look;
+mod networks;
 mod run;
 mod volumes;
 
@@ -29,6 +32,10 @@ pub use args_life::{
     AttachArgs, ExecArgs, KillArgs, LogsArgs, MonitorArgs, NamesArgs, RmArgs, StartArgs, StopArgs,
 };
 pub use args_look::{EventsArgs, InspectArgs, PsArgs, StatsArgs, TopArgs};
+pub use args_network::{
+    NetworkConnectArgs, NetworkCreateArgs, NetworkDisconnectArgs, NetworkInspectArgs, NetworkLsArgs,
+    NetworkPruneArgs, NetworkRmArgs, PortArgs,
+};
 pub use args_run::{
     ContainerArgs, CreateArgs, LifeArgs, LimitArgs, NetworkArgs, OriginArgs, ProcessArgs, RunArgs,
     SecurityArgs, VolumeArgs,
@@ -39,5 +46,6 @@ pub use entry::{Failure, Outcome, main_entry};
 pub use images::ImageArgs;
 pub use life::LifeCommand;
 pub use look::LookCommand;
+pub use networks::NetworkCommand;
 pub use run::RunCommand;
 pub use volumes::VolumeCommand;

@@ -5,6 +5,7 @@ mod create;
 pub mod images;
 pub mod life;
 pub mod look;
+pub mod networks;
 mod run;
 mod version;
 pub mod volumes;
@@ -18,7 +19,7 @@ use std::io;
 
 /// What a command has cleared away.
 #[derive(Debug, Default)]
-pub(crate) struct Pruned {
+pub struct Pruned {
     /// Names or ids.
     pub removed: Vec<String>,
     /// What they took.

@@ -9,6 +9,7 @@ use super::networks::interface_exists;
 use super::record::Network;
 use super::{NetworkError, Networks, netns, ports};
 use crate::container::{Attachment, Container, Endpoint, PublishedPort};
+use crate::events::{Event, Kind, record};
 use crate::home::Home;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -73,6 +74,7 @@ impl Host {
         if network.names {
             self.server.wait_for(&namespace, &info, container.short_id())?;
         }
+        self.tell("connect", &info, &network.name, &container.id);
         Ok(endpoint(container, place, mac, &addresses))
     }
 
@@ -86,10 +88,18 @@ impl Host {
             self.undo(&spare(&namespace), &path)?;
         }
         self.server.settle(server)?;
-        for info in ask.network_info.values().filter(|info| !info.internal) {
-            keep_isolation(info)?;
+        for info in ask.network_info.values() {
+            if !info.internal {
+                keep_isolation(info)?;
+            }
+            self.tell("disconnect", info, network, id);
         }
         self.joined.forget(id, network)
+    }
+
+    fn tell(&self, action: &str, info: &Info, network: &str, container: &str) {
+        let event = Event::new(Kind::Network, action, &info.id).with("name", network);
+        record(&self.home, &event.with("type", &info.driver).with("container", container));
     }
 
     /// Undoes what was half made, or half undone, or whose namespace has gone: netavark stops early when something is not

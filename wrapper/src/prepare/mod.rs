@@ -126,6 +126,21 @@ fn make(containers: &Containers, container: &Container) -> Result<Up, PrepareErr
     Ok(up)
 }
 
+/// Tells a container that runs about names, after it has joined or left a network.
+///
+/// # Errors
+/// [`PrepareError`].
+pub fn tell_names(containers: &Containers, id: &str) -> Result<(), PrepareError> {
+    let (container, state) = (containers.load(id)?, containers.recorded_state(id)?);
+    match network::told(containers, &container, &state)? {
+        // What never ran has no files yet.
+        Some(up) if containers.home().container(id).join("hosts").is_file() => {
+            files::write(containers, &container, &up).map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Takes back what [`prepare`] has made; what is not there is as good. Returns what could not be taken back.
 pub fn undo(home: &Home, container: &Container) -> Vec<PrepareError> {
     let mut errors = Vec::new();
