@@ -27,6 +27,7 @@
 pub mod bundle;
 pub mod canary;
 pub mod cgroup;
+pub mod emulation;
 pub mod engine;
 pub mod img;
 pub mod invocation;

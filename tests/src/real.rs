@@ -200,3 +200,45 @@ removed=$(find "$place/upper" -type c)
 [ -z "$removed" ] || { echo "a plain tar cannot say that these are gone: $removed" >&2; exit 1; }
 tar -C "$place/upper" --numeric-owner --sort=name -cf "$place/layer.tar" .
 "#;
+
+/// The program busybox for arm64, of Debian's package busybox-static; it is fetched once per checkout.
+///
+/// # Panics
+/// When it cannot be fetched.
+#[must_use]
+pub fn busybox_for_arm64() -> PathBuf {
+    let cache = xtask::workspace().join(".cache/images");
+    fs::create_dir_all(&cache).expect("the cache is writable");
+    let program = cache.join("busybox-arm64");
+    let lock = File::create(cache.join("busybox-arm64.lock")).expect("the cache is writable");
+    flock(&lock, FlockOperation::LockExclusive).expect("a file can be locked");
+    if !program.is_file() {
+        let place = tempfile::Builder::new().prefix("mdr-").tempdir_in(&cache).expect("the cache is writable");
+        let mut fetch = Command::new("/bin/sh");
+        let output = fetch.args(["-c", FETCH_FOR_ARM64, "sh"]).arg(place.path()).output().expect("a shell");
+        assert!(output.status.success(), "busybox for arm64: {}", String::from_utf8_lossy(&output.stderr));
+        fs::rename(place.path().join("root/bin/busybox"), &program).expect("a rename within the cache");
+    }
+    program
+}
+
+/// A script that takes the package from the machine's own mirror, with lists of its own in a scratch directory ($1).
+const FETCH_FOR_ARM64: &str = r#"
+set -e
+cd "$1"
+mkdir -p lists/partial cache/archives/partial
+: >status
+cat >apt.conf <<END
+APT::Architecture "arm64";
+APT::Architectures { "arm64"; };
+APT::Sandbox::User "root";
+Dir::State "$1/state";
+Dir::State::Lists "$1/lists";
+Dir::State::Status "$1/status";
+Dir::Cache "$1/cache";
+END
+export APT_CONFIG="$1/apt.conf"
+apt-get -qq update
+apt-get -qq download busybox-static
+dpkg-deb -x busybox-static_*.deb root
+"#;

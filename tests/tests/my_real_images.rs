@@ -2,9 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-use mydocker_tests::img::Registry;
-use mydocker_tests::real::{NGINX, POSTGRES, REDIS, Recipe, registry};
-use mydocker_tests::{Engine, wait};
+use mydocker_tests::emulation::Arm64;
+use mydocker_tests::img::{FakeRegistry, Registry, SampleImage, Served, sha256};
+use mydocker_tests::real::{NGINX, POSTGRES, REDIS, Recipe, busybox_for_arm64, registry};
+use mydocker_tests::{Engine, engine, wait};
+use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -208,4 +210,36 @@ fn privileged_postgres_keeps_its_tables_and_is_found_by_name() {
     assert_eq!(stage.run(&["--rm", "--network=back"], &ask), "Ada\nGrace");
     stage.engine.ok(["rm", "-f", "db"]);
     stage.engine.ok(["network", "rm", "back"]);
+}
+
+/// An image of one layer for a platform.
+fn image_for(architecture: &str, layer: Vec<u8>) -> SampleImage {
+    let mut image = SampleImage::for_platform("linux", architecture, &[])
+        .with(|config| config["rootfs"]["diff_ids"] = json!([sha256(&layer)]));
+    image.layers = vec![layer];
+    image.manifest = image.manifest_json().to_string().into_bytes();
+    image
+}
+
+#[test]
+fn privileged_an_image_of_another_architecture_runs_through_the_emulator() {
+    let engine = Engine::new();
+    let images = [
+        image_for("amd64", engine::busybox_layer().to_owned()),
+        image_for("arm64", engine::layer_of(&busybox_for_arm64())),
+    ];
+    let mut served = Served::default();
+    images.iter().for_each(|image| served.add(image));
+    let index = SampleImage::index(&images.iter().collect::<Vec<_>>());
+    served.manifest("1", "application/vnd.oci.image.index.v1+json", &index);
+    let registry = FakeRegistry::good(served);
+    let name = registry.name("busybox:1");
+    let _emulator = Arm64::new();
+    let machine = |options: &[&str]| {
+        let words = ["run", "-q", "--rm", "--network=none"].iter().chain(options);
+        engine.ok(words.chain(&[name.as_str(), "uname", "-m"]))
+    };
+    assert_eq!(machine(&["--platform=linux/arm64"]), "aarch64");
+    assert_eq!(machine(&["--platform=linux/amd64"]), "x86_64");
+    assert_eq!(machine(&["--platform=linux/arm64"]), "aarch64");
 }
