@@ -2,7 +2,7 @@
 
 use crate::home::{Home, program};
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -63,6 +63,24 @@ impl Oci {
         command.args(args).stdin(Stdio::null());
         let output = command.output().map_err(|source| OciError::Run(self.program.clone(), source))?;
         if output.status.success() { Ok(output.stdout) } else { Err(OciError::Refused(complaint(&output))) }
+    }
+
+    /// Runs a command to its end with this as its standard input.
+    ///
+    /// # Errors
+    /// [`OciError`].
+    pub fn run_with_input(&self, name: &str, args: &[&str], input: &[u8]) -> Result<(), OciError> {
+        let failed = |source| OciError::Run(self.program.clone(), source);
+        let mut command = self.command(name);
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(failed)?;
+        let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input));
+        let output = child.wait_with_output().map_err(failed)?;
+        // One that refuses before it has read everything says why itself.
+        if !output.status.success() {
+            return Err(OciError::Refused(complaint(&output)));
+        }
+        written.map_err(failed)
     }
 
     /// Its program.

@@ -1,6 +1,6 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, GlobalArgs, VersionArgs, images, life, look, networks, run as making, volumes};
+use super::{Command, GlobalArgs, VersionArgs, change, images, life, look, networks, run as making, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
 use crate::init;
@@ -19,6 +19,7 @@ const PROGRAM: Program<Command> = Program {
         making::RUN,
         life::LIFE,
         look::LOOK,
+        change::CHANGE,
         images::IMAGES,
         networks::NETWORKS,
         volumes::VOLUMES,
@@ -93,6 +94,7 @@ fn dispatch(command: Command, home: &Home) -> Outcome {
     match command {
         Command::Version(args) => commands::version(&args, home),
         Command::Run(command) => making::dispatch(command, home),
+        Command::Change(command) => change::dispatch(command, home),
         Command::Image(args) => images::dispatch(&args, home),
         Command::Life(command) => life::dispatch(command, home),
         Command::Look(command) => look::dispatch(command, home),

@@ -4,6 +4,7 @@
 //! entry      from the process's arguments to its exit status
 //! args       the flags before the command, and all commands
 //! run        the commands that make containers
+//! change     the commands that change containers, and carry files and images out of them
 //! each       the same for several things
 //! life       the commands that start, stop and watch containers
 //! images     the commands of the image tool
@@ -13,11 +14,13 @@
 //! ```
 
 mod args;
+mod args_change;
 mod args_life;
 mod args_look;
 mod args_network;
 mod args_run;
 mod args_volume;
+mod change;
 mod each;
 mod entry;
 mod images;
@@ -28,6 +31,7 @@ mod run;
 mod volumes;
 
 pub use args::{Command, GlobalArgs, VersionArgs};
+pub use args_change::{CommitArgs, CpArgs, DiffArgs, ExportArgs, RenameArgs, UpdateArgs};
 pub use args_life::{
     AttachArgs, ExecArgs, KillArgs, LogsArgs, MonitorArgs, NamesArgs, RmArgs, StartArgs, StopArgs,
 };
@@ -41,6 +45,7 @@ pub use args_run::{
     SecurityArgs, VolumeArgs,
 };
 pub use args_volume::{VolumeCreateArgs, VolumeInspectArgs, VolumeLsArgs, VolumePruneArgs, VolumeRmArgs};
+pub use change::ChangeCommand;
 pub use each::{complain_of, each};
 pub use entry::{Failure, Outcome, main_entry};
 pub use images::ImageArgs;

@@ -130,7 +130,8 @@ fn node(stat: &Metadata, inside: &Path, access: &str) -> Option<DeviceNode> {
 }
 
 /// Whether the kernel counts swap: cgroup v1 has the file in its root, v2 in every group but the root.
-fn limits_swap() -> bool {
+#[must_use]
+pub fn limits_swap() -> bool {
     let v1 = Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes");
     if Path::new("/sys/fs/cgroup/memory").is_dir() {
         return v1.exists();

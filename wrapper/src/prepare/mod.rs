@@ -18,7 +18,9 @@ mod root;
 mod seccomp;
 mod volumes;
 
-pub use root::rootfs;
+pub use facts::limits_swap;
+pub use root::{layer_paths, mount as mount_root, rootfs};
+pub use volumes::prepare as prepare_volumes;
 
 use crate::container::{Container, Containers, ContainersError, State};
 use crate::home::Home;

@@ -60,8 +60,11 @@ fn exists(path: &Path) -> Result<(), PrepareError> {
     fs::metadata(path).map(drop).map_err(failed("find the root file system", path))
 }
 
-/// The directories of the layers; an image without any has an empty root.
-fn layer_paths(home: &Home, layers: &[String], directory: &Path) -> Result<Vec<PathBuf>, PrepareError> {
+/// The directories of the layers, the lowest first; an image without any has an empty root.
+///
+/// # Errors
+/// [`PrepareError`].
+pub fn layer_paths(home: &Home, layers: &[String], directory: &Path) -> Result<Vec<PathBuf>, PrepareError> {
     if layers.is_empty() {
         let empty = directory.join("empty");
         make_directory(&empty, 0o755)?;

@@ -17,6 +17,7 @@ mod size;
 mod variables;
 mod whole;
 
+pub use limits::{cpus, restart_policy};
 pub use ports::{exposed, published};
 pub use size::{bytes, nanoseconds};
 pub use whole::{Origin, build};
