@@ -29,6 +29,7 @@ pub mod canary;
 pub mod cgroup;
 pub mod emulation;
 pub mod engine;
+pub mod http;
 pub mod img;
 pub mod invocation;
 pub mod leftovers;

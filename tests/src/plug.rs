@@ -43,6 +43,22 @@ pub fn image_archive() -> PathBuf {
     archive
 }
 
+/// The path of a docker archive with an image of busybox under a name, made once per checkout.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn busybox_archive(name: &str) -> PathBuf {
+    let layer = rootfs::archive(Kind::Busybox).expect("busybox is installed");
+    let archive = layer.with_file_name(format!("busybox-{}.tar", name.replace(['/', ':'], "-")));
+    let lock = File::create(archive.with_extension("lock")).expect("the cache is writable");
+    flock(&lock, FlockOperation::LockExclusive).expect("a file can be locked");
+    if !is_newer(&archive, &layer) {
+        write_archive(name, &json!({ "Env": ["PATH=/bin"], "Cmd": ["sh"] }), &[&layer], &archive);
+    }
+    archive
+}
+
 fn is_newer(archive: &Path, layer: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
     matches!((modified(archive), modified(layer)), (Ok(archive), Ok(layer)) if archive > layer)
@@ -165,6 +181,16 @@ impl Daemon {
     /// When it does not come up.
     #[must_use]
     pub fn containerd(scratch: &Path) -> Self {
+        let command = Invocation::new(&scratch.join("out"), ["containerd", "--config"]);
+        Self::start(command.arg(Self::containerd_config(scratch)), "containerd successfully booted")
+    }
+
+    /// Writes the configuration of [`Daemon::containerd`], and returns where it is.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn containerd_config(scratch: &Path) -> PathBuf {
         let place = scratch.display();
         let config = format!(
             r#"
@@ -178,8 +204,7 @@ address = "{place}/containerd.sock"
         );
         let file = scratch.join("containerd.toml");
         fs::write(&file, config).expect("the scratch directory is writable");
-        let command = Invocation::new(&scratch.join("out"), ["containerd", "--config"]).arg(file);
-        Self::start(command, "containerd successfully booted")
+        file
     }
 
     /// The mount points of the daemon's mount namespace whose path contains `text`.

@@ -80,7 +80,7 @@ pub const POSTGRES: Recipe = Recipe {
         echo 'path-exclude=/usr/lib/postgresql/15/lib/*jit*' >>/etc/dpkg/dpkg.cfg.d/small
         echo 'path-exclude=/usr/lib/postgresql/15/lib/bitcode/*' >>/etc/dpkg/dpkg.cfg.d/small",
     after: "install -d -m 700 -o postgres -g postgres /var/lib/postgresql/data
-        printf '%s\\n' '#!/bin/sh' 'set -e' 'if [ ! -s \"$PGDATA/PG_VERSION\" ]; then' \
+        printf '%s\\n' '#!/bin/sh' 'set -e' 'if [ \"$1\" = postgres ] && [ ! -s \"$PGDATA/PG_VERSION\" ]; then' \
             '    initdb --no-sync --locale=C.UTF-8 --auth=trust' \
             '    echo \"host all all all trust\" >>\"$PGDATA/pg_hba.conf\"' fi 'exec \"$@\"' >/usr/bin/entrypoint
         chmod 755 /usr/bin/entrypoint",

@@ -3,12 +3,11 @@
 #![forbid(unsafe_code)]
 
 use mydocker_tests::emulation::Arm64;
+use mydocker_tests::http::{ask, free_port, get};
 use mydocker_tests::img::{FakeRegistry, Registry, SampleImage, Served, sha256};
 use mydocker_tests::real::{NGINX, POSTGRES, REDIS, Recipe, busybox_for_arm64, registry};
 use mydocker_tests::{Engine, engine, wait};
 use serde_json::json;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 /// What the pull of an image and the first start of a database may take on a busy machine.
@@ -50,33 +49,6 @@ impl Stage {
         let said = self.engine.command(["logs", container]).run().succeeds();
         said.stdout + &said.stderr
     }
-}
-
-/// A port of the host that nobody has.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
-}
-
-/// What a server answers to `request`, up to what `is_whole` says is the end of it.
-fn ask(port: u16, request: &str, is_whole: impl Fn(&str) -> bool) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(wait::DEADLINE)).ok()?;
-    stream.write_all(request.as_bytes()).ok()?;
-    let (mut text, mut part) = (String::new(), [0; 4096]);
-    while !is_whole(&text) {
-        match stream.read(&mut part).ok()? {
-            0 => break,
-            length => text.push_str(&String::from_utf8_lossy(&part[..length])),
-        }
-    }
-    Some(text)
-}
-
-/// The answer of a web server, which may still be starting.
-fn get(port: u16, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.0\r\nHost: test\r\n\r\n");
-    wait::until("an answer over HTTP", || ask(port, &request, |_| false).filter(|text| !text.is_empty()))
 }
 
 #[test]
