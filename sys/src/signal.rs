@@ -77,7 +77,10 @@ impl SignalQueue {
     /// What the kernel says.
     pub fn next(&self) -> Result<Option<Received>> {
         let info = self.0.read_signal().context("read", || "signalfd".into())?;
-        Ok(info.map(|info| Received { number: info.ssi_signo as i32, by_kernel: info.ssi_code == libc::SI_KERNEL }))
+        Ok(info.map(|info| Received {
+            number: info.ssi_signo as i32,
+            by_kernel: info.ssi_code == libc::SI_KERNEL,
+        }))
     }
 }
 

@@ -26,7 +26,10 @@ impl Arm64 {
     /// # Panics
     /// When it is not installed, or the kernel refuses it.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "it changes the machine, which nobody should do by default")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "it changes the machine, which nobody should do by default"
+    )]
     pub fn new() -> Self {
         assert!(Path::new(EMULATOR).is_file(), "{EMULATOR} is missing: install qemu-user-static");
         let usual = Path::new("/proc/sys/fs/binfmt_misc");

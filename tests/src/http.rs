@@ -53,8 +53,10 @@ pub fn get_within(namespace: &Path, port: u16, path: &str) -> String {
     let file = File::open(namespace).unwrap_or_else(|error| panic!("{}: {error}", namespace.display()));
     let get_there = || {
         // It is this thread alone that moves.
-        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("a network namespace");
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+            .expect("a network namespace");
         get(port, path)
     };
-    std::thread::scope(|scope| scope.spawn(get_there).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    std::thread::scope(|scope| scope.spawn(get_there).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -106,8 +106,11 @@ const PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 /// A health check that looks often: a test waits for what it says.
 fn health(command: &[&str]) -> Value {
     let test: Vec<&str> = ["CMD"].iter().chain(command).copied().collect();
-    let seconds = 1_000_000_000_u64;
-    json!({ "Test": test, "Interval": seconds / 2, "Timeout": 20 * seconds, "Retries": 2, "StartPeriod": 60 * seconds })
+    let second = 1_000_000_000_u64;
+    json!({
+        "Test": test, "Interval": second / 2, "Timeout": 20 * second, "Retries": 2,
+        "StartPeriod": 60 * second, "StartInterval": second / 2,
+    })
 }
 
 /// A registry that has the images of `recipes`, each with the tag `1`; they are made first if need be.
@@ -150,7 +153,8 @@ impl Recipe {
     /// Makes the image, and brings it to a registry.
     fn make(&self, name: &str) {
         let base = rootfs::archive(Kind::Debian).expect("mmdebstrap makes a root file system");
-        let place = tempfile::Builder::new().prefix("mdr-").tempdir_in("/dev/shm").expect("a scratch directory");
+        let place =
+            tempfile::Builder::new().prefix("mdr-").tempdir_in("/dev/shm").expect("a scratch directory");
         let layer = self.write_layer(&base, place.path());
         let archive = place.path().join("image.tar");
         let tagged = format!("{name}:1");
@@ -213,7 +217,8 @@ pub fn busybox_for_arm64() -> PathBuf {
     let lock = File::create(cache.join("busybox-arm64.lock")).expect("the cache is writable");
     flock(&lock, FlockOperation::LockExclusive).expect("a file can be locked");
     if !program.is_file() {
-        let place = tempfile::Builder::new().prefix("mdr-").tempdir_in(&cache).expect("the cache is writable");
+        let place =
+            tempfile::Builder::new().prefix("mdr-").tempdir_in(&cache).expect("the cache is writable");
         let mut fetch = Command::new("/bin/sh");
         let output = fetch.args(["-c", FETCH_FOR_ARM64, "sh"]).arg(place.path()).output().expect("a shell");
         assert!(output.status.success(), "busybox for arm64: {}", String::from_utf8_lossy(&output.stderr));

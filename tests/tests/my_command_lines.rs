@@ -179,7 +179,8 @@ fn privileged_a_container_in_the_background_is_listed_logged_entered_stopped_and
     assert!(wide.contains("PID") && wide.split_whitespace().any(|word| word == pid), "{wide}");
 
     // By name and by id, and with the environment that the container was given.
-    let exec = |container: &str| engine.ok(["exec", container, "sh", "-c", "echo $COLOUR $FROM_IMAGE; hostname"]);
+    let exec =
+        |container: &str| engine.ok(["exec", container, "sh", "-c", "echo $COLOUR $FROM_IMAGE; hostname"]);
     assert_eq!(exec("worker"), format!("blue yes\n{}", &id[..12]));
     assert_eq!(exec(&id[..12]), exec("worker"));
     ok(&engine, "exec worker touch /shared/back");

@@ -104,6 +104,17 @@ fn privileged_nginx_runs_on_a_root_that_cannot_be_written_below_an_init() {
     assert_eq!(stage.engine.inspect("web")["State"]["ExitCode"], 0);
 }
 
+#[test]
+fn privileged_runc_serves_as_well() {
+    let stage = Stage::with(&NGINX);
+    let port = free_port();
+    stage.run(&["-d", "--name=web", "--runtime=runc", &format!("-p=127.0.0.1:{port}:80")], &[]);
+    assert!(get(port, "/").contains("Welcome to nginx"));
+    assert_eq!(stage.exec("web", &["cat", "/proc/1/comm"]), "nginx");
+    stage.engine.ok(["stop", "web"]);
+    assert_eq!(stage.engine.inspect("web")["State"]["ExitCode"], 0);
+}
+
 /// Looks, from within, for 64 MiB, half a processor and 40 processes.
 fn limits_are_in_force(stage: &Stage, container: &str) {
     let script = "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes || cat memory.max

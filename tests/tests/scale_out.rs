@@ -54,7 +54,8 @@ fn privileged_containerd_takes_the_page_s_settings_and_ctr_runs_a_container() {
     let file = runtime.scratch().join("containerd.toml");
     fs::write(&file, settings).expect("the scratch directory is writable");
     let containerd = runtime.host(["containerd", "--config"]).arg(&file);
-    let dumped = runtime.host(["containerd", "--config"]).arg(&file).args(["config", "dump"]).run().succeeds();
+    let dumped =
+        runtime.host(["containerd", "--config"]).arg(&file).args(["config", "dump"]).run().succeeds();
     for line in ["default_runtime_name = \"mydocker\"".to_owned(), format!("BinaryName = \"{program}\"")] {
         assert!(dumped.stdout.contains(&line), "no {line}: {}", dumped.describe());
     }
@@ -113,7 +114,9 @@ impl<'a> Node<'a> {
         let mut words = words.into_iter();
         assert_eq!(words.next().as_ref().map(AsRef::as_ref), Some("docker"));
         let client = self.runtime.host(["/usr/bin/docker", "--host", &host]).deadline(A_WHILE);
-        client.args(words.map(|word| word.as_ref().to_owned())).env("DOCKER_CONFIG", self.place.join("client"))
+        client
+            .args(words.map(|word| word.as_ref().to_owned()))
+            .env("DOCKER_CONFIG", self.place.join("client"))
     }
 
     fn ok<W: AsRef<str>>(&self, words: &[W]) -> String {
