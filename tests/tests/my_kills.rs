@@ -275,13 +275,15 @@ fn privileged_after_a_reboot_what_should_run_is_started() {
     engine.ok(["stop", "stopped"]);
     engine.ok(script(&["-d", "--name", "well", "--restart", "on-failure"], "exit 0"));
     engine.wait_for_record("well", "exited");
-    for name in all.into_iter().chain(["stopped", "well"]) {
+    engine.ok(script(&["-d", "--name", "gone", "--rm"], text));
+    for name in all.into_iter().chain(["stopped", "well", "gone"]) {
         lose_power(&engine, name);
     }
     let mut started: Vec<_> = engine.ok(["start", "--all-restartable"]).lines().map(str::to_owned).collect();
     started.sort();
     assert_eq!(started, ["always", "on-failure", "unless-stopped"]);
     assert_eq!(status(&engine, "no"), "exited");
+    assert_eq!(status(&engine, "gone"), "");
     assert_eq!(engine.ok(["start", "--all-restartable"]), "");
     engine.command(["start", "--all-restartable", "no"]).run().exits(1).says("leave the names out").discard();
 }

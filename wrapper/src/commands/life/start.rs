@@ -84,6 +84,11 @@ fn start_restartable(containers: &Containers) -> Outcome {
             status = 1;
         }
     }
+    // The others are put in order, and those with --rm go.
+    for (_, error) in monitor::mend_all(containers)?.errors {
+        complain_of(error);
+        status = 1;
+    }
     Ok(status)
 }
 
