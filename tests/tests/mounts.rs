@@ -366,6 +366,28 @@ fn privileged_the_end_of_the_old_root_takes_no_shared_mount_off_the_host() {
     }
 }
 
+/// On a host of systemd every mount is shared, and the bundle may lie on another one than `/`, which alone is changed by a
+/// propagation that is not recursive: what the container mounts must not appear there, and the root must be one to pivot to.
+#[test]
+fn privileged_a_bundle_on_a_shared_mount_runs_with_every_propagation_and_shows_the_host_nothing() {
+    let runtime = Runtime::new();
+    let mut bundle = runtime.bundle().args(["true"]).with(|config| {
+        let tell = format!("cp /proc/self/mountinfo {}", runtime.scratch().join("out/mounts").display());
+        config["hooks"]["createRuntime"] = json!([{"path": "/bin/sh", "args": ["sh", "-c", tell]}]);
+    });
+    runtime.host(["mount", "--bind", "--make-shared"]).args([bundle.dir(), bundle.dir()]).run().succeeds();
+    for propagation in ["shared", "rshared", "slave", "rslave", "private", "rprivate"] {
+        bundle.edit(|config| {
+            config["linux"]["rootfsPropagation"] = json!(propagation);
+        });
+        runtime.run(&bundle).succeeds();
+        let seen = fs::read_to_string(runtime.scratch().join("out/mounts")).expect("the hook has run");
+        let leaked = format!("{}/rootfs", bundle.id());
+        assert!(!seen.contains(&leaked), "{propagation}: {seen}");
+    }
+    runtime.host(["umount", "--recursive"]).arg(bundle.dir()).run().succeeds();
+}
+
 #[test]
 fn privileged_a_file_is_bound_over_a_file() {
     let runtime = Runtime::new();
