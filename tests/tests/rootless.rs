@@ -291,7 +291,7 @@ fn privileged_a_container_without_a_cgroup_cannot_change_anybodys() {
         assert_eq!(outcome.stdout, "done\n", "{}", outcome.describe());
     }
     for dir in cgroup::existing(&name) {
-        fs::remove_dir(dir).expect("nothing is left in it");
+        wait::until("the group to be empty", || fs::remove_dir(&dir).ok());
     }
 }
 
