@@ -1,6 +1,12 @@
 //! What the tests with real engines share: an image of a Debian root file system, the engines' daemons, and the
 //! cgroup that an engine leaves to whoever named it.
 
+mod containerd;
+mod podman;
+
+pub use containerd::Containerd;
+pub use podman::Podman;
+
 use crate::{Invocation, Running, cgroup, procfs, wait};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -18,6 +24,9 @@ use xtask::rootfs::{self, Kind};
 /// The name of the image. Its registry part keeps every engine from adding one of its own.
 pub const IMAGE: &str = "mydocker.test/debian:12";
 
+/// The name of the small image.
+pub const BUSYBOX: &str = "mydocker.test/busybox:1";
+
 /// What `PRETTY_NAME` of the image's `/etc/os-release` contains.
 pub const IMAGE_SAYS: &str = "bookworm";
 
@@ -31,12 +40,26 @@ const A_TEST: Duration = Duration::from_secs(240);
 /// When it cannot be made.
 #[must_use]
 pub fn image_archive() -> PathBuf {
-    let layer = rootfs::archive(Kind::Debian).expect("mmdebstrap makes a root file system");
-    let archive = layer.with_file_name("debian-image.tar");
-    let lock = File::create(layer.with_file_name("debian-image.lock")).expect("the cache is writable");
+    archive_of(Kind::Debian, IMAGE)
+}
+
+/// The same for [`BUSYBOX`], which is imported in a moment.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn busybox_archive() -> PathBuf {
+    archive_of(Kind::Busybox, BUSYBOX)
+}
+
+fn archive_of(kind: Kind, image: &str) -> PathBuf {
+    let layer = rootfs::archive(kind).unwrap_or_else(|error| panic!("{image}: {error:#}"));
+    let beside = |ending: &str| layer.with_file_name(format!("{}-image.{ending}", kind.name()));
+    let archive = beside("tar");
+    let lock = File::create(beside("lock")).expect("the cache is writable");
     flock(&lock, FlockOperation::LockExclusive).expect("a file can be locked");
     if !is_newer(&archive, &layer) {
-        write_archive(&layer, &archive);
+        write_archive(&layer, image, &archive);
     }
     archive
 }
@@ -46,7 +69,7 @@ fn is_newer(archive: &Path, layer: &Path) -> bool {
     matches!((modified(archive), modified(layer)), (Ok(archive), Ok(layer)) if archive > layer)
 }
 
-fn write_archive(layer: &Path, archive: &Path) {
+fn write_archive(layer: &Path, image: &str, archive: &Path) {
     let parts = tempfile::tempdir_in(archive.with_file_name("")).expect("the cache is writable");
     let file = |name: &str| parts.path().join(name);
     fs::hard_link(layer, file("layer.tar")).expect("a hard link within the cache");
@@ -58,7 +81,7 @@ fn write_archive(layer: &Path, archive: &Path) {
         "config": { "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["/bin/sh"] },
         "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{digest}")] },
     });
-    let manifest = json!([{ "Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"] }]);
+    let manifest = json!([{ "Config": "config.json", "RepoTags": [image], "Layers": ["layer.tar"] }]);
     fs::write(file("config.json"), config.to_string()).expect("the cache is writable");
     fs::write(file("manifest.json"), manifest.to_string()).expect("the cache is writable");
     let unfinished = file("image.tar");
