@@ -229,6 +229,18 @@ impl<'runtime> Nested<'runtime> {
     }
 }
 
+/// A file system of which old kernels can shift the owners has to be below too: a directory of the same one.
+fn nested_alike(runtime: &Runtime) -> Nested<'_> {
+    let dir = host_dir(runtime);
+    let below = runtime.scratch().join("below");
+    for dir in [&dir.join("sub"), &below] {
+        fs::create_dir_all(dir).expect("the scratch directory is writable");
+    }
+    fs::write(below.join("inner"), "inner\n").expect("the scratch directory is writable");
+    runtime.host(["mount", "--bind"]).args([below, dir.join("sub")]).run().succeeds();
+    Nested { runtime, dir }
+}
+
 impl Drop for Nested<'_> {
     fn drop(&mut self) {
         let umount = self.runtime.host(["umount", "--recursive"]).arg(self.dir.join("sub")).run();
@@ -630,7 +642,7 @@ fn privileged_mappings_of_a_mount_need_no_option_and_several_mounts_may_share_th
 #[test]
 fn privileged_ridmap_reaches_the_mounts_below_and_idmap_does_not() {
     let runtime = Runtime::new();
-    let nested = Nested::new(&runtime);
+    let nested = nested_alike(&runtime);
     let map = json!([{"containerID": 0, "hostID": 40, "size": 1}]);
     for (option, said) in [("idmap", "40\n0\n"), ("ridmap", "40\n40\n")] {
         let bundle =
