@@ -320,6 +320,17 @@ pub fn lchownat(dir: impl AsFd, path: &Path, uid: u32, gid: u32) -> Result<()> {
     .context("fchownat", || format!("{}, {uid}, {gid}", at(dir, path)))
 }
 
+/// The same of the user alone.
+///
+/// # Errors
+/// What the kernel says, with the directory and the path.
+pub fn chown_user_at(dir: impl AsFd, path: &Path, uid: u32) -> Result<()> {
+    let dir = dir.as_fd();
+    let flags = nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW;
+    nix::unistd::fchownat(dir, path, Some(uid.into()), None, flags)
+        .context("fchownat", || format!("{}, {uid}", at(dir, path)))
+}
+
 /// `fchmodat(2)` of a path whose last component the caller has just made (it follows a symbolic link).
 ///
 /// # Errors
