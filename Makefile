@@ -2,7 +2,7 @@
 # by the scripts in scripts/ and by `cargo xtask`.
 
 PREFIX   ?= /usr/local
-PROGRAMS := mydocker-runtime mydocker-img
+PROGRAMS := mydocker-runtime mydocker-img mydocker
 BINARIES := $(PROGRAMS:%=bin/%)
 
 # An explicit target (.cargo/config.toml) puts what cargo builds under the name of the host.
@@ -22,7 +22,7 @@ bin/%: prerequisites FORCE
 	scripts/check-static.sh $(RELEASE)/$*
 	install -D -m 0755 $(RELEASE)/$* $@
 
-## make demo: a first container from a real Debian root file system
+## make demo: a first container, over the host's own root
 demo: dependencies-demo all
 	scripts/demo.sh
 

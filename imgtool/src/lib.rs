@@ -13,10 +13,14 @@
 //! fetch        blobs from a registry into the store, several at a time
 //! store        the images of this host: an OCI layout, and unpacked layers beside it
 //! layer        a layer to a directory and back
+//! carry        archives that other programs read and write
+//! make         new images: a layer, a configuration and a manifest on those of a base
+//! overlay      layers one upon the other, as one tree
 //! commands     pull, push, ... put together from the above
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod carry;
 pub mod cli;
 pub mod commands;
 pub mod credentials;
@@ -24,6 +28,8 @@ pub mod digest;
 pub mod fetch;
 pub mod image;
 pub mod layer;
+pub mod make;
+pub mod overlay;
 pub mod plan;
 pub mod platform;
 pub mod reference;

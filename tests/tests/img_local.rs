@@ -1,7 +1,9 @@
 //! The images of this host: their list, their names, and what goes when the last name goes.
 
 use mydocker_tests::img::{FakeRegistry, Img, SampleImage, Served, sha256};
+use serde_json::json;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// A store with an image of two layers under `a:1`, and one that shares the first under `b:2`.
@@ -121,4 +123,130 @@ fn gc_removes_what_killed_commands_have_left_and_nothing_else() {
     img.write(&format!("store/oci/blobs/sha256/{}", &orphan["sha256:".len()..]), "orphan");
     img.command(["gc"]).run().fails().says("damaged").says(&first.digest()).discard();
     assert!(img.has_blob(&orphan) && img.has_blob(&second.digest()));
+}
+
+/// Lets `owner` hold an image, as containers and bundles do.
+fn lease(img: &Img, image: &SampleImage, owner: &Path) {
+    let target = json!({
+        "mediaType": image.media_type, "digest": image.digest(), "size": image.manifest.len(),
+    });
+    let lease = json!({ "kind": "container", "image": target, "owner": owner });
+    img.write("store/leases/web", &lease.to_string());
+}
+
+#[test]
+fn an_image_that_a_container_needs_stays_until_the_container_is_gone() {
+    let (img, registry, first, second) = two_images();
+    let owner = img.path("container");
+    fs::create_dir(&owner).expect("room");
+    lease(&img, &first, &owner);
+    let name = registry.name("a:1");
+    img.command(["tag", &name, "again"]).run().succeeds().discard();
+    assert_eq!(stdout(&img, &["rmi", "again"]), "Untagged: again:latest\n");
+    for image in [&name, &id(&first)] {
+        let refused = img.command(["rmi", image]).run().fails();
+        refused.says("is being used by container").says(&owner.display().to_string()).discard();
+    }
+    assert_eq!(stdout(&img, &["rmi", "-f", &name]), format!("Untagged: {name}\n"));
+    assert_eq!(stdout(&img, &["gc"]), "Total reclaimed space: 0B\n");
+    let blobs = [&first.manifest, &first.config, &first.layers[1]].map(|blob| sha256(blob));
+    assert!(blobs.iter().all(|blob| img.has_blob(blob)) && has_layer(&img, &first.layers[1]));
+    fs::remove_dir(&owner).expect("nothing is in it");
+    img.write("store/leases/half.1.tmp", "half a lease");
+    let told = stdout(&img, &["gc"]);
+    assert!(told.starts_with(&format!("Deleted lease: web ({} is gone)\n", owner.display())), "{told}");
+    assert!(told.contains("Deleted unfinished: 1\n"), "{told}");
+    assert!(!blobs.iter().any(|blob| img.has_blob(blob)) && !has_layer(&img, &first.layers[1]));
+    assert!(img.has_blob(&second.digest()) && has_layer(&img, &second.layers[0]));
+    assert_eq!(fs::read_dir(img.path("store/leases")).expect("the store").count(), 0);
+}
+
+#[test]
+fn what_a_damaged_lease_holds_is_not_known_and_nothing_goes() {
+    let (img, registry, first, _) = two_images();
+    let damaged = img.write("store/leases/web", "{");
+    let refused = img.command(["rmi", "-f", &registry.name("a:1")]).run().fails();
+    refused.says(&damaged.display().to_string()).discard();
+    img.command(["gc"]).run().fails().says(&damaged.display().to_string()).discard();
+    assert!(img.has_blob(&first.digest()));
+}
+
+/// A store with images `old:1`, `mid:1` and `new:1`, made a year after each other.
+fn three_images() -> (Img, FakeRegistry) {
+    let image = |year: &str| {
+        SampleImage::new(&[year.as_bytes()]).with(|config| {
+            config["created"] = json!(format!("{year}-06-01T12:00:00.5Z"));
+            config["config"]["Labels"] = json!({ "year": year });
+        })
+    };
+    let (old, mid, new) = (image("2020"), image("2021"), image("2022"));
+    let mut served = Served::image("old", &old);
+    for (tag, image) in [("mid", &mid), ("new", &new)] {
+        served.add(image);
+        served.manifest(tag, &image.media_type, &image.manifest);
+    }
+    let (img, registry) = (Img::new(), FakeRegistry::good(served));
+    for tag in ["old", "mid", "new"] {
+        img.pull(&registry.name(&format!("a:{tag}"))).run().succeeds().discard();
+    }
+    (img, registry)
+}
+
+#[test]
+fn images_are_chosen_by_age_label_and_name() {
+    let (img, registry) = three_images();
+    let mid = registry.name("a:mid");
+    for (filters, tags) in [
+        (vec![], "new mid old"),
+        (vec![format!("before={mid}")], "old"),
+        (vec![format!("since={mid}")], "new"),
+        (vec!["until=2021-06-01T12:00:01Z".to_owned()], "mid old"),
+        (vec!["until=24h".to_owned()], "new mid old"),
+        (vec!["until=2021-01-01".to_owned(), "label=year".to_owned()], "old"),
+        (vec!["label=year=2022".to_owned()], "new"),
+        (vec!["reference=*/a:old".to_owned(), "reference=*/a:new".to_owned()], "new old"),
+        (vec!["dangling=true".to_owned()], ""),
+    ] {
+        let words = filters.iter().flat_map(|filter| ["--filter", filter]);
+        let listed = img.command(["images", "--format", "{{.Tag}}"]).args(words).run().succeeds().stdout;
+        assert_eq!(listed.split_whitespace().collect::<Vec<_>>().join(" "), tags, "{filters:?}");
+    }
+    img.command(["images", "--filter", "since=nothing"]).run().fails().says("since=nothing").discard();
+    img.command(["images", "--filter", "until=later"])
+        .run()
+        .fails()
+        .says("until=later")
+        .says("24h")
+        .discard();
+}
+
+#[test]
+fn an_image_with_a_damaged_document_hides_no_other_and_can_be_removed() {
+    let (img, registry, first, second) = two_images();
+    let path = img.layout().join("blobs/sha256").join(&first.digest()["sha256:".len()..]);
+    fs::write(path, "damaged").expect("the store");
+    let (broken, whole) = (registry.name("a:1"), registry.name("b:2"));
+    let listed = img.command(["images", "-q", "--no-trunc"]).run().exits(1);
+    assert_eq!(listed.stdout, format!("{}\n", sha256(&second.config)));
+    listed.says(&broken).says(&first.digest()).says("fsck --repair").discard();
+    img.command(["tag", &whole, "more"]).run().succeeds().discard();
+    img.command(["tag", &id(&second), "most"]).run().succeeds().discard();
+    img.command(["tag", &broken, "less"]).run().fails().says(&first.digest()).discard();
+    let told = stdout(&img, &["rmi", &broken]);
+    assert!(told.starts_with(&format!("Untagged: {broken}\nDeleted: ")), "{told}");
+    assert!(!img.has_blob(&first.digest()) && !has_layer(&img, &first.layers[1]));
+    assert_eq!(stdout(&img, &["images", "-q"]), format!("{}\n", &id(&second)[..12]));
+}
+
+#[test]
+fn an_entry_that_another_program_made_without_a_name_is_listed() {
+    let (img, _registry, first, _) = two_images();
+    let mut index: serde_json::Value =
+        serde_json::from_slice(&fs::read(img.layout().join("index.json")).expect("an index")).expect("JSON");
+    index["manifests"][0]["annotations"] = json!({});
+    img.write("store/oci/index.json", &index.to_string());
+    let listed = stdout(&img, &["images", "--filter", "dangling=true"]);
+    let row: Vec<_> = listed.lines().nth(1).expect("a row").split_whitespace().collect();
+    assert_eq!(row[..3], ["<none>", "<none>", &id(&first)[..12]]);
+    assert_eq!(stdout(&img, &["images", "-q"]).lines().count(), 2);
 }

@@ -1,6 +1,9 @@
 //! What can be typed, as data. Nothing here looks at the environment or at the disk.
 
-use super::args_local::{BundleArgs, GcArgs, ImagesArgs, RmiArgs, TagArgs};
+use super::args_local::{
+    BundleArgs, DfArgs, GcArgs, HistoryArgs, ImagesArgs, InspectArgs, PruneArgs, RmiArgs, TagArgs,
+};
+use super::args_make::{CommitArgs, DiffArgs, ExportArgs, ImportArgs, LoadArgs, SaveArgs};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -21,20 +24,40 @@ pub struct GlobalArgs {
 pub enum Command {
     /// `bundle`
     Bundle(BundleArgs),
+    /// `commit`
+    Commit(CommitArgs),
+    /// `df`
+    Df(DfArgs),
+    /// `diff`
+    Diff(DiffArgs),
+    /// `export`
+    Export(ExportArgs),
     /// `gc`
     Gc(GcArgs),
+    /// `history`
+    History(HistoryArgs),
     /// `images`
     Images(ImagesArgs),
+    /// `import`
+    Import(ImportArgs),
+    /// `inspect`
+    Inspect(InspectArgs),
+    /// `load`
+    Load(LoadArgs),
     /// `login`
     Login(LoginArgs),
     /// `logout`
     Logout(LogoutArgs),
+    /// `prune`
+    Prune(PruneArgs),
     /// `pull`
     Pull(PullArgs),
     /// `push`
     Push(PushArgs),
     /// `rmi`
     Rmi(RmiArgs),
+    /// `save`
+    Save(SaveArgs),
     /// `tag`
     Tag(TagArgs),
 }

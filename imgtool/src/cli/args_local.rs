@@ -1,5 +1,6 @@
 //! What can be typed about the images of this host.
 
+use super::RegistryArgs;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -29,7 +30,8 @@ pub struct ImagesArgs {
     /// 'json', or a template such as '{{.Repository}}:{{.Tag}}', with 'table' before it for a table
     #[arg(long, value_name = "FORMAT", conflicts_with = "quiet")]
     pub format: Option<String>,
-    /// Show only these: reference=PATTERN, label=NAME[=VALUE], dangling=true or false
+    /// Show only these: reference=PATTERN, label=NAME[=VALUE], dangling=true or false, before=IMAGE, since=IMAGE,
+    /// until=TIME
     #[arg(long, short, value_name = "NAME=VALUE")]
     pub filter: Vec<String>,
     /// Show only the images of this name: NAME[:TAG], with '*' and '?' if you like
@@ -62,3 +64,83 @@ pub struct RmiArgs {
 /// `gc`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct GcArgs {}
+
+/// `inspect`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct InspectArgs {
+    /// How the registry is spoken to
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    /// Look into the registry, not into the image store
+    #[arg(long)]
+    pub remote: bool,
+    /// The platform, OS/ARCHITECTURE[/VARIANT], of an image in a registry
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
+    /// A template such as '{{.Config.Cmd}}', or 'json'
+    #[arg(long, short, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Print the manifest as it is
+    #[arg(long, conflicts_with = "format")]
+    pub raw: bool,
+    /// Print the configuration as it is
+    #[arg(long, conflicts_with_all = ["format", "raw"])]
+    pub config: bool,
+    /// The images: names, or the beginnings of their ids
+    #[arg(value_name = "IMAGE", required = true)]
+    pub images: Vec<String>,
+}
+
+/// `history`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct HistoryArgs {
+    /// Sizes and times for people; with =false, in bytes and as they are written
+    #[arg(long, short = 'H', value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = mydocker_cmdline::parse_bool)]
+    pub human: Option<bool>,
+    /// Show commands and ids in full
+    #[arg(long)]
+    pub no_trunc: bool,
+    /// Print the ids alone
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// 'json', or a template such as '{{.ID}}: {{.CreatedBy}}', with 'table' before it for a table
+    #[arg(long, value_name = "FORMAT", conflicts_with = "quiet")]
+    pub format: Option<String>,
+    /// The image: a name, or the beginning of its id
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+}
+
+impl HistoryArgs {
+    /// Whether sizes and times are for people.
+    #[must_use]
+    pub fn is_human(&self) -> bool {
+        self.human.unwrap_or(true)
+    }
+}
+
+/// `df`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct DfArgs {
+    /// Show image by image what is shared with others
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// 'json', or a template such as '{{.Type}} {{.Reclaimable}}', with 'table' before it for a table
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+}
+
+/// `prune`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct PruneArgs {
+    /// Also remove images with a name that neither a container nor a bundle needs
+    #[arg(long, short)]
+    pub all: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub force: bool,
+    /// Remove only these: until=TIME, label=NAME[=VALUE], label!=NAME[=VALUE]
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub filter: Vec<String>,
+}

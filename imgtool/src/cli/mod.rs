@@ -2,18 +2,25 @@
 
 mod args;
 mod args_local;
+mod args_make;
 mod context;
 mod entry;
 mod moment;
 mod progress;
 mod prompt;
+mod show;
 mod template;
 
 pub use args::*;
-pub use args_local::{BundleArgs, GcArgs, ImagesArgs, RmiArgs, TagArgs};
+pub use args_local::*;
+pub use args_make::{
+    CommitArgs, DiffArgs, DiffFormat, ExportArgs, ImportArgs, LayerCompression, LoadArgs, MakeArgs, SaveArgs,
+    SaveFormat,
+};
 pub use context::{Connection, Context, ContextError, Environment};
 pub use entry::main_entry;
 pub use moment::Moment;
 pub use progress::{Display, chain, human_size};
 pub use prompt::{ask, ask_secret};
-pub use template::{Row, Template, TemplateError};
+pub use show::print_value;
+pub use template::{Labels, Row, Template, TemplateError};

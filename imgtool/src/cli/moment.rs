@@ -43,13 +43,37 @@ impl Moment {
         Some(Self(days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset))
     }
 
+    /// Reads what people type: what documents write, also without a zone (UTC is meant) or without a time, seconds since 1970,
+    /// or a span such as `1h30m`, which is counted back from `now`.
+    #[must_use]
+    pub fn parse_any(text: &str, now: Self) -> Option<Self> {
+        let date = || Self::parse(&format!("{text}T00:00:00Z"));
+        let local = || Self::parse(&format!("{text}Z"));
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let seconds = || text.split('.').next()?.parse().ok().map(Self).filter(|_| is_number);
+        let span = || span(text).map(|span| Self(now.0.saturating_sub(span)));
+        Self::parse(text).or_else(date).or_else(local).or_else(seconds).or_else(span)
+    }
+
     /// As docker prints it: `2024-02-29 12:00:00 +0000 UTC`.
     #[must_use]
     pub fn at(self) -> String {
+        let [year, month, day, hour, minute, second] = self.fields();
+        format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} +0000 UTC")
+    }
+
+    /// As documents write it: `2024-02-29T12:00:00Z`.
+    #[must_use]
+    pub fn in_documents(self) -> String {
+        let [year, month, day, hour, minute, second] = self.fields();
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+
+    /// Year, month, day, hour, minute and second.
+    fn fields(self) -> [i64; 6] {
         let (day, second) = (self.0.div_euclid(86_400), self.0.rem_euclid(86_400));
         let (year, month, day) = date(day);
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} +0000 UTC")
+        [year, month, day, second / 3600, second / 60 % 60, second % 60]
     }
 
     /// How long ago, in docker's words: `2 weeks ago`.
@@ -72,6 +96,29 @@ impl Moment {
         };
         format!("{span} ago")
     }
+}
+
+/// Seconds of a span in Go's form: `1h30m`, `1.5h`, `300ms`.
+fn span(text: &str) -> Option<i64> {
+    let (mut rest, mut seconds) = (text, 0.0);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let unit =
+            rest[digits..].find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len() - digits);
+        let number: f64 = rest[..digits].parse().ok()?;
+        seconds += number
+            * match &rest[digits..digits + unit] {
+                "h" => 3600.0,
+                "m" => 60.0,
+                "s" => 1.0,
+                "ms" => 1e-3,
+                "us" | "µs" => 1e-6,
+                "ns" => 1e-9,
+                _ => return None,
+            };
+        rest = &rest[digits + unit..];
+    }
+    (!text.is_empty()).then_some(seconds as i64)
 }
 
 fn fields(text: &str, separator: char) -> Option<[&str; 3]> {
@@ -111,11 +158,31 @@ mod tests {
         ] {
             assert_eq!(Moment::parse(text), Some(Moment(seconds)), "{text}");
             assert_eq!(Moment(seconds).at(), at);
+            assert_eq!(Moment::parse(&Moment(seconds).in_documents()), Some(Moment(seconds)));
         }
         for text in
             ["", "2024-02-29", "2024-13-01T00:00:00Z", "2024-01-01T00:00:00", "2024-01-01T00:00:00+0200"]
         {
             assert_eq!(Moment::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn people_type_times_and_spans() {
+        let now = Moment(1_000_000);
+        for (text, seconds) in [
+            ("1970-01-02", 86_400),
+            ("1970-01-01T00:00:01", 1),
+            ("1970-01-01T00:00:01+01:00", -3599),
+            ("1700000000.5", 1_700_000_000),
+            ("1h30m", 1_000_000 - 5400),
+            ("1.5h", 1_000_000 - 5400),
+            ("300ms", 1_000_000),
+        ] {
+            assert_eq!(Moment::parse_any(text, now), Some(Moment(seconds)), "{text}");
+        }
+        for text in ["", "h", "1d", "yesterday", "1h2"] {
+            assert_eq!(Moment::parse_any(text, now), None, "{text}");
         }
     }
 

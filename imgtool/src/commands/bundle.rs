@@ -3,7 +3,7 @@
 use super::local::{FindError, find};
 use crate::cli::{BundleArgs, Context};
 use crate::fetch::LayerJob;
-use crate::image::ImageConfig;
+use crate::image::BUNDLE_ANNOTATION;
 use crate::layer::{Budget, Inflate, LayerError, Unpack, Whiteouts};
 use crate::plan::{PlanError, layer_jobs};
 use crate::store::{Image, Store, StoreError};
@@ -109,7 +109,7 @@ fn fill(store: &Store, image: &Image, jobs: &[LayerJob], directory: &Path) -> Re
         unpack.finish().map_err(|source| BundleError::Layer(last.digest.clone(), source))?;
     }
     let user = find_user(root.as_fd(), &image.config.config.user)?;
-    let config = config(&settings(&image.config), &user);
+    let config = config(&settings(image), &user);
     let path = directory.join("config.json");
     fs::write(&path, format!("{config:#}\n")).map_err(failed("write", &path))
 }
@@ -125,7 +125,9 @@ fn apply(unpack: &mut Unpack, job: &LayerJob, blob: &File) -> Result<(), LayerEr
 }
 
 /// What the image says, with the annotations of image-spec's conversion.md; a label of the same name is stronger.
-fn settings(image: &ImageConfig) -> ImageSettings {
+fn settings(image: &Image) -> ImageSettings {
+    let id = (BUNDLE_ANNOTATION.to_owned(), image.id().to_string());
+    let image = &image.config;
     let config = &image.config;
     let ports = config.exposed_ports.keys().cloned().collect::<Vec<_>>().join(",");
     let fields = [
@@ -147,6 +149,6 @@ fn settings(image: &ImageConfig) -> ImageSettings {
         cmd: config.cmd.clone().unwrap_or_default(),
         working_dir: config.working_dir.clone(),
         volumes: config.volumes.keys().cloned().collect(),
-        annotations: fields.chain(config.labels.clone()).collect(),
+        annotations: fields.chain(config.labels.clone()).chain([id]).collect(),
     }
 }

@@ -1,12 +1,10 @@
 //! `images`: what is in the store, in docker's columns.
 
+use super::filter::{FilterError, Filters, LIST};
+use super::listing::{Listed, Listing, Unreadable, list};
 use crate::cli::{Context, ImagesArgs, Moment, Row, Template, TemplateError, human_size};
-use crate::digest::Digest;
-use crate::image::Descriptor;
-use crate::reference::Reference;
-use crate::store::{Image, Store, StoreError};
+use crate::store::{Store, StoreError};
 use mydocker_cmdline::{one_line, print};
-use std::collections::HashMap;
 use std::io;
 
 /// The fields of a row, and the titles of their columns.
@@ -34,10 +32,11 @@ pub enum ImagesError {
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// `--filter`.
-    #[error(
-        "filter {0:?} is not supported; there are reference=PATTERN, label=NAME[=VALUE] and dangling=true or false"
-    )]
-    Filter(String),
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// Some images cannot be read; the others are listed.
+    #[error("not every image can be read: {0}")]
+    Unreadable(Unreadable),
     /// Standard output.
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
@@ -46,22 +45,21 @@ pub enum ImagesError {
 /// Lists images, the newest first.
 ///
 /// # Errors
-/// [`ImagesError`].
+/// [`ImagesError`]; an image that cannot be read is told after the others are listed.
 pub fn images(args: &ImagesArgs, context: &Context) -> Result<(), ImagesError> {
-    let filters = args.filter.iter().map(|text| Filter::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let known: Vec<_> = TITLES.iter().map(|(field, _)| *field).collect();
     let template = Template::parse(&format(args), &known)?;
     let store = context.store()?;
-    let mut listed = list(&store)?;
-    let name = args.name.clone().map(Filter::Reference);
-    listed.retain(|one| filters.iter().chain(&name).all(|filter| filter.takes(one)));
-    listed.sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.name.cmp(&other.name)));
+    let filters = Filters::parse(&args.filter, LIST, &store)?.named(args.name.as_deref());
+    let Listing { images: mut listed, unreadable } = list(&store)?;
+    listed.retain(|one| filters.take(one));
     if args.quiet {
         listed.dedup_by(|one, other| one.image.id() == other.image.id());
     }
     let now = Moment::now();
     let rows: Vec<Row> = listed.iter().map(|one| one.row(&store, args, now)).collect();
-    Ok(print(&template.render(TITLES, &rows))?)
+    print(&template.render(TITLES, &rows)?)?;
+    unreadable.into_result().map_err(ImagesError::Unreadable)
 }
 
 fn format(args: &ImagesArgs) -> String {
@@ -77,29 +75,6 @@ fn format(args: &ImagesArgs) -> String {
     )
 }
 
-struct Listed {
-    name: Reference,
-    target: Descriptor,
-    image: Image,
-    created: Option<Moment>,
-}
-
-/// Reads each image once, however many names it has.
-fn list(store: &Store) -> Result<Vec<Listed>, StoreError> {
-    let mut known: HashMap<Digest, Image> = HashMap::new();
-    let mut listed = Vec::new();
-    for (name, target) in store.names()? {
-        let image = match known.get(&target.digest) {
-            Some(image) => image.clone(),
-            None => store.image(&target)?,
-        };
-        known.insert(target.digest.clone(), image.clone());
-        let created = image.config.created.as_deref().and_then(Moment::parse);
-        listed.push(Listed { name, target, image, created });
-    }
-    Ok(listed)
-}
-
 impl Listed {
     fn row(&self, store: &Store, args: &ImagesArgs, now: Moment) -> Row {
         let id = self.image.id();
@@ -112,95 +87,13 @@ impl Listed {
             or_nothing(self.created.map(|created| created.since(now))),
             self.target.digest.to_string(),
             if args.no_trunc { id.to_string() } else { id.short().to_owned() },
-            self.name.familiar_name(),
+            self.repository(),
             not_known(),
             size.clone(),
-            self.name.tag().unwrap_or("<none>").to_owned(),
+            self.tag().to_owned(),
             not_known(),
             size,
         ];
         TITLES.iter().zip(values).map(|((field, _), value)| (*field, one_line(&value).to_string())).collect()
-    }
-}
-
-enum Filter {
-    Reference(String),
-    Label(String, Option<String>),
-    Dangling(bool),
-}
-
-impl Filter {
-    fn parse(text: &str) -> Result<Self, ImagesError> {
-        let refuse = || ImagesError::Filter(text.to_owned());
-        let (name, value) = text.split_once('=').ok_or_else(refuse)?;
-        match (name, value) {
-            ("reference", pattern) => Ok(Self::Reference(pattern.to_owned())),
-            ("label", label) => {
-                let (name, value) =
-                    label.split_once('=').map_or((label, None), |(name, value)| (name, Some(value)));
-                Ok(Self::Label(name.to_owned(), value.map(str::to_owned)))
-            }
-            ("dangling", "true" | "1") => Ok(Self::Dangling(true)),
-            ("dangling", "false" | "0") => Ok(Self::Dangling(false)),
-            _ => Err(refuse()),
-        }
-    }
-
-    fn takes(&self, listed: &Listed) -> bool {
-        match self {
-            Self::Reference(pattern) => {
-                let (name, short) = (&listed.name, listed.name.familiar_name());
-                [name.familiar(), short, name.to_string(), name.name()]
-                    .iter()
-                    .any(|name| matches(pattern, name))
-            }
-            Self::Label(name, wanted) => listed
-                .image
-                .config
-                .config
-                .labels
-                .get(name)
-                .is_some_and(|value| wanted.as_ref().is_none_or(|wanted| wanted == value)),
-            // Every image of this store has a name.
-            Self::Dangling(wanted) => !wanted,
-        }
-    }
-}
-
-/// A pattern in which `*` is any text without a slash, and `?` any one character but a slash.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut rest = pattern.chars();
-    match rest.next() {
-        None => text.is_empty(),
-        Some('*') => {
-            let end = text.find('/').unwrap_or(text.len());
-            (0..=end).filter(|at| text.is_char_boundary(*at)).any(|at| matches(rest.as_str(), &text[at..]))
-        }
-        Some(wanted) => {
-            let mut text = text.chars();
-            let found = text.next();
-            let fits =
-                if wanted == '?' { found.is_some_and(|found| found != '/') } else { found == Some(wanted) };
-            fits && matches(rest.as_str(), text.as_str())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_do_not_cross_slashes() {
-        for (pattern, text, fits) in [
-            ("ubuntu", "ubuntu", true),
-            ("ub*", "ubuntu:20.04", true),
-            ("*/ubuntu:2?.04", "arm64v8/ubuntu:20.04", true),
-            ("*ubuntu", "arm64v8/ubuntu", false),
-            ("?", "/", false),
-            ("", "a", false),
-        ] {
-            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
-        }
     }
 }

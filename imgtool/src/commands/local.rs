@@ -36,37 +36,54 @@ pub struct Found {
     pub names: Vec<Reference>,
 }
 
-/// Finds an image by its name or, if there is no such name, by the beginning of its id.
+/// Finds an image by its name or, if there is no such name, by the beginning of its id. Other images may be damaged.
 ///
 /// # Errors
 /// [`FindError`].
 pub fn find(store: &Store, text: &str) -> Result<Found, FindError> {
-    let mut ids: HashMap<Digest, Digest> = HashMap::new();
-    let mut all = Vec::new();
-    for (name, target) in store.names()? {
-        let id = match ids.get(&target.digest) {
-            Some(id) => id.clone(),
-            None => store.image(&target)?.id().clone(),
-        };
-        ids.insert(target.digest.clone(), id.clone());
-        all.push((name, target, id));
-    }
     let by_name = Reference::parse(text).map(Reference::or_latest);
-    let named = by_name.as_ref().ok().and_then(|name| all.iter().find(|(known, _, _)| known == name));
-    let hex = text.strip_prefix("sha256:").unwrap_or(text);
-    let is_id = !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let with_id = || all.iter().filter(|(_, _, id)| is_id && id.hex().starts_with(&hex.to_ascii_lowercase()));
-    let (_, target, id) = match (named, with_id().next()) {
-        (Some(named), _) => named,
-        (None, Some(first)) if with_id().any(|other| other.2 != first.2) => {
-            return Err(FindError::Several(text.to_owned()));
-        }
-        (None, Some(first)) => first,
-        // What is no name either is told with the character that does not fit.
-        (None, None) => {
-            return Err(by_name.err().map_or_else(|| FindError::None(text.to_owned()), Into::into));
-        }
+    let all = store.names()?;
+    let named = by_name.as_ref().ok().and_then(|name| all.iter().find(|(known, _)| known == name));
+    let (id, target, name) = match named {
+        Some((name, target)) => (store.image(target)?.id().clone(), target.clone(), Some(name.clone())),
+        None => match by_id(text, &ids(store, &all))? {
+            Some((id, target)) => (id, target, None),
+            // What is no name either is told with the character that does not fit.
+            None => return Err(by_name.err().map_or_else(|| FindError::None(text.to_owned()), Into::into)),
+        },
     };
-    let names = all.iter().filter(|(_, _, other)| other == id).map(|(name, _, _)| name.clone()).collect();
-    Ok(Found { id: id.clone(), target: target.clone(), name: named.map(|(name, _, _)| name.clone()), names })
+    let is_it = |other: &Descriptor| {
+        other.digest == target.digest || store.image(other).is_ok_and(|image| *image.id() == id)
+    };
+    let names = all.iter().filter(|(_, other)| is_it(other)).map(|(name, _)| name.clone()).collect();
+    Ok(Found { id, target, name, names })
+}
+
+/// The ids of the images that can be read.
+fn ids(store: &Store, all: &[(Reference, Descriptor)]) -> HashMap<Digest, (Digest, Descriptor)> {
+    let mut ids = HashMap::new();
+    for (_, target) in all {
+        if !ids.contains_key(&target.digest)
+            && let Ok(image) = store.image(target)
+        {
+            ids.insert(target.digest.clone(), (image.id().clone(), target.clone()));
+        }
+    }
+    ids
+}
+
+fn by_id(
+    text: &str,
+    ids: &HashMap<Digest, (Digest, Descriptor)>,
+) -> Result<Option<(Digest, Descriptor)>, FindError> {
+    let hex = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
+    if hex.is_empty() || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(None);
+    }
+    let mut fitting = ids.values().filter(|(id, _)| id.hex().starts_with(&hex));
+    let first = fitting.next();
+    match first {
+        Some(first) if fitting.any(|other| other.0 != first.0) => Err(FindError::Several(text.to_owned())),
+        first => Ok(first.cloned()),
+    }
 }

@@ -2,9 +2,11 @@
 
 use super::local::{FindError, Found, find};
 use crate::cli::{Context, GcArgs, RmiArgs, TagArgs, human_size};
+use crate::digest::Digest;
+use crate::image::Descriptor;
 use crate::reference::{Reference, ReferenceError};
-use crate::store::{Collected, Store, StoreError};
-use mydocker_cmdline::print;
+use crate::store::{Collected, Lease, Store, StoreError};
+use mydocker_cmdline::{one_line, print};
 use std::io;
 
 /// Why names were not changed.
@@ -29,6 +31,14 @@ pub enum NamesError {
         id: String,
         /// The names.
         names: String,
+    },
+    /// A container or a bundle needs the image.
+    #[error("image {id} is being used by {holders}; --force takes its last name away, and keeps it for them")]
+    InUse {
+        /// The beginning of its id.
+        id: String,
+        /// Who needs it.
+        holders: String,
     },
     /// Standard output.
     #[error("cannot write to standard output")]
@@ -65,12 +75,20 @@ pub fn rmi(args: &RmiArgs, context: &Context) -> Result<(), NamesError> {
         }
     }
     let collected = store.collect(&alone, false)?;
-    print(&collected.blobs.iter().map(|digest| format!("Deleted: {digest}\n")).collect::<String>())?;
+    print(&report(&collected))?;
     result
 }
 
 fn untag(store: &Store, image: &str, force: bool) -> Result<(), NamesError> {
-    let Found { id, name, names, .. } = find(store, image)?;
+    let Found { id, target, name, names } = match find(store, image) {
+        Err(FindError::Store(error)) => return untag_unreadable(store, image, error),
+        other => other?,
+    };
+    let is_last = name.is_none() || names.len() == 1;
+    let holders = if is_last && !force { holders(store, &id, &target)? } else { Vec::new() };
+    if !holders.is_empty() {
+        return Err(NamesError::InUse { id: id.short().to_owned(), holders: holders.join(", ") });
+    }
     let going = match name {
         Some(name) => vec![name],
         None if names.len() > 1 && !force => {
@@ -87,6 +105,25 @@ fn untag(store: &Store, image: &str, force: bool) -> Result<(), NamesError> {
     Ok(())
 }
 
+/// Takes the name of an image away that is damaged; if there is no such name, that is the error.
+fn untag_unreadable(store: &Store, image: &str, error: StoreError) -> Result<(), NamesError> {
+    let name = Reference::parse(image).map(Reference::or_latest).ok();
+    match name {
+        Some(name) if store.forget(&name)? => Ok(print(&format!("Untagged: {}\n", name.familiar()))?),
+        _ => Err(error.into()),
+    }
+}
+
+/// Who needs an image, whatever its name.
+fn holders(store: &Store, id: &Digest, target: &Descriptor) -> Result<Vec<String>, StoreError> {
+    // An image that cannot be read is that of a lease if the manifest is the same.
+    let is_it = |lease: &Lease| {
+        lease.image.digest == target.digest || store.image(&lease.image).is_ok_and(|image| image.id() == id)
+    };
+    let leases = store.leases()?.into_iter().filter(|lease| !lease.is_stale() && is_it(lease));
+    Ok(leases.map(|lease| format!("{} {}", lease.kind, lease.owner.display())).collect())
+}
+
 /// Removes what no name leads to, and what killed commands have left.
 ///
 /// # Errors
@@ -94,9 +131,22 @@ fn untag(store: &Store, image: &str, force: bool) -> Result<(), NamesError> {
 pub fn gc(_: &GcArgs, context: &Context) -> Result<(), NamesError> {
     let store = context.store()?;
     let alone = store.hold_alone()?;
-    let Collected { blobs, layers, pieces, bytes } = store.collect(&alone, true)?;
-    let blobs: String = blobs.iter().map(|digest| format!("Deleted: {digest}\n")).collect();
-    let layers: String = layers.iter().map(|digest| format!("Deleted layer: {digest}\n")).collect();
-    let pieces = if pieces > 0 { format!("Deleted unfinished: {pieces}\n") } else { String::new() };
-    Ok(print(&format!("{blobs}{layers}{pieces}Total reclaimed space: {}\n", human_size(bytes)))?)
+    let collected = store.collect(&alone, true)?;
+    let layers: String = collected.layers.iter().map(|digest| format!("Deleted layer: {digest}\n")).collect();
+    let pieces = match collected.pieces {
+        0 => String::new(),
+        pieces => format!("Deleted unfinished: {pieces}\n"),
+    };
+    let (report, total) = (report(&collected), human_size(collected.bytes));
+    Ok(print(&format!("{report}{layers}{pieces}Total reclaimed space: {total}\n"))?)
+}
+
+/// What is told of what was removed: leases and blobs.
+pub(super) fn report(collected: &Collected) -> String {
+    let void = |lease: &Lease| {
+        let owner = one_line(&lease.owner.display().to_string());
+        format!("Deleted lease: {} ({owner} is gone)\n", lease.name)
+    };
+    let leases = collected.leases.iter().map(void);
+    leases.chain(collected.blobs.iter().map(|digest| format!("Deleted: {digest}\n"))).collect()
 }

@@ -1,4 +1,4 @@
-//! A layer to a directory.
+//! A layer to a directory, and back.
 //!
 //! ```text
 //! inflate   gzip, zstd or nothing; the digest of the tar; bounds against bombs
@@ -6,15 +6,19 @@
 //! tree      the directory: names become descriptors, and nothing leads out of it
 //! unpack    an entry to a file, a whiteout to a removal or to what overlayfs takes for one
 //! sink      unpacked layers in the store, while their blobs come
+//! view      a tree as it is seen, also layers above each other
+//! pack      the way back: a tree, or what changed in it, to a layer
 //! ```
 
 mod inflate;
+pub mod pack;
 mod sink;
 pub mod tar;
 #[cfg(test)]
 mod testing;
 mod tree;
 mod unpack;
+pub mod view;
 
 pub use inflate::{Budget, Inflate, OverBudget};
 pub use sink::Unpacker;

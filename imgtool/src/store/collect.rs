@@ -1,6 +1,6 @@
 //! What no name leads to any more, and what killed commands have left.
 
-use super::{Hold, Store, StoreError, failed};
+use super::{Hold, Lease, Store, StoreError, failed};
 use crate::digest::{Algorithm, Digest};
 use crate::image::{Descriptor, Document, INDEX_ANNOTATION, Kind};
 use std::collections::HashSet;
@@ -14,9 +14,11 @@ pub struct Collected {
     pub blobs: Vec<Digest>,
     /// Unpacked layers, by their diffID.
     pub layers: Vec<Digest>,
-    /// Pieces of blobs and of layers that a killed command left.
+    /// Leases whose owner is gone.
+    pub leases: Vec<Lease>,
+    /// Pieces of blobs, of layers and of leases that a killed command left.
     pub pieces: usize,
-    /// What blobs and pieces of blobs had, in bytes.
+    /// What blobs, layers and pieces of blobs had, in bytes.
     pub bytes: u64,
 }
 
@@ -28,17 +30,18 @@ struct Reachable {
 }
 
 impl Store {
-    /// Removes the blobs and layers that no name leads to, and, if `pieces`, what is unfinished: while the store is held
+    /// Removes the blobs and layers that no name and no lease leads to, and, if `pieces`, what is unfinished: while the store is held
     /// alone nobody works on it.
     ///
     /// # Errors
     /// [`StoreError`]. Nothing is removed if a document cannot be read, since it is not known what it leads to.
     pub fn collect(&self, _alone: &Hold, pieces: bool) -> Result<Collected, StoreError> {
-        let mut reachable = Reachable::default();
-        for target in self.targets()? {
-            self.reach(&target, &mut reachable)?;
-        }
+        let reachable = self.reachable()?;
         let mut collected = Collected::default();
+        for lease in self.leases()?.into_iter().filter(Lease::is_stale) {
+            self.release(&lease.name)?;
+            collected.leases.push(lease);
+        }
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             self.collect_blobs(algorithm, &reachable, &mut collected)?;
             self.collect_layers(algorithm, &reachable, &mut collected)?;
@@ -47,6 +50,16 @@ impl Store {
             self.collect_pieces(&mut collected)?;
         }
         Ok(collected)
+    }
+
+    /// What names lead to, and leases that are in force.
+    fn reachable(&self) -> Result<Reachable, StoreError> {
+        let leases = self.leases()?.into_iter().filter(|lease| !lease.is_stale());
+        let mut reachable = Reachable::default();
+        for target in self.targets()?.into_iter().chain(leases.map(|lease| lease.image)) {
+            self.reach(&target, &mut reachable)?;
+        }
+        Ok(reachable)
     }
 
     fn reach(&self, target: &Descriptor, reachable: &mut Reachable) -> Result<(), StoreError> {
@@ -105,6 +118,7 @@ impl Store {
             let (path, aside) = (self.layer_path(&digest), self.unfinished_layers().join(digest.hex()));
             fs::rename(&path, &aside).map_err(failed("rename", &path))?;
             fs::remove_dir_all(&aside).map_err(failed("remove", &aside))?;
+            collected.bytes += self.layer_size(&digest).unwrap_or(0);
             let size = self.layer_size_path(&digest);
             if size.exists() {
                 fs::remove_file(&size).map_err(failed("remove", &size))?;
@@ -115,8 +129,10 @@ impl Store {
     }
 
     fn collect_pieces(&self, collected: &mut Collected) -> Result<(), StoreError> {
-        for name in names_in(&self.root.join("ingest"))? {
-            let path = self.root.join("ingest").join(name);
+        let halves = names_in(&self.lease_directory())?.into_iter().filter(|name| name.ends_with(".tmp"));
+        let leases = halves.map(|name| self.lease_directory().join(name));
+        let blobs = names_in(&self.root.join("ingest"))?.into_iter();
+        for path in blobs.map(|name| self.root.join("ingest").join(name)).chain(leases) {
             collected.bytes += fs::metadata(&path).map_err(failed("look at", &path))?.len();
             fs::remove_file(&path).map_err(failed("remove", &path))?;
             collected.pieces += 1;
@@ -130,7 +146,72 @@ impl Store {
     }
 }
 
-fn names_in(directory: &Path) -> Result<Vec<String>, StoreError> {
+/// Some of what is in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// How many there are.
+    pub count: usize,
+    /// How many of them names or leases lead to.
+    pub needed: usize,
+    /// What all have, in bytes.
+    pub bytes: u64,
+    /// What those have that nothing leads to.
+    pub reclaimable: u64,
+}
+
+/// All that is in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreUsage {
+    /// Blobs as they came.
+    pub blobs: Usage,
+    /// Unpacked layers; one that does not say how much it has counts as nothing.
+    pub layers: Usage,
+    /// What commands are working on, or have left when they were killed.
+    pub unfinished: Usage,
+}
+
+impl Usage {
+    fn add(&mut self, bytes: u64, needed: bool) {
+        self.count += 1;
+        self.needed += usize::from(needed);
+        self.bytes += bytes;
+        self.reclaimable += if needed { 0 } else { bytes };
+    }
+}
+
+impl Store {
+    /// Tells what the store has, and what of it [`collect`](Self::collect) would remove.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn usage(&self) -> Result<StoreUsage, StoreError> {
+        let reachable = self.reachable()?;
+        let mut usage = StoreUsage::default();
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            for digest in digests_in(&self.layout().join("blobs").join(algorithm.name()), algorithm)? {
+                let path = self.blob_path(&digest);
+                let bytes = fs::metadata(&path).map_err(failed("look at", &path))?.len();
+                usage.blobs.add(bytes, reachable.blobs.contains(&digest));
+            }
+            for digest in digests_in(&self.root.join("layers").join(algorithm.name()), algorithm)? {
+                let bytes = self.layer_size(&digest).unwrap_or(0);
+                usage.layers.add(bytes, reachable.layers.contains(&digest));
+            }
+        }
+        for name in names_in(&self.root.join("ingest"))? {
+            // One that is finished in this moment is counted as a blob.
+            usage
+                .unfinished
+                .add(fs::metadata(self.root.join("ingest").join(name)).map_or(0, |file| file.len()), false);
+        }
+        for _ in names_in(&self.unfinished_layers())? {
+            usage.unfinished.add(0, false);
+        }
+        Ok(usage)
+    }
+}
+
+pub(super) fn names_in(directory: &Path) -> Result<Vec<String>, StoreError> {
     let read = fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let entries = read.map_err(failed("read", directory))?;
     Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())

@@ -69,14 +69,17 @@ impl Store {
         ImageConfig::parse(&bytes).map_err(|source| StoreError::Config { digest: digest.clone(), source })
     }
 
+    /// How many bytes the files of an unpacked layer have, if that is known.
+    #[must_use]
+    pub fn layer_size(&self, diff_id: &Digest) -> Option<u64> {
+        fs::read_to_string(self.layer_size_path(diff_id)).ok()?.parse().ok()
+    }
+
     /// How many bytes the files of an image have; a layer that is not unpacked counts as its blob.
     #[must_use]
     pub fn image_size(&self, image: &Image) -> u64 {
         let layers = image.manifest.layers.iter().zip(&image.config.rootfs.diff_ids);
-        let size = |(layer, diff_id): (&Descriptor, &Digest)| {
-            let text = fs::read_to_string(self.layer_size_path(diff_id)).ok();
-            text.and_then(|text| text.parse().ok()).unwrap_or(layer.size)
-        };
+        let size = |(layer, diff_id): (&Descriptor, &Digest)| self.layer_size(diff_id).unwrap_or(layer.size);
         layers.map(size).fold(0, u64::saturating_add)
     }
 }

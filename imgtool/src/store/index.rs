@@ -43,6 +43,21 @@ impl Store {
         Ok(was_there)
     }
 
+    /// Takes entries without a name away, which other programs have made.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn forget_nameless(&self, targets: &[Descriptor]) -> Result<(), StoreError> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        self.change_index(|index| {
+            index
+                .manifests
+                .retain(|entry| named(entry).is_some() || !targets.contains(&plain(entry.clone())));
+        })
+    }
+
     /// All names, and what they stand for.
     ///
     /// # Errors
@@ -50,6 +65,15 @@ impl Store {
     pub fn names(&self) -> Result<Vec<(Reference, Descriptor)>, StoreError> {
         let entries = self.index()?.manifests.into_iter();
         Ok(entries.filter_map(|entry| Some((named(&entry)?, plain(entry)))).collect())
+    }
+
+    /// All names, and what they stand for, with entries that have none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn entries(&self) -> Result<Vec<(Option<Reference>, Descriptor)>, StoreError> {
+        let entries = self.index()?.manifests.into_iter();
+        Ok(entries.map(|entry| (named(&entry), plain(entry))).collect())
     }
 
     /// All that the index points to, also entries without a name that other programs have made.
@@ -118,7 +142,7 @@ fn is(entry: &Descriptor, digest: &Digest) -> bool {
 }
 
 /// Replaces a file as a whole: a reader sees the old content or the new one.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;

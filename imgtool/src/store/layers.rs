@@ -36,6 +36,19 @@ impl LayerIngest {
         Ok(Self { path, target, size_file, is_kept: false })
     }
 
+    /// Makes an empty directory for one of which the digest is not known yet; [`name`](Self::name) tells it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn begin_new(store: &Store) -> Result<Self, StoreError> {
+        Self::begin(store, &Digest::sha256(b""))
+    }
+
+    /// Says which layer it is, which is what its content has to say.
+    pub fn name(&mut self, store: &Store, diff_id: &Digest) {
+        (self.target, self.size_file) = (store.layer_path(diff_id), store.layer_size_path(diff_id));
+    }
+
     /// The directory that it is unpacked to.
     ///
     /// # Errors

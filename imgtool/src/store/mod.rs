@@ -6,22 +6,27 @@
 //! ROOT/ingest/ALGORITHM-HEX                 blobs that are on their way; what a killed pull leaves, the next one goes on with
 //! ROOT/layers/ALGORITHM/HEX.size              how many bytes the files of a layer have, in decimal digits
 //! ROOT/unpacking/                           layers that are being unpacked
+//! ROOT/leases/NAME                          images that a container or a bundle needs, whether they have a name or not
 //! ROOT/lock                                 shared by who adds, exclusive for who removes
 //! ```
 //!
-//! Whatever is in `blobs` has been verified, since it comes there by [`Ingest::commit`] alone. An image exists when its tag
+//! Whatever is in `blobs` has been verified, since it comes there by [`Ingest::commit`] and [`FreshBlob::commit`] alone. An image exists when its tag
 //! is recorded, which comes last; all that a crash can leave is files that nothing points to.
 
 mod collect;
+mod fresh;
 mod images;
 mod index;
 mod ingest;
 mod layers;
+mod leases;
 
-pub use collect::Collected;
+pub use collect::{Collected, StoreUsage, Usage};
+pub use fresh::{FreshBlob, SealedBlob};
 pub use images::Image;
 pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
 pub use layers::LayerIngest;
+pub use leases::{Holder, Lease};
 
 use crate::digest::{Algorithm, Digest};
 use crate::image::DocumentError;
@@ -58,6 +63,14 @@ pub enum StoreError {
         /// What the kernel says.
         source: mydocker_sys::Error,
     },
+    /// A lease that cannot be.
+    #[error("lease {name:?} is refused: {problem}")]
+    Lease {
+        /// What it was to be called.
+        name: String,
+        /// Why.
+        problem: &'static str,
+    },
     /// A blob that should be there is not.
     #[error("blob {0} is not in the image store; pull the image again")]
     Missing(Digest),
@@ -87,7 +100,7 @@ pub enum StoreError {
     },
     /// A blob is not what its name says.
     #[error(
-        "blob {digest} in the image store is damaged; remove its file below blobs in the store, and pull the image again"
+        "blob {digest} in the image store is damaged; 'mydocker-img fsck --repair' takes it away, so that the image can be pulled again"
     )]
     Damaged {
         /// Which.
@@ -116,6 +129,7 @@ impl Store {
         }
         make_directories(&root.join("ingest"), 0o755)?;
         make_directories(&store.unfinished_layers(), 0o755)?;
+        make_directories(&store.lease_directory(), 0o755)?;
         Ok(store)
     }
 

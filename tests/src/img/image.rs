@@ -88,6 +88,19 @@ impl SampleImage {
         image
     }
 
+    /// The same with a configuration that is changed.
+    ///
+    /// # Panics
+    /// When its configuration is no JSON.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        let mut config = serde_json::from_slice(&self.config).expect("JSON");
+        change(&mut config);
+        self.config = config.to_string().into_bytes();
+        self.manifest = self.manifest_json().to_string().into_bytes();
+        self
+    }
+
     /// Its manifest, to be changed.
     #[must_use]
     pub fn manifest_json(&self) -> Value {
