@@ -6,6 +6,10 @@
 use mydocker_tests::plug::{Containerd, Podman};
 use mydocker_tests::{Runtime, cgroup, systemd};
 use std::fs;
+use std::time::Duration;
+
+/// How long a command may take that lives as long as its test.
+const A_TEST: Duration = Duration::from_secs(240);
 
 /// Demands that systemd has the scope with these properties, in `slice`, and that the process `pid` is in it.
 fn is_in_scope(runtime: &Runtime, pid: i32, slice: &str, scope: &str, properties: &[(&str, &str)]) {
@@ -54,7 +58,8 @@ fn privileged_v2_containerd_runs_measures_and_ends_a_container_in_a_scope() {
     let path = format!("system.slice:{name}:life");
     let script = "trap 'exit 9' TERM; echo up; sleep 1000 & wait";
     let options = ["--rm", "--runc-systemd-cgroup", "--cgroup", &path, "--memory-limit", "67108864"];
-    let running = containerd.run(&options, "life", &["sh", "-c", script]).spawn();
+    // It ends after all the other commands.
+    let running = containerd.run(&options, "life", &["sh", "-c", script]).deadline(A_TEST).spawn();
     running.wait_for_output("up");
 
     let scope = format!("{name}-life.scope");

@@ -237,12 +237,12 @@ fn privileged_v2_an_update_reaches_systemd_and_a_refused_one_changes_nothing() {
     update(&[&flags[..], &more[..]].concat()).succeeds().discard();
     let wanted = [
         "CPUQuotaPerSecUSec=200ms",
-        "CPUWeight=79",
+        "CPUWeight=174",
         "AllowedCPUs=0-1",
         "MemoryLow=33554432",
         "TasksMax=40",
         "cpu.max=20000 100000",
-        "cpu.weight=79",
+        "cpu.weight=174",
         "cpuset.cpus=0-1",
         "memory.low=33554432",
         "pids.max=40",
