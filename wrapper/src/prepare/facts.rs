@@ -1,12 +1,13 @@
 //! What the plan depends on.
 
 use super::root::rootfs;
-use super::{PrepareError, failed, seccomp};
+use super::{PrepareError, failed, seccomp, shm};
 use crate::container::{Container, Containers, Device, Status};
 use crate::network;
 use crate::plan::{DeviceNode, Facts, Files, Joined, Seccomp, Security};
 use mydocker_bundles::{User, find_user};
 use mydocker_sys::fs::{OFlag, major, minor, open};
+use mydocker_sys::namespace::is_first_user_namespace;
 use mydocker_sys::{AsFd as _, OwnedFd};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -38,7 +39,7 @@ pub fn find(containers: &Containers, container: &Container, files: Files) -> Res
         devices: devices(container)?,
         init: init.map_err(failed("find", Path::new("/proc/self/exe")))?,
         limits_swap: limits_swap(),
-        id_mappings: None,
+        is_rootless: !is_first_user_namespace(),
     })
 }
 
@@ -69,8 +70,17 @@ fn joined(containers: &Containers, container: &Container) -> Result<Joined, Prep
             .map_or_else(|| namespace(&host.network_mode, "network", "ns/net"), |own| Ok(Some(own)))?,
         pid: namespace(&host.pid_mode, "processes", "ns/pid")?,
         ipc: namespace(&host.ipc_mode, "shared memory", "ns/ipc")?,
-        shm: namespace(&host.ipc_mode, "shared memory", "root/dev/shm")?,
+        shm: shm_of_another(containers, &host.ipc_mode)?,
     })
+}
+
+fn shm_of_another(containers: &Containers, mode: &str) -> Result<Option<PathBuf>, PrepareError> {
+    let Some(name) = mode.strip_prefix("container:") else { return Ok(None) };
+    let other = containers.find(name)?;
+    if other.host_config.ipc_mode != "shareable" {
+        return Err(PrepareError::NotShareable(name.to_owned()));
+    }
+    Ok(Some(shm::place(containers.home(), &other.id)))
 }
 
 fn devices(container: &Container) -> Result<Vec<DeviceNode>, PrepareError> {
