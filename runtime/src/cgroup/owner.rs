@@ -69,7 +69,7 @@ fn give(directory: &OwnedFd, user: u32) -> sys::Result<()> {
     fs::fchown_user(directory, user)?;
     let list = present(read(Path::new(LIST)))?;
     for name in list.as_deref().unwrap_or(FILES).lines() {
-        match fs::chown_user_at(directory, Path::new(name), user) {
+        match fs::lchownat(directory, Path::new(name), user, None) {
             // The list is of all controllers; the directory has the files of those that came down to it.
             Err(error) if error.errno() == Errno::ENOENT => {}
             other => other?,
