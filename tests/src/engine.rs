@@ -10,7 +10,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 use tempfile::TempDir;
+
+/// How long processes that are about to end may take.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The program that the environment names, else the one that `make` leaves in `bin/`.
 ///
@@ -175,7 +179,11 @@ impl Engine {
             found.push(format!("mount {place}"));
             drop(Command::new("umount").args(["-l", place]).status());
         }
-        found.extend(procfs::with_word_in_command_line(base).iter().map(|pid| format!("process {pid}")));
+        // A monitor ends a moment after it has told how its container ended.
+        let alive = || procfs::with_word_in_command_line(base);
+        if wait::within(GRACE, || alive().is_empty().then_some(())).is_none() {
+            found.extend(alive().iter().map(|pid| format!("process {pid} ({})", procfs::command_line(*pid))));
+        }
         found
     }
 }

@@ -14,6 +14,7 @@
 //! resolver     the lines of resolv.conf and hosts
 //! netns        network namespaces with a name
 //! netavark     interfaces, routes, packet filter
+//! isolation    what networks do not let through
 //! aardvark     the name server
 //! files        files, written so that nobody sees half of one
 //! ```
@@ -26,6 +27,7 @@ mod addresses;
 mod claims;
 mod error;
 mod files;
+mod isolation;
 mod join;
 mod joined;
 mod netavark;

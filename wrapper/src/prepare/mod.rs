@@ -3,6 +3,7 @@
 //! ```text
 //! root      the root file system: layers or a directory, under the container's changes
 //! volumes   sources of mounts: made where they are missing, filled from the image
+//! shm       shared memory that other containers may have
 //! files     hostname, hosts, resolv.conf
 //! facts     what the plan depends on: users, devices, namespaces of others
 //! seccomp   docker's files of filters
@@ -16,6 +17,7 @@ mod facts;
 mod files;
 mod root;
 mod seccomp;
+mod shm;
 mod volumes;
 
 pub use facts::limits_swap;
@@ -86,6 +88,9 @@ pub enum PrepareError {
     /// The network.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// A container that keeps its shared memory to itself.
+    #[error("cannot join IPC of container {0}: it is not shareable; start that one with --ipc shareable")]
+    NotShareable(String),
     /// `--security-opt`.
     #[error(transparent)]
     Security(#[from] SecurityError),
@@ -120,7 +125,9 @@ fn make(containers: &Containers, container: &Container) -> Result<Up, PrepareErr
     volumes::prepare(home, container)?;
     let up = network::up(containers, container)?;
     let files = files::write(containers, container, &up)?;
-    let facts = facts::find(containers, container, files)?;
+    let shm = shm::mount(home, container)?;
+    let mut facts = facts::find(containers, container, files)?;
+    facts.joined.shm = facts.joined.shm.or(shm);
     let path = home.container(&container.id).join("bundle/config.json");
     let text = serde_json::to_vec(&config(container, &facts))
         .map_err(|error| failed("write", &path)(error.into()))?;
@@ -147,6 +154,7 @@ pub fn tell_names(containers: &Containers, id: &str) -> Result<(), PrepareError>
 pub fn undo(home: &Home, container: &Container) -> Vec<PrepareError> {
     let mut errors = Vec::new();
     errors.extend(network::down(home, container, &State::default()).into_iter().map(PrepareError::from));
+    errors.extend(shm::unmount(home, container).err());
     errors.extend(root::unmount(home, container).err());
     errors
 }

@@ -131,7 +131,8 @@ fn hostname(id: &str, args: &ContainerArgs) -> Result<String, RequestError> {
             ))
         }
         Some(name) => Ok(name.clone()),
-        None if is_host => Ok(String::new()),
+        // Who has the host's network has its name as well, by which it finds itself there.
+        None if is_host || network_mode(&args.network) == "host" => Ok(String::new()),
         None => Ok(id.get(..12).unwrap_or(id).to_owned()),
     }
 }
