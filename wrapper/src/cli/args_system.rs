@@ -1,6 +1,7 @@
 //! What can be typed about the whole.
 
 use clap::Args;
+use std::path::PathBuf;
 
 /// `info`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
@@ -63,4 +64,20 @@ pub struct ContainerPruneArgs {
     /// Do not ask
     #[arg(long, short)]
     pub force: bool,
+}
+
+/// `completion`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CompletionArgs {
+    /// The shell: bash, fish or zsh
+    #[arg(value_name = "SHELL", value_parser = ["bash", "fish", "zsh"])]
+    pub shell: String,
+}
+
+/// `man`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct ManArgs {
+    /// Directory for the pages, which is made if it is missing
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }

@@ -16,17 +16,22 @@ const GROUP: Program<Command> = Program {
 };
 
 const LOOK: &[Entry<Command>] = &[
-    entry!("ls", "List containers", PsArgs, |args| Command::Look(LookCommand::Ps(args))),
-    entry!("ps", "List containers", PsArgs, |args| Command::Look(LookCommand::Ps(args))),
+    entry!("ls", "List containers", PsArgs, |args| Command::Look(LookCommand::Ps(args)))
+        .with_example("mydocker container ls -a"),
+    entry!("ps", "List containers", PsArgs, |args| Command::Look(LookCommand::Ps(args)))
+        .with_example("mydocker container ps"),
     entry!("inspect", "Tell all about containers", InspectArgs, |args| Command::Look(LookCommand::Inspect(
         InspectArgs { kind: Some("container".to_owned()), ..args }
-    ))),
+    )))
+    .with_example("mydocker container inspect web"),
     entry!(
         "top",
         "List the processes of a container",
         TopArgs,
         |args| Command::Look(LookCommand::Top(args)),
         FlagsEnd::FirstArgument
-    ),
-    entry!("stats", "Show what containers use", StatsArgs, |args| Command::Look(LookCommand::Stats(args))),
+    )
+    .with_example("mydocker container top web"),
+    entry!("stats", "Show what containers use", StatsArgs, |args| Command::Look(LookCommand::Stats(args)))
+        .with_example("mydocker container stats"),
 ];

@@ -88,6 +88,11 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
     }
 }
 
+/// All that can be typed.
+pub(super) fn described() -> clap::Command {
+    PROGRAM.described::<GlobalArgs>()
+}
+
 fn dispatch(command: Command, home: &Home) -> Outcome {
     match command {
         Command::System(command) => system::dispatch(command, home),

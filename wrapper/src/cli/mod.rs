@@ -10,6 +10,7 @@
 //! images     the commands of the image tool
 //! look       the commands that look at containers
 //! networks   network create, ls, inspect, rm, prune, connect, disconnect, and port
+//! describe   completions and manual pages
 //! system     info, version, system ...
 //! containers the commands about containers under one word
 //! volumes    volume create, ls, inspect, rm, prune
@@ -25,6 +26,7 @@ mod args_system;
 mod args_volume;
 mod change;
 mod containers;
+mod describe;
 mod each;
 mod entry;
 mod images;
@@ -50,7 +52,8 @@ pub use args_run::{
     SecurityArgs, VolumeArgs,
 };
 pub use args_system::{
-    ContainerPruneArgs, InfoArgs, SystemCheckArgs, SystemDfArgs, SystemPruneArgs, VersionArgs,
+    CompletionArgs, ContainerPruneArgs, InfoArgs, ManArgs, SystemCheckArgs, SystemDfArgs, SystemPruneArgs,
+    VersionArgs,
 };
 pub use args_volume::{VolumeCreateArgs, VolumeInspectArgs, VolumeLsArgs, VolumePruneArgs, VolumeRmArgs};
 pub use change::ChangeCommand;
