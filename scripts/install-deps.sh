@@ -14,7 +14,8 @@ declare -A groups=(
             mmdebstrap busybox-static strace libseccomp-dev jq procps e2fsprogs dbus-daemon criu
             docker-registry skopeo umoci apache2-utils openssl'
     [vm]='mmdebstrap e2fsprogs qemu-system-x86 binutils'
-    [bench]='runc crun mmdebstrap busybox-static strace libseccomp-dev jq'
+    [bench]='runc crun mmdebstrap busybox-static strace libseccomp-dev jq podman containerd skopeo umoci docker-registry
+             curl isal'
 )
 
 is_installed() {

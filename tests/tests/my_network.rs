@@ -595,6 +595,42 @@ fn privileged_a_killed_monitor_leaves_nothing_that_removal_does_not_find() {
     assert_clean(&engine);
 }
 
+/// A netavark that kills the monitor, which has started it, before or after it does its work.
+fn deadly_netavark(engine: &Engine, name: &str, action: &str, is_before: bool) -> PathBuf {
+    let real = ["/usr/libexec/podman/netavark", "/usr/lib/podman/netavark"];
+    let real = real.into_iter().find(|path| Path::new(path).is_file()).expect("netavark is installed");
+    let kill = format!("case \"$*\" in *{action}*) kill -9 $PPID;; esac");
+    let (before, after) = if is_before { (kill.as_str(), "") } else { ("", kill.as_str()) };
+    let program = engine.path(name);
+    fs::write(&program, format!("#!/bin/sh\n{before}\n{real} \"$@\"\nstatus=$?\n{after}\nexit $status\n"))
+        .expect("room");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("an own file");
+    program
+}
+
+#[test]
+fn privileged_who_dies_while_a_network_is_made_or_undone_leaves_nothing() {
+    let engine = Engine::with_busybox();
+    engine.ok(["network", "create", "net"]);
+    for (number, (action, is_before)) in
+        [("setup", true), ("setup", false), ("teardown", true), ("teardown", false)].into_iter().enumerate()
+    {
+        let program = deadly_netavark(&engine, &format!("netavark{number}"), action, is_before);
+        let words = ["run", "-d", "--name", "web", "--network", "net", "-p", "80", "busybox", "true"];
+        let outcome = engine.command(words).env("MYDOCKER_NETAVARK", &program).run();
+        assert_eq!(outcome.status.success(), action == "teardown", "{}", outcome.describe());
+        let id = engine.ids().pop().expect("a record");
+        let lock = engine.path("root/containers").join(&id).join("monitor.lock");
+        let is_free = || fs::File::open(&lock).ok().filter(|file| file.try_lock().is_ok()).map(drop);
+        wait::until("the end of the monitor", is_free);
+        // The next start finds its way, and so does the removal.
+        if is_before {
+            engine.ok(["start", "web"]);
+        }
+        assert_clean(&engine);
+    }
+}
+
 #[test]
 fn privileged_networks_in_use_stay_and_others_go() {
     let engine = Engine::with_busybox();

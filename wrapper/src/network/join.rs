@@ -41,10 +41,11 @@ impl Host {
     /// Waits for the right.
     pub(super) fn open(home: &Home) -> Result<Self, NetworkError> {
         let config = config(home);
-        let netavark = Netavark::find(&config)?;
         let directory = shared_directory(home.run());
+        let netavark = Netavark::find(&config, &directory)?;
         files::make_directory(&directory)?;
         let lock = files::lock(&directory.join("networks.lock"))?;
+        netavark.wait_for_stray()?;
         let (joined, server) = (Joined::new(home), Server::new(&config));
         Ok(Self { home: home.clone(), joined, netavark, server, _lock: lock })
     }
