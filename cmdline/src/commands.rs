@@ -203,7 +203,7 @@ impl<C> Program<C> {
     /// All that can be typed, for completions and manual pages; `G` are the flags before the command.
     #[must_use]
     pub fn described<G: Args>(&self) -> clap::Command {
-        let program = G::augment_args(clap::Command::new(self.name)).about(self.about).long_about(None);
+        let program = G::augment_args(base(clap::Command::new(self.name))).about(self.about).long_about(None);
         self.describe_commands(program)
     }
 
@@ -212,8 +212,8 @@ impl<C> Program<C> {
     pub fn describe_commands(&self, program: clap::Command) -> clap::Command {
         let typed = self.entries().filter(|entry| !entry.about.is_empty());
         typed.fold(program, |program, entry| {
-            let command =
-                (entry.describe)(clap::Command::new(entry.name)).about(entry.about).long_about(None);
+            let command = (entry.describe)(base(clap::Command::new(entry.name)));
+            let command = command.about(entry.about).long_about(None).disable_help_subcommand(true);
             program.subcommand(with_example(command, entry.example))
         })
     }

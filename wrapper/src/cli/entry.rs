@@ -4,7 +4,7 @@ use super::{
     Command, GlobalArgs, change, containers, images, life, look, networks, run as making, system, volumes,
 };
 use crate::home::{Home, Wishes};
-use crate::init;
+use crate::{init, rootless};
 use mydocker_cmdline::{Program, Request, UsageError, one_line, print};
 use mydocker_img::cli::chain;
 use std::error::Error;
@@ -83,7 +83,9 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
         Request::Print(text) => Ok(print(&text).map(|()| 0)?),
         Request::Command(command) => {
             let wishes = Wishes { root: global.root, run_root: global.runroot, runtime: global.runtime };
-            dispatch(command, &Home::find(wishes)?)
+            let home = Home::find(wishes)?;
+            rootless::enter(&home).map_err(Failure::own)?;
+            dispatch(command, &home)
         }
     }
 }
