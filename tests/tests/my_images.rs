@@ -65,7 +65,7 @@ fn shells_and_manuals_know_all_commands() {
     let engine = Engine::new();
     for shell in ["bash", "fish", "zsh"] {
         let script = engine.ok(["completion", shell]);
-        assert!(script.contains("--no-trunc") && script.contains("unpause"), "{shell}");
+        assert!(script.contains("no-trunc") && script.contains("unpause"), "{shell}");
     }
     let script = engine.path("completion");
     fs::write(&script, engine.ok(["completion", "bash"])).expect("room");
