@@ -4,7 +4,7 @@ use super::{
     Command, GlobalArgs, change, containers, images, life, look, networks, run as making, system, volumes,
 };
 use crate::home::{Home, Wishes};
-use crate::{init, rootless};
+use crate::{init, monitor, rootless};
 use mydocker_cmdline::{Program, Request, UsageError, one_line, print};
 use mydocker_img::cli::chain;
 use std::error::Error;
@@ -61,8 +61,10 @@ impl<E: Into<Box<dyn Error>>> From<E> for Failure {
 pub fn main_entry() -> ExitCode {
     let mut words = std::env::args_os();
     let own = words.next().unwrap_or_default();
-    if Path::new(&own).file_name().is_some_and(|name| name == init::NAME) {
-        return ExitCode::from(init::main_of_init(words));
+    match Path::new(&own).file_name() {
+        Some(name) if name == init::NAME => return ExitCode::from(init::main_of_init(words)),
+        Some(name) if name == monitor::NAME => return ExitCode::from(monitor::main_of_monitor(words)),
+        _ => {}
     }
     match run(words) {
         Ok(status) => ExitCode::from(status),
