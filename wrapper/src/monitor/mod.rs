@@ -30,7 +30,7 @@ mod turn;
 
 pub use launch::{AttachOptions, LaunchError, await_quiet, run_attached, run_detached};
 pub use life::{MonitorError, main_of_monitor, runtime_of};
-pub use mend::{MendError, mend, remove};
+pub use mend::{MendError, Mended, mend, mend_all, remove};
 
 use crate::container::ContainersError;
 use crate::home::Home;

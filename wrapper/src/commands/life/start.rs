@@ -6,7 +6,7 @@ use crate::container::{Container, Containers, RestartWhen, State, Status};
 use crate::ending::{self, EndingError, Stop, is_up};
 use crate::events::{Event, record};
 use crate::home::Home;
-use crate::monitor::{AttachOptions, LaunchError, run_attached, run_detached};
+use crate::monitor::{AttachOptions, LaunchError, mend_all, run_attached, run_detached};
 use mydocker_cmdline::print;
 use std::error::Error;
 
@@ -83,6 +83,11 @@ fn start_restartable(containers: &Containers) -> Outcome {
             complain_of(error);
             status = 1;
         }
+    }
+    // The others are put in order, and those with --rm go.
+    for (_, error) in mend_all(containers)?.errors {
+        complain_of(error);
+        status = 1;
     }
     Ok(status)
 }
