@@ -1,7 +1,7 @@
 //! What can be typed, as data. Nothing here looks at the environment or at the disk.
 
 use super::args_local::{
-    BundleArgs, DfArgs, GcArgs, HistoryArgs, ImagesArgs, InspectArgs, PruneArgs, RmiArgs, TagArgs,
+    BundleArgs, DfArgs, FsckArgs, GcArgs, HistoryArgs, ImagesArgs, InspectArgs, PruneArgs, RmiArgs, TagArgs,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -25,6 +25,8 @@ pub enum Command {
     Bundle(BundleArgs),
     /// `df`
     Df(DfArgs),
+    /// `fsck`
+    Fsck(FsckArgs),
     /// `gc`
     Gc(GcArgs),
     /// `history`

@@ -144,3 +144,11 @@ pub struct PruneArgs {
     #[arg(long, value_name = "NAME=VALUE")]
     pub filter: Vec<String>,
 }
+
+/// `fsck`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct FsckArgs {
+    /// Mend what can be mended here; what is damaged is moved away, so that the next pull brings it again
+    #[arg(long)]
+    pub repair: bool,
+}

@@ -1,7 +1,7 @@
 //! From the process's arguments to its exit status.
 
 use super::{
-    BundleArgs, Command, Context, DfArgs, Environment, GcArgs, GlobalArgs, HistoryArgs, ImagesArgs,
+    BundleArgs, Command, Context, DfArgs, Environment, FsckArgs, GcArgs, GlobalArgs, HistoryArgs, ImagesArgs,
     InspectArgs, LoginArgs, LogoutArgs, PruneArgs, PullArgs, PushArgs, RmiArgs, TagArgs, chain,
 };
 use crate::commands;
@@ -21,6 +21,7 @@ const PROGRAM: Program<Command> = Program {
 const COMMANDS: &[Entry<Command>] = &[
     entry!("bundle", "Make an image a bundle that any OCI runtime runs", BundleArgs, Command::Bundle),
     entry!("df", "Tell what the image store takes, and what of it could go", DfArgs, Command::Df),
+    entry!("fsck", "Check whether the image store is whole, and mend it", FsckArgs, Command::Fsck),
     entry!("gc", "Remove what no name leads to, and what killed commands have left", GcArgs, Command::Gc),
     entry!("history", "Show how the layers of an image came about", HistoryArgs, Command::History),
     entry!("images", "List the images", ImagesArgs, Command::Images),
@@ -65,6 +66,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
         Command::Bundle(args) => commands::bundle(&args, context)?,
         Command::Df(args) => commands::df(&args, context)?,
+        Command::Fsck(args) => commands::fsck(&args, context)?,
         Command::Gc(args) => commands::gc(&args, context)?,
         Command::History(args) => commands::history(&args, context)?,
         Command::Images(args) => commands::images(&args, context)?,

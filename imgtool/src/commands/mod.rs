@@ -3,6 +3,7 @@
 mod bundle;
 mod df;
 mod filter;
+mod fsck;
 mod history;
 mod images;
 mod inspect;
@@ -18,6 +19,7 @@ mod tag;
 pub use bundle::{BundleError, bundle};
 pub use df::{DfError, df};
 pub use filter::FilterError;
+pub use fsck::{FsckError, fsck};
 pub use history::{HistoryError, history};
 pub use images::{ImagesError, images};
 pub use inspect::{InspectError, inspect};

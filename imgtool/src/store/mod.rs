@@ -7,19 +7,24 @@
 //! ROOT/layers/ALGORITHM/HEX.size              how many bytes the files of a layer have, in decimal digits
 //! ROOT/unpacking/                           layers that are being unpacked
 //! ROOT/leases/NAME                          images that a container or a bundle needs, whether they have a name or not
+//! ROOT/index.copy                           what index.json is made anew from when it is lost
+//! ROOT/damaged/                             what fsck has taken out of the way
 //! ROOT/lock                                 shared by who adds, exclusive for who removes
 //! ```
 //!
 //! Whatever is in `blobs` has been verified, since it comes there by [`Ingest::commit`] alone. An image exists when its tag
 //! is recorded, which comes last; all that a crash can leave is files that nothing points to.
 
+mod check;
 mod collect;
 mod images;
 mod index;
 mod ingest;
 mod layers;
 mod leases;
+mod rebuild;
 
+pub use check::{Check, Finding, Mending};
 pub use collect::{Collected, StoreUsage, Usage};
 pub use images::Image;
 pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
@@ -61,6 +66,9 @@ pub enum StoreError {
         /// What the kernel says.
         source: mydocker_sys::Error,
     },
+    /// There were names, and now there is no list of them.
+    #[error("{0:?}, the list of names, is lost; 'mydocker-img fsck --repair' makes a new one")]
+    IndexLost(PathBuf),
     /// A lease that cannot be.
     #[error("lease {name:?} is refused: {problem}")]
     Lease {
@@ -165,6 +173,12 @@ impl Store {
     #[must_use]
     pub fn unfinished_layers(&self) -> PathBuf {
         self.root.join("unpacking")
+    }
+
+    /// Where lies what turned out to be damaged.
+    #[must_use]
+    pub fn damaged(&self) -> PathBuf {
+        self.root.join("damaged")
     }
 
     /// Whether a blob is there.
