@@ -80,7 +80,9 @@ impl Store {
                 reachable.blobs.insert(manifest.config.digest.clone());
                 if manifest.config.media_type.kind() == Kind::Config && self.has_blob(&manifest.config.digest)
                 {
-                    reachable.layers.extend(self.config(&manifest)?.rootfs.diff_ids);
+                    let rootfs = self.config(&manifest)?.rootfs;
+                    reachable.layers.extend(rootfs.stacked());
+                    reachable.layers.extend(rootfs.diff_ids);
                 }
                 Ok(())
             }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! ROOT/oci/oci-layout, index.json, blobs/   an OCI image layout, which other tools read as it is
-//! ROOT/layers/ALGORITHM/HEX                 unpacked layers, by the digest of the uncompressed layer (diffID)
+//! ROOT/layers/ALGORITHM/HEX                 unpacked layers, by the digest of the uncompressed layer (diffID); one that has
+//!                                           taken something over from those below by that of all of them
 //! ROOT/ingest/ALGORITHM-HEX                 blobs that are on their way; what a killed pull leaves, the next one goes on with
 //! ROOT/layers/ALGORITHM/HEX.size              how many bytes the files of a layer have, in decimal digits
 //! ROOT/unpacking/                           layers that are being unpacked
@@ -26,7 +27,7 @@ mod rebuild;
 
 pub use check::{Check, Finding, Mending};
 pub use collect::{Collected, StoreUsage, Usage};
-pub use images::Image;
+pub use images::{Image, ImageLayer};
 pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
 pub use layers::LayerIngest;
 pub use leases::{Holder, Lease};
@@ -191,6 +192,13 @@ impl Store {
     #[must_use]
     pub fn has_layer(&self, diff_id: &Digest) -> bool {
         self.layer_path(diff_id).is_dir()
+    }
+
+    /// What an unpacked layer is called: by its diffID or, where it depends on those below, `stacked`; `None` if it is not
+    /// there.
+    #[must_use]
+    pub fn unpacked(&self, diff_id: &Digest, stacked: &Digest) -> Option<Digest> {
+        [diff_id, stacked].into_iter().find(|key| self.has_layer(key)).cloned()
     }
 
     /// Opens a blob; `None` if it is not there.
