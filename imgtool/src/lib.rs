@@ -13,6 +13,7 @@
 //! fetch        blobs from a registry into the store, several at a time
 //! store        the images of this host: an OCI layout, and unpacked layers beside it
 //! layer        a layer to a directory and back
+//! mounts       layers as an overlay, and the leases that keep them
 //! commands     pull, push, ... put together from the above
 //! ```
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ pub mod digest;
 pub mod fetch;
 pub mod image;
 pub mod layer;
+pub mod mounts;
 pub mod plan;
 pub mod platform;
 pub mod reference;

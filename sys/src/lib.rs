@@ -20,6 +20,7 @@ pub mod lock;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
+pub mod overlay;
 pub mod poll;
 pub mod process;
 pub mod seccomp;

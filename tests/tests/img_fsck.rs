@@ -144,6 +144,11 @@ fn what_a_lease_needs_has_to_be_there() {
     img.write("store/leases/web", &lease.to_string());
     img.command(["rmi", "-f", &name]).run().succeeds().discard();
     is_whole(&img);
+    let layer = img.path(&format!("store/layers/sha256/{}", hex(&image.layers[0])));
+    fs::remove_dir_all(&layer).expect("the store");
+    assert!(img.command(["fsck"]).run().exits(1).stdout.contains("1 layers of container"));
+    let told = img.command(["fsck", "--repair"]).run().succeeds().stdout;
+    assert!(told.contains("are not unpacked") && layer.join("0").is_file(), "{told}");
     fs::remove_file(blob(&img, &image.layers[0])).expect("the store");
     let owner = img.path("home");
     let told = img.command(["fsck"]).run().exits(1).stdout;

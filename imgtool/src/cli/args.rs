@@ -1,8 +1,6 @@
 //! What can be typed, as data. Nothing here looks at the environment or at the disk.
 
-use super::args_local::{
-    BundleArgs, DfArgs, FsckArgs, GcArgs, HistoryArgs, ImagesArgs, InspectArgs, PruneArgs, RmiArgs, TagArgs,
-};
+use super::args_local::*;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -39,6 +37,8 @@ pub enum Command {
     Login(LoginArgs),
     /// `logout`
     Logout(LogoutArgs),
+    /// `mount`
+    Mount(MountArgs),
     /// `prune`
     Prune(PruneArgs),
     /// `pull`
@@ -49,6 +49,10 @@ pub enum Command {
     Rmi(RmiArgs),
     /// `tag`
     Tag(TagArgs),
+    /// `unmount`
+    Unmount(UnmountArgs),
+    /// `unpack`
+    Unpack(UnpackArgs),
 }
 
 /// How registries are spoken to.

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 /// `bundle`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct BundleArgs {
+    /// Mount the layers instead of copying them; 'unmount' undoes it
+    #[arg(long)]
+    pub overlay: bool,
     /// The image: a name, or the beginning of its id
     #[arg(value_name = "IMAGE")]
     pub image: String,
@@ -151,4 +154,37 @@ pub struct FsckArgs {
     /// Mend what can be mended here; what is damaged is moved away, so that the next pull brings it again
     #[arg(long)]
     pub repair: bool,
+}
+
+/// `mount`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct MountArgs {
+    /// The image: a name, or the beginning of its id; without it, list what is mounted
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// The directory to mount it on; one of the store if not given
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
+
+/// `unmount`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct UnmountArgs {
+    /// Unmount every bundle and every view
+    #[arg(long, short, conflicts_with = "targets")]
+    pub all: bool,
+    /// Directories of bundles and views, or images whose views are meant
+    #[arg(value_name = "DIR", required_unless_present = "all")]
+    pub targets: Vec<String>,
+}
+
+/// `unpack`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct UnpackArgs {
+    /// The image: a name, or the beginning of its id
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// The directory, which is new or empty
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }

@@ -2,7 +2,8 @@
 
 use super::{
     BundleArgs, Command, Context, DfArgs, Environment, FsckArgs, GcArgs, GlobalArgs, HistoryArgs, ImagesArgs,
-    InspectArgs, LoginArgs, LogoutArgs, PruneArgs, PullArgs, PushArgs, RmiArgs, TagArgs, chain,
+    InspectArgs, LoginArgs, LogoutArgs, MountArgs, PruneArgs, PullArgs, PushArgs, RmiArgs, TagArgs,
+    UnmountArgs, UnpackArgs, chain,
 };
 use crate::commands;
 use mydocker_cmdline::{Entry, Program, Request, entry, one_line, print};
@@ -28,11 +29,15 @@ const COMMANDS: &[Entry<Command>] = &[
     entry!("inspect", "Show all that is known of images", InspectArgs, Command::Inspect),
     entry!("login", "Keep a name and a password for a registry", LoginArgs, Command::Login),
     entry!("logout", "Forget what is kept for a registry", LogoutArgs, Command::Logout),
+    entry!("mount", "Mount an image to be looked at", MountArgs, Command::Mount),
     entry!("prune", "Remove images that nobody needs", PruneArgs, Command::Prune),
     entry!("pull", "Fetch an image from a registry", PullArgs, Command::Pull),
     entry!("push", "Bring an image to a registry", PushArgs, Command::Push),
     entry!("rmi", "Take names away, and remove images without a name", RmiArgs, Command::Rmi),
     entry!("tag", "Give an image one more name", TagArgs, Command::Tag),
+    entry!("umount", "The same as unmount", UnmountArgs, Command::Unmount),
+    entry!("unmount", "Take mounts of images and of bundles away", UnmountArgs, Command::Unmount),
+    entry!("unpack", "Make an image a root file system", UnpackArgs, Command::Unpack),
 ];
 
 /// What a command leads to: the exit status.
@@ -73,11 +78,14 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Inspect(args) => commands::inspect(&args, context)?,
         Command::Login(args) => commands::login(&args, context)?,
         Command::Logout(args) => commands::logout(&args, context)?,
+        Command::Mount(args) => commands::mount(&args, context)?,
         Command::Prune(args) => commands::prune(&args, context)?,
         Command::Pull(args) => commands::pull(&args, context)?,
         Command::Push(args) => commands::push(&args, context)?,
         Command::Rmi(args) => commands::rmi(&args, context)?,
         Command::Tag(args) => commands::tag(&args, context)?,
+        Command::Unmount(args) => commands::unmount(&args, context)?,
+        Command::Unpack(args) => commands::unpack(&args, context)?,
     }
     Ok(0)
 }

@@ -1,7 +1,9 @@
 //! `fsck`: whether the store is whole.
 
-use crate::cli::{Context, FsckArgs};
-use crate::store::{Check, Finding, Mending, StoreError};
+use crate::cli::{Context, FsckArgs, chain};
+use crate::layer::Unpacker;
+use crate::plan::layer_jobs;
+use crate::store::{Check, Finding, Mending, Store, StoreError};
 use mydocker_cmdline::{one_line, print};
 use std::io;
 
@@ -25,17 +27,34 @@ pub enum FsckError {
 /// [`FsckError::Wrong`] as long as something is wrong.
 pub fn fsck(args: &FsckArgs, context: &Context) -> Result<(), FsckError> {
     let store = context.store()?;
-    let check = if args.repair {
-        let alone = store.hold_alone()?;
-        store.check(Mending::Yes(&alone))?
-    } else {
-        let hold = store.hold()?;
-        store.check(Mending::No(&hold))?
-    };
+    let hold = if args.repair { store.hold_alone()? } else { store.hold()? };
+    let mut check = store.check(if args.repair { Mending::Yes(&hold) } else { Mending::No(&hold) })?;
+    check_mounted(&store, args.repair, &mut check);
     print(&report(&check))?;
     match check.wrong() {
         0 => Ok(()),
         wrong => Err(FsckError::Wrong(wrong)),
+    }
+}
+
+/// What containers and bundles are mounted from has to be unpacked. What cannot be read was told before.
+fn check_mounted(store: &Store, repair: bool, check: &mut Check) {
+    for lease in store.leases().unwrap_or_default().iter().filter(|lease| !lease.is_stale()) {
+        let Ok(image) = store.image(&lease.image) else { continue };
+        let Ok(jobs) = layer_jobs(&image.manifest, &image.config) else { continue };
+        let missing: Vec<_> = store.layers(&image).into_iter().filter(|layer| layer.path.is_none()).collect();
+        let Some(first) = missing.first() else { continue };
+        let (count, owner) = (missing.len(), lease.owner.display());
+        let problem =
+            format!("{count} layers of {} {owner} are not unpacked, first {}", lease.kind, first.diff_id);
+        if !repair {
+            check.wrong_is(problem);
+            continue;
+        }
+        match Unpacker::new(store).stack(&jobs) {
+            Ok(_) => check.mended(problem, "unpacked".to_owned()),
+            Err((_, error)) => check.wrong_is(format!("{problem}: {}", chain(&error))),
+        }
     }
 }
 

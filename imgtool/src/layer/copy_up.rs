@@ -7,10 +7,26 @@ use super::tar::Kind;
 use super::tree::{Place, shown};
 use super::unpack::{Unpack, Whiteouts};
 use mydocker_sys::copy::{next_data, set_length, set_position};
-use mydocker_sys::fs::{OFlag, copy, openat};
+use mydocker_sys::fs::{OFlag, copy, lstatat, openat};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Gives a directory the owner, permissions, attributes and times of another.
+///
+/// # Errors
+/// [`LayerError::Kernel`].
+pub fn describe_like(other: OwnedFd, directory: OwnedFd) -> Result<(), LayerError> {
+    let failed = |source| LayerError::Kernel { path: PathBuf::from("."), source };
+    let name = PathBuf::from(".");
+    let stat = lstatat(&other, &name).map_err(failed)?;
+    let below = Below { parent: Rc::new(other), path: PathBuf::new(), name, stat };
+    let entry = below.entry().map_err(failed)?;
+    let mut unpack = Unpack::new(directory, Whiteouts::Apply);
+    unpack.describe_directory(PathBuf::new(), entry, false);
+    unpack.finish()
+}
 
 impl Unpack {
     /// Lets a layer for overlayfs take over what it needs from those below. Without it, one that needs something ends in
@@ -29,11 +45,7 @@ impl Unpack {
 
     /// What a hard link leads to: a file of this layer, or one of those below, which becomes one of this layer.
     pub(super) fn target(&mut self, path: &[u8], target: &[u8]) -> Result<Place, LayerError> {
-        let failed = |source| LayerError::Kernel { path: shown(path), source };
-        if let Some(place) = self.tree.find(target)?
-            && let Some(stat) = place.look().map_err(failed)?
-            && !(self.whiteouts == Whiteouts::Overlay && is_whiteout(&stat))
-        {
+        if let Some(place) = self.own(path, target)? {
             return Ok(place);
         }
         let refuse = |problem| LayerError::Refused { path: shown(path), problem };
@@ -41,8 +53,21 @@ impl Unpack {
         match lower.find(target)? {
             None => Err(refuse("it is a hard link to something that is not there")),
             Some(below) if below.is_directory() => Err(refuse("it is a hard link to a directory")),
-            Some(below) => self.bring_up(path, &below),
+            // Its way may lead through links that only lower layers have, to what was brought up before.
+            Some(below) => match self.own(path, below.path.as_os_str().as_bytes())? {
+                Some(place) => Ok(place),
+                None => self.bring_up(path, &below),
+            },
         }
+    }
+
+    /// Something that this layer itself has.
+    fn own(&mut self, path: &[u8], target: &[u8]) -> Result<Option<Place>, LayerError> {
+        let failed = |source| LayerError::Kernel { path: shown(path), source };
+        let Some(place) = self.tree.find(target)? else { return Ok(None) };
+        let stat = place.look().map_err(failed)?;
+        let is_gone = |stat| self.whiteouts == Whiteouts::Overlay && is_whiteout(&stat);
+        Ok(stat.is_some_and(|stat| !is_gone(stat)).then_some(place))
     }
 
     /// Copies a file with all that is known of it, as overlayfs does before it changes one.

@@ -20,6 +20,7 @@ mod testing;
 mod tree;
 mod unpack;
 
+pub use copy_up::describe_like;
 pub use inflate::{Budget, Inflate, OverBudget};
 pub use lower::Lower;
 pub use sink::Unpacker;

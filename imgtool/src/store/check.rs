@@ -45,11 +45,13 @@ impl Check {
         self.findings.iter().filter(|finding| finding.mended.is_none()).count()
     }
 
-    pub(super) fn wrong_is(&mut self, problem: String) {
+    /// Notes something that is wrong.
+    pub fn wrong_is(&mut self, problem: String) {
         self.findings.push(Finding { problem, mended: None });
     }
 
-    pub(super) fn mended(&mut self, problem: String, how: String) {
+    /// Notes something that was wrong, and how it was mended.
+    pub fn mended(&mut self, problem: String, how: String) {
         self.findings.push(Finding { problem, mended: Some(how) });
     }
 }

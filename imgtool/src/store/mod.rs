@@ -10,6 +10,7 @@
 //! ROOT/leases/NAME                          images that a container or a bundle needs, whether they have a name or not
 //! ROOT/index.copy                           what index.json is made anew from when it is lost
 //! ROOT/damaged/                             what fsck has taken out of the way
+//! ROOT/mounts/, empty/                      views of images, and a layer with nothing in it
 //! ROOT/lock                                 shared by who adds, exclusive for who removes
 //! ```
 //!
@@ -174,6 +175,12 @@ impl Store {
     #[must_use]
     pub fn unfinished_layers(&self) -> PathBuf {
         self.root.join("unpacking")
+    }
+
+    /// Where images are mounted that are not to be mounted anywhere else.
+    #[must_use]
+    pub fn mounts(&self) -> PathBuf {
+        self.root.join("mounts")
     }
 
     /// Where lies what turned out to be damaged.
