@@ -3,13 +3,16 @@
 //! ```text
 //! user      a user's name to numbers, by the files of the image
 //! config    config.json
+//! seccomp   the system calls that a container may make if nothing else is said
 //! ```
 #![forbid(unsafe_code)]
 
 mod config;
+mod seccomp;
 mod user;
 
-pub use config::config;
+pub use config::{CAPABILITIES, all_capabilities, config};
+pub use seccomp::default_seccomp;
 pub use user::{User, UserError, find_user};
 
 use std::collections::BTreeMap;

@@ -66,15 +66,28 @@ pub struct Entry<C: 'static> {
 /// flags end if that is not at the end of the line.
 #[macro_export]
 macro_rules! entry {
-    ($name:literal, $about:literal, $args:ty, $variant:path) => {
+    ($name:literal, $about:literal, $args:ty, $variant:expr) => {
         $crate::entry!($name, $about, $args, $variant, $crate::FlagsEnd::Never)
     };
-    ($name:literal, $about:literal, $args:ty, $variant:path, $end:expr) => {
+    ($name:literal, $about:literal, $args:ty, $variant:expr, $end:expr) => {
         $crate::Entry {
             name: $name,
             about: $about,
             end: $end,
             parse: |program, entry, words| program.parse_args::<$args>(entry, words, $variant),
+        }
+    };
+}
+
+/// Describes a group of commands: its name, what it is about, and the [`Program`] that holds its commands.
+#[macro_export]
+macro_rules! group {
+    ($name:literal, $about:literal, $program:expr) => {
+        $crate::Entry {
+            name: $name,
+            about: $about,
+            end: $crate::FlagsEnd::FirstArgument,
+            parse: |_, _, words| $program.parse_group(words),
         }
     };
 }
@@ -85,8 +98,8 @@ pub struct Program<C: 'static> {
     pub name: &'static str,
     /// What it does, in one line of the help text.
     pub about: &'static str,
-    /// Every command that exists, in the order of the help text.
-    pub commands: &'static [Entry<C>],
+    /// Every command that exists, in the order of the help text, which has an empty line between two lists.
+    pub commands: &'static [&'static [Entry<C>]],
 }
 
 /// What follows the flags before the command.
@@ -138,7 +151,7 @@ impl<C> Program<C> {
     }
 
     fn parse_named(&self, name: &OsStr, words: Vec<OsString>) -> Result<Request<C>, UsageError> {
-        let found = self.commands.iter().find(|entry| entry.name == name);
+        let found = self.entries().find(|entry| entry.name == name);
         let entry = found.ok_or_else(|| UsageError::UnknownCommand {
             name: name.to_string_lossy().into_owned(),
             hint: format!("see '{} --help' for the commands that exist", self.name),
@@ -175,16 +188,47 @@ impl<C> Program<C> {
             .override_usage(format!("{} [OPTIONS] COMMAND [ARGUMENT]...", self.name));
         let mut text = global.clone().render_help().to_string();
         text.push_str("\nCommands:\n");
-        for entry in self.commands {
-            text.push_str(&format!("  {:<10}{}\n", entry.name, entry.about));
-        }
+        text.push_str(&self.list());
         text
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &'static Entry<C>> {
+        self.commands.iter().flat_map(|list| list.iter())
+    }
+
+    /// A line for each command.
+    fn list(&self) -> String {
+        let width = self.entries().map(|entry| entry.name.len()).max().unwrap_or(0).max(8) + 2;
+        let line = |entry: &Entry<C>| format!("  {:<width$}{}\n", entry.name, entry.about);
+        let lists: Vec<String> = self.commands.iter().map(|list| list.iter().map(line).collect()).collect();
+        lists.join("\n")
+    }
+
+    /// Parses the words after the name of a group of commands, such as `ls` of `network ls`, the group being a program
+    /// of its own without flags before its commands.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a command or a flag that does not exist, or arguments that do not fit.
+    pub fn parse_group(&self, words: Vec<OsString>) -> Result<Request<C>, UsageError> {
+        let mut words = words.into_iter();
+        match words.next() {
+            Some(name) if !is_help(&name) && name != "help" && name != "-h" => {
+                self.parse_named(&name, words.collect())
+            }
+            _ => Ok(Request::Print(format!(
+                "{}\n\nUsage: {} COMMAND [ARGUMENT]...\n\nCommands:\n{}",
+                self.about,
+                self.name,
+                self.list()
+            ))),
+        }
     }
 }
 
-/// Last flag wins, and no word is the program's name.
+/// Last flag wins, and no word is the program's name. The letter `h` is left to commands that have another use for it.
 fn base(command: clap::Command) -> clap::Command {
-    command.no_binary_name(true).args_override_self(true)
+    let help = clap::Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print this text");
+    command.no_binary_name(true).args_override_self(true).disable_help_flag(true).arg(help)
 }
 
 fn is_help(flag: &OsStr) -> bool {

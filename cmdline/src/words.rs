@@ -2,8 +2,9 @@
 //!
 //! `-bundle x`, `--bundle x`, `-bundle=x` and `-b x` are the same; the word after a flag that takes a value is that
 //! value, whatever it begins with; a switch can be given as `--tty=false`; the last of several wins; flags and
-//! arguments may be mixed, except where they end at the first argument. Letters of switches can be joined (`-td`),
-//! which runc refuses.
+//! arguments may be mixed, except where they end at the first argument. What runc refuses: letters can be joined, the last
+//! of which may take a value (`-td`, `-itp 80:80`), and a value that does not begin with a letter may follow its flag's
+//! letter at once (`-p80:80`).
 
 use clap::{Arg, Command};
 use std::ffi::{OsStr, OsString};
@@ -79,7 +80,7 @@ fn flag_name(word: &OsStr) -> Option<Flag> {
 fn sort_flag(
     command: &Command,
     flag: Flag,
-    words: &mut impl Iterator<Item = OsString>,
+    words: &mut dyn Iterator<Item = OsString>,
     flags: &mut Vec<OsString>,
 ) {
     let name = flag.name.to_str().unwrap_or_default();
@@ -89,8 +90,8 @@ fn sort_flag(
             flags.push(OsString::from("--help"));
             return;
         }
-        match joined_switches(command, name).filter(|_| !flag.long && flag.value.is_none()) {
-            Some(long_names) => flags.extend(long_names),
+        match separate(command, &flag) {
+            Some(letters) => letters.into_iter().for_each(|letter| sort_flag(command, letter, words, flags)),
             None => flags.push(joined(&flag.name, flag.value)),
         }
         return;
@@ -126,24 +127,52 @@ fn joined(long: &OsStr, value: Option<OsString>) -> OsString {
     OsString::from_vec(word)
 }
 
-/// The flag of a long name, or of a one-letter name.
+/// The flag of a long name, one of its other names, or of a one-letter name.
 fn find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     let mut letters = name.chars();
     let letter = letters.next().filter(|_| letters.next().is_none());
-    command
-        .get_arguments()
-        .find(|arg| arg.get_long() == Some(name) || (letter.is_some() && arg.get_short() == letter))
+    let is_called = |arg: &Arg| {
+        arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|names| names.contains(&name))
+    };
+    command.get_arguments().find(|arg| is_called(arg) || (letter.is_some() && arg.get_short() == letter))
 }
 
-/// The long forms of joined letters if each is a switch.
-fn joined_switches(command: &Command, letters: &str) -> Option<Vec<OsString>> {
-    letters
-        .chars()
-        .map(|letter| {
-            let arg = find(command, letter.encode_utf8(&mut [0; 4]))?;
-            is_switch(arg).then(|| joined(OsStr::new(arg.get_long().unwrap_or_default()), None))
-        })
-        .collect()
+/// The flags of joined letters: switches, of which the last may be a flag with a value instead. `None` if one of them is
+/// neither.
+fn separate(command: &Command, flag: &Flag) -> Option<Vec<Flag>> {
+    let letters = flag.name.to_str().filter(|_| !flag.long)?;
+    let mut found = Vec::new();
+    for (at, letter) in letters.char_indices() {
+        let name = letter.to_string();
+        let arg = find(command, &name)?;
+        let rest = &letters[at + letter.len_utf8()..];
+        let mut separate = Flag { name: OsString::from(&name), value: None, long: false };
+        if rest.is_empty() {
+            separate.value.clone_from(&flag.value);
+        }
+        if is_switch(arg) || rest.is_empty() {
+            found.push(separate);
+            continue;
+        }
+        // A letter here would more likely be a mistyped long name.
+        if rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            return None;
+        }
+        separate.value = Some(attached(rest, flag.value.as_deref()));
+        found.push(separate);
+        break;
+    }
+    Some(found)
+}
+
+/// A value that follows its flag's letter at once, and may have been cut at a `=` in it.
+fn attached(rest: &str, after: Option<&OsStr>) -> OsString {
+    let mut value = OsString::from(rest);
+    if let Some(after) = after {
+        value.push("=");
+        value.push(after);
+    }
+    value
 }
 
 fn is_switch(arg: &Arg) -> bool {

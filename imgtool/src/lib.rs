@@ -14,10 +14,14 @@
 //! store        the images of this host: an OCI layout, and unpacked layers beside it
 //! layer        a layer to a directory and back
 //! mounts       layers as an overlay, and the leases that keep them
+//! carry        archives that other programs read and write
+//! make         new images: a layer, a configuration and a manifest on those of a base
+//! overlay      layers one upon the other, as one tree
 //! commands     pull, push, ... put together from the above
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod carry;
 pub mod cli;
 pub mod commands;
 pub mod credentials;
@@ -25,7 +29,9 @@ pub mod digest;
 pub mod fetch;
 pub mod image;
 pub mod layer;
+pub mod make;
 pub mod mounts;
+pub mod overlay;
 pub mod plan;
 pub mod platform;
 pub mod reference;

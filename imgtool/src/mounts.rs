@@ -2,16 +2,16 @@
 
 use crate::digest::Digest;
 use crate::layer::{LayerError, describe_like};
+use crate::overlay::Overlay;
 use crate::store::{Hold, Holder, Image, Lease, Store, StoreError};
 use mydocker_sys::Errno;
 use mydocker_sys::fs::{OFlag, lock_exclusive};
 use mydocker_sys::mount::{MntFlags, MountAttrFlags, umount};
-use mydocker_sys::overlay::{Overlay, OverlayDirectory};
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 /// Why an image is not mounted, or not unmounted.
@@ -87,14 +87,6 @@ pub fn mount_layers(
     purpose: Purpose<'_>,
     target: &Path,
 ) -> Result<(), MountError> {
-    let opened = |path: &Path| {
-        OverlayDirectory::open(path).map_err(|source| MountError::Mount(target.to_owned(), source))
-    };
-    let mut lower = layers.iter().rev().map(|path| opened(path)).collect::<Result<Vec<_>, _>>()?;
-    // A view needs two, and even an image without layers needs one.
-    if lower.len() < 2 {
-        lower.push(opened(&empty_layer(store)?)?);
-    }
     let (upper, attributes) = match purpose {
         Purpose::View => {
             let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
@@ -104,12 +96,12 @@ pub fn mount_layers(
         }
         Purpose::Run(upper, work) => {
             prepare_upper(layers.last().map(PathBuf::as_path), upper)?;
-            (Some((opened(upper)?, opened(work)?)), MountAttrFlags::empty())
+            (Some((upper.to_owned(), work.to_owned())), MountAttrFlags::empty())
         }
     };
-    let overlay = Overlay { lower, upper, attributes };
-    let place = mydocker_sys::fs::open(target, OFlag::O_PATH | OFlag::O_DIRECTORY);
-    place.and_then(|place| overlay.mount(place)).map_err(|source| match source.errno() {
+    let lower = if layers.is_empty() { vec![empty_layer(store)?] } else { layers.to_vec() };
+    let overlay = Overlay { lower, upper, is_volatile: false };
+    overlay.mount_with(target, attributes).map_err(|source| match source.errno() {
         Errno::EPERM => MountError::Privilege(target.to_owned(), source),
         _ => MountError::Mount(target.to_owned(), source),
     })
@@ -162,10 +154,9 @@ pub fn mount_view(
     mounted
 }
 
-/// Whether a directory is on another file system than the one that it is in.
+/// Whether something is mounted on a directory.
 fn is_mount_point(path: &Path) -> Result<bool, MountError> {
-    let look = |path: &Path| fs::metadata(path).map_err(failed("look at", path));
-    Ok(look(path)?.dev() != look(&path.join(".."))?.dev())
+    mydocker_sys::mount::is_mount_point(path).map_err(|source| MountError::Mount(path.to_owned(), source))
 }
 
 /// Unmounts what a lease is for, and gives the lease up. What was changed in a bundle stays in its directory `upper`.

@@ -20,8 +20,8 @@ pub mod lock;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
-pub mod overlay;
 pub mod poll;
+pub mod port;
 pub mod process;
 pub mod seccomp;
 pub mod signal;
@@ -30,6 +30,7 @@ pub mod start;
 pub mod sync;
 pub mod tty;
 pub mod usage;
+pub mod watch;
 
 pub use error::{Errno, Error, Result};
 pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

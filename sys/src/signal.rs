@@ -85,3 +85,31 @@ impl AsFd for SignalQueue {
         self.0.as_fd()
     }
 }
+
+/// The number of a signal that is given by its name, with or without `SIG` and in any case, or by its number (0 only
+/// checks whether a process is there); `None` for what is no signal.
+#[must_use]
+pub fn number(text: &str) -> Option<i32> {
+    if let Ok(number) = text.parse::<i32>() {
+        return (0..=64).contains(&number).then_some(number);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
+    real_time(&name).or_else(|| Some(name.parse::<Signal>().ok()? as i32))
+}
+
+/// `SIGRTMIN+n` and `SIGRTMAX-n`, with the C library's limits.
+fn real_time(name: &str) -> Option<i32> {
+    const MIN: i32 = 34;
+    const MAX: i32 = 64;
+    let number = match name.strip_prefix("SIGRTM")? {
+        "IN" => MIN,
+        "AX" => MAX,
+        rest => match (rest.strip_prefix("IN+"), rest.strip_prefix("AX-")) {
+            (Some(up), _) => MIN.checked_add(up.parse().ok()?)?,
+            (_, Some(down)) => MAX.checked_sub(down.parse().ok()?)?,
+            _ => return None,
+        },
+    };
+    (MIN..=MAX).contains(&number).then_some(number)
+}

@@ -27,6 +27,7 @@
 pub mod bundle;
 pub mod canary;
 pub mod cgroup;
+pub mod engine;
 pub mod img;
 pub mod invocation;
 pub mod leftovers;
@@ -44,6 +45,7 @@ pub mod wait;
 
 pub use bundle::Bundle;
 pub use canary::Canary;
+pub use engine::Engine;
 pub use invocation::{Invocation, Outcome, Running};
 pub use runtime::Runtime;
 pub use swap::Swapper;

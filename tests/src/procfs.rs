@@ -68,3 +68,16 @@ pub fn watches_memory(pid: i32) -> bool {
     });
     watches && status_field(pid, "State").is_some_and(|state| state.starts_with('S'))
 }
+
+/// The processes, other than this one, with a word on their command line that begins with `prefix`.
+#[must_use]
+pub fn with_word_in_command_line(prefix: &str) -> Vec<i32> {
+    let has_word = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word.starts_with(prefix.as_bytes())) && is_alive(*pid)
+    };
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| *pid != own).filter(has_word).collect()
+}

@@ -1,6 +1,7 @@
 //! What can be typed, as data. Nothing here looks at the environment or at the disk.
 
 use super::args_local::*;
+use super::args_make::{CommitArgs, DiffArgs, ExportArgs, ImportArgs, LoadArgs, SaveArgs};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -21,18 +22,28 @@ pub struct GlobalArgs {
 pub enum Command {
     /// `bundle`
     Bundle(BundleArgs),
+    /// `commit`
+    Commit(CommitArgs),
     /// `df`
     Df(DfArgs),
     /// `fsck`
     Fsck(FsckArgs),
+    /// `diff`
+    Diff(DiffArgs),
+    /// `export`
+    Export(ExportArgs),
     /// `gc`
     Gc(GcArgs),
     /// `history`
     History(HistoryArgs),
     /// `images`
     Images(ImagesArgs),
+    /// `import`
+    Import(ImportArgs),
     /// `inspect`
     Inspect(InspectArgs),
+    /// `load`
+    Load(LoadArgs),
     /// `login`
     Login(LoginArgs),
     /// `logout`
@@ -47,6 +58,8 @@ pub enum Command {
     Push(PushArgs),
     /// `rmi`
     Rmi(RmiArgs),
+    /// `save`
+    Save(SaveArgs),
     /// `tag`
     Tag(TagArgs),
     /// `unmount`

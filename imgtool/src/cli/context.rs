@@ -1,6 +1,6 @@
 //! What the environment says: where the store is.
 
-use super::{GlobalArgs, RegistryArgs};
+use super::{GlobalArgs, Moment, RegistryArgs};
 use crate::credentials::Credentials;
 use crate::reference::Reference;
 use crate::registry::http::{Http, Proxies};
@@ -30,6 +30,8 @@ pub struct Environment {
     pub auth_file: Option<PathBuf>,
     /// `$CONTAINERS_REGISTRIES_CONF`
     pub registries_conf: Option<PathBuf>,
+    /// `$SOURCE_DATE_EPOCH`: when images are said to be made that have to be the same each time.
+    pub source_date: Option<Moment>,
 }
 
 impl Environment {
@@ -48,6 +50,10 @@ impl Environment {
             docker_config: path("DOCKER_CONFIG"),
             auth_file: path("REGISTRY_AUTH_FILE"),
             registries_conf: path("CONTAINERS_REGISTRIES_CONF"),
+            source_date: std::env::var("SOURCE_DATE_EPOCH")
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .map(Moment),
         }
     }
 

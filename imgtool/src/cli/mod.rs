@@ -2,6 +2,7 @@
 
 mod args;
 mod args_local;
+mod args_make;
 mod context;
 mod entry;
 mod moment;
@@ -12,10 +13,14 @@ mod template;
 
 pub use args::*;
 pub use args_local::*;
+pub use args_make::{
+    CommitArgs, DiffArgs, DiffFormat, ExportArgs, ImportArgs, LayerCompression, LoadArgs, MakeArgs, SaveArgs,
+    SaveFormat,
+};
 pub use context::{Connection, Context, ContextError, Environment};
 pub use entry::main_entry;
 pub use moment::Moment;
 pub use progress::{Display, chain, human_size};
 pub use prompt::{ask, ask_secret};
 pub use show::print_value;
-pub use template::{Row, Template, TemplateError};
+pub use template::{Labels, Row, Template, TemplateError};

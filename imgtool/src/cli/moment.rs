@@ -58,10 +58,22 @@ impl Moment {
     /// As docker prints it: `2024-02-29 12:00:00 +0000 UTC`.
     #[must_use]
     pub fn at(self) -> String {
+        let [year, month, day, hour, minute, second] = self.fields();
+        format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} +0000 UTC")
+    }
+
+    /// As documents write it: `2024-02-29T12:00:00Z`.
+    #[must_use]
+    pub fn in_documents(self) -> String {
+        let [year, month, day, hour, minute, second] = self.fields();
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+
+    /// Year, month, day, hour, minute and second.
+    fn fields(self) -> [i64; 6] {
         let (day, second) = (self.0.div_euclid(86_400), self.0.rem_euclid(86_400));
         let (year, month, day) = date(day);
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} +0000 UTC")
+        [year, month, day, second / 3600, second / 60 % 60, second % 60]
     }
 
     /// How long ago, in docker's words: `2 weeks ago`.
@@ -146,6 +158,7 @@ mod tests {
         ] {
             assert_eq!(Moment::parse(text), Some(Moment(seconds)), "{text}");
             assert_eq!(Moment(seconds).at(), at);
+            assert_eq!(Moment::parse(&Moment(seconds).in_documents()), Some(Moment(seconds)));
         }
         for text in
             ["", "2024-02-29", "2024-13-01T00:00:00Z", "2024-01-01T00:00:00", "2024-01-01T00:00:00+0200"]

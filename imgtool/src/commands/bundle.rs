@@ -3,7 +3,7 @@
 use super::local::{FindError, find};
 use crate::cli::{BundleArgs, Context};
 use crate::fetch::LayerJob;
-use crate::image::ImageConfig;
+use crate::image::BUNDLE_ANNOTATION;
 use crate::layer::{Budget, Inflate, LayerError, Unpack, Unpacker, Whiteouts};
 use crate::mounts::{MountError, Purpose, lease_name, mount_layers, unmount, whole_path};
 use crate::plan::{PlanError, layer_jobs};
@@ -158,7 +158,7 @@ fn configure(image: &Image, directory: &Path) -> Result<(), BundleError> {
     let rootfs = directory.join("rootfs");
     let root = File::open(&rootfs).map_err(failed("open", &rootfs))?;
     let user = find_user(root.as_fd(), &image.config.config.user)?;
-    let config = config(&settings(&image.config), &user);
+    let config = config(&settings(image), &user);
     let path = directory.join("config.json");
     fs::write(&path, format!("{config:#}\n")).map_err(failed("write", &path))
 }
@@ -174,7 +174,9 @@ fn apply(unpack: &mut Unpack, job: &LayerJob, blob: &File) -> Result<(), LayerEr
 }
 
 /// What the image says, with the annotations of image-spec's conversion.md; a label of the same name is stronger.
-fn settings(image: &ImageConfig) -> ImageSettings {
+fn settings(image: &Image) -> ImageSettings {
+    let id = (BUNDLE_ANNOTATION.to_owned(), image.id().to_string());
+    let image = &image.config;
     let config = &image.config;
     let ports = config.exposed_ports.keys().cloned().collect::<Vec<_>>().join(",");
     let fields = [
@@ -196,6 +198,6 @@ fn settings(image: &ImageConfig) -> ImageSettings {
         cmd: config.cmd.clone().unwrap_or_default(),
         working_dir: config.working_dir.clone(),
         volumes: config.volumes.keys().cloned().collect(),
-        annotations: fields.chain(config.labels.clone()).collect(),
+        annotations: fields.chain(config.labels.clone()).chain([id]).collect(),
     }
 }

@@ -68,6 +68,16 @@ pub fn inspect(args: &InspectArgs, context: &Context) -> Result<(), InspectError
     failure.map_or(Ok(()), Err)
 }
 
+/// What is shown of an image of the store.
+///
+/// # Errors
+/// [`InspectError`].
+pub fn describe(store: &Store, found: &Found) -> Result<Value, InspectError> {
+    let image = store.image(&found.target)?;
+    let document = serde_json::to_value(Inspected::new(store, found, &image));
+    Ok(document.map_err(io::Error::from)?)
+}
+
 enum Shown {
     Document(Vec<u8>),
     Image(Box<Inspected>),

@@ -19,6 +19,19 @@ pub enum Compression {
     Zstd,
 }
 
+impl Compression {
+    /// How something is compressed that begins with these bytes; four are enough.
+    #[must_use]
+    pub fn of(start: &[u8]) -> Self {
+        match start {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            // A frame, or one to be skipped.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+}
+
 /// What a media type stands for, whoever invented it. OCI and docker types occur in each other's documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -105,6 +118,16 @@ impl MediaType {
     pub fn new(text: &str) -> Self {
         let plain = text.split(';').next().unwrap_or_default();
         Self(plain.trim().to_ascii_lowercase())
+    }
+
+    /// OCI's type of a layer.
+    #[must_use]
+    pub fn of_layer(compression: Compression) -> &'static str {
+        match compression {
+            Compression::None => Self::OCI_LAYER,
+            Compression::Gzip => Self::OCI_LAYER_GZIP,
+            Compression::Zstd => Self::OCI_LAYER_ZSTD,
+        }
     }
 
     /// As it is written.

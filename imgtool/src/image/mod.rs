@@ -19,3 +19,6 @@ pub const DOCUMENT_LIMIT: u64 = 4 << 20;
 /// The annotation of an entry in the store that tells which index its manifest was chosen from: the registry gives the
 /// index's digest for the tag.
 pub const INDEX_ANNOTATION: &str = "dev.mydocker.image.index";
+
+/// The annotation of a bundle that tells the id of the image that it began as.
+pub const BUNDLE_ANNOTATION: &str = "dev.mydocker.image.id";

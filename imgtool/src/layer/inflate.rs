@@ -1,6 +1,7 @@
 //! From a blob to the tar in it: inflated, hashed and counted in one pass.
 
 use crate::digest::{Algorithm, Digest, Hasher};
+use crate::image::Compression;
 use flate2::bufread::MultiGzDecoder;
 use std::io::{self, BufReader, Read};
 
@@ -97,15 +98,14 @@ impl<R: Read> Inflate<R> {
         blob.look_ahead()?;
         let start = blob.ahead.clone();
         let source = BufReader::with_capacity(BUFFER, blob);
-        let decoder = match start.as_slice() {
-            [0x1f, 0x8b, ..] => Decoder::Gzip(Box::new(MultiGzDecoder::new(source))),
-            // A frame, or one to be skipped.
-            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
+        let decoder = match Compression::of(&start) {
+            Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(source))),
+            Compression::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(source)?;
                 decoder.window_log_max(ZSTD_WINDOW)?;
                 Decoder::Zstd(Box::new(decoder))
             }
-            _ => Decoder::Plain(source),
+            Compression::None => Decoder::Plain(source),
         };
         Ok(Self { decoder, hasher: Hasher::new(algorithm), produced: 0, budget })
     }

@@ -1,4 +1,4 @@
-//! A layer to a directory.
+//! A layer to a directory, and back.
 //!
 //! ```text
 //! inflate   gzip, zstd or nothing; the digest of the tar; bounds against bombs
@@ -8,17 +8,21 @@
 //! lower     what the layers below a layer show
 //! copy_up   what a layer takes over from those below
 //! sink      unpacked layers in the store, while their blobs come
+//! view      a tree as it is seen, also layers above each other
+//! pack      the way back: a tree, or what changed in it, to a layer
 //! ```
 
 mod copy_up;
 mod inflate;
 mod lower;
+pub mod pack;
 mod sink;
 pub mod tar;
 #[cfg(test)]
 mod testing;
 mod tree;
 mod unpack;
+pub mod view;
 
 pub use copy_up::describe_like;
 pub use inflate::{Budget, Inflate, OverBudget};

@@ -81,7 +81,7 @@ pub struct Unpack {
 /// # Errors
 /// [`LayerError`].
 pub fn unpack<R: Read>(archive: R, root: OwnedFd, whiteouts: Whiteouts) -> Result<(R, u64), LayerError> {
-    let mut unpack = Unpack::new(root, whiteouts);
+    let mut unpack = Unpack::new(root, whiteouts).over(Lower::default());
     let rest = unpack.layer(archive)?;
     let size = unpack.size;
     unpack.finish()?;

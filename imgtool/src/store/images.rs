@@ -93,6 +93,15 @@ impl Store {
         self.layers(image).iter().map(|layer| layer.size).fold(0, u64::saturating_add)
     }
 
+    /// What the unpacked layers of an image are called, the lowest first: by these digests [`layer_path`](Self::layer_path)
+    /// finds them. One that is not unpacked is called by its diffID.
+    #[must_use]
+    pub fn layer_keys(&self, config: &ImageConfig) -> Vec<Digest> {
+        let keys = config.rootfs.diff_ids.iter().zip(config.rootfs.stacked());
+        keys.map(|(diff_id, stacked)| self.unpacked(diff_id, &stacked).unwrap_or_else(|| diff_id.clone()))
+            .collect()
+    }
+
     /// The layers of an image, the lowest first.
     #[must_use]
     pub fn layers(&self, image: &Image) -> Vec<ImageLayer> {

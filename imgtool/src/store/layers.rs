@@ -33,6 +33,14 @@ impl LayerIngest {
         Ok(Self { path, is_kept: false })
     }
 
+    /// Makes an empty directory for one of which the digest is not known yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn begin_new(store: &Store) -> Result<Self, StoreError> {
+        Self::begin(store, &Digest::sha256(b""))
+    }
+
     /// The directory that it is unpacked to.
     ///
     /// # Errors

@@ -14,11 +14,12 @@
 //! ROOT/lock                                 shared by who adds, exclusive for who removes
 //! ```
 //!
-//! Whatever is in `blobs` has been verified, since it comes there by [`Ingest::commit`] alone. An image exists when its tag
+//! Whatever is in `blobs` has been verified, since it comes there by [`Ingest::commit`] and [`FreshBlob::commit`] alone. An image exists when its tag
 //! is recorded, which comes last; all that a crash can leave is files that nothing points to.
 
 mod check;
 mod collect;
+mod fresh;
 mod images;
 mod index;
 mod ingest;
@@ -28,6 +29,7 @@ mod rebuild;
 
 pub use check::{Check, Finding, Mending};
 pub use collect::{Collected, StoreUsage, Usage};
+pub use fresh::{FreshBlob, SealedBlob};
 pub use images::{Image, ImageLayer};
 pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
 pub use layers::LayerIngest;

@@ -11,7 +11,7 @@ pub const PROGRAM: &str = PROGRAM_WITH_COMMANDS.name;
 const PROGRAM_WITH_COMMANDS: Program<Command> = Program {
     name: "mydocker-runtime",
     about: "Runs OCI containers; its command line is runc's",
-    commands: COMMANDS,
+    commands: &[COMMANDS],
 };
 
 /// What the command line asks for.
@@ -240,10 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn letters_of_switches_can_be_joined() {
+    fn letters_can_be_joined_and_the_last_may_take_a_value() {
         let args = exec(&["exec", "-td", "c", "sh"]);
         assert!(args.tty && args.detach);
-        refused(&["exec", "-tu", "c", "sh"]);
+        let args = exec(&["exec", "-tdu", "1:2", "c", "sh"]);
+        assert!(args.tty && args.detach && args.user.as_deref() == Some("1:2"));
+        assert_eq!(exec(&["exec", "-u1:2", "c", "sh"]).user.as_deref(), Some("1:2"));
+        refused(&["exec", "-ut", "c", "sh"]);
+        refused(&["exec", "-tx", "c", "sh"]);
     }
 
     #[test]

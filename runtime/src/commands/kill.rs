@@ -48,32 +48,9 @@ fn kill_all(container: &Container, signal: i32) -> Outcome {
 
 /// A signal by name, with or without SIG and in any case, or by number (0 only checks).
 fn parse_signal(text: &str) -> Result<i32, Box<Report>> {
-    let unknown =
-        || refusal("bad-signal", format!("unknown signal {text:?}: give a name such as TERM or a number"));
-    if let Ok(number) = text.parse::<i32>() {
-        return if (0..=64).contains(&number) { Ok(number) } else { Err(unknown()) };
-    }
-    let upper = text.to_ascii_uppercase();
-    let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
-    real_time(&name)
-        .or_else(|| Some(name.parse::<mydocker_sys::signal::Signal>().ok()? as i32))
-        .ok_or_else(unknown)
-}
-
-/// `SIGRTMIN+n` and `SIGRTMAX-n`, with the C library's limits.
-fn real_time(name: &str) -> Option<i32> {
-    const MIN: i32 = 34;
-    const MAX: i32 = 64;
-    let number = match name.strip_prefix("SIGRTM")? {
-        "IN" => MIN,
-        "AX" => MAX,
-        rest => match (rest.strip_prefix("IN+"), rest.strip_prefix("AX-")) {
-            (Some(up), _) => MIN.checked_add(up.parse().ok()?)?,
-            (_, Some(down)) => MAX.checked_sub(down.parse().ok()?)?,
-            _ => return None,
-        },
-    };
-    (MIN..=MAX).contains(&number).then_some(number)
+    mydocker_sys::signal::number(text).ok_or_else(|| {
+        refusal("bad-signal", format!("unknown signal {text:?}: give a name such as TERM or a number"))
+    })
 }
 
 #[cfg(test)]

@@ -60,6 +60,15 @@ impl From<mydocker_sys::Error> for Fault {
     }
 }
 
+impl From<mydocker_trees::CopyError> for Fault {
+    fn from(error: mydocker_trees::CopyError) -> Self {
+        match error {
+            mydocker_trees::CopyError::Call(error) => Self::Call(error),
+            other => Self::Other(Code::Setup, other.to_string()),
+        }
+    }
+}
+
 /// The result of a part of a step.
 pub(super) type Outcome<T = ()> = std::result::Result<T, Fault>;
 

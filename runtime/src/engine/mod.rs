@@ -3,7 +3,6 @@
 mod child;
 mod compile;
 mod console;
-mod copy_up;
 mod failure;
 mod foreground;
 pub mod hooks;

@@ -3,7 +3,7 @@
 use super::child::{Child, Fault, Outcome};
 use super::failure::Code;
 use super::rootfs::{self, Kind};
-use super::{copy_up, nodes, plain};
+use super::{nodes, plain};
 use crate::plan::{Attributes, Hierarchy, MountKind, MountStep, Node, Opener, TargetRule};
 use mydocker_sys::fs;
 use mydocker_sys::mount::{self, FsContext, MountAttrFlags};
@@ -88,7 +88,7 @@ fn copy_of(
         ..Attributes::default()
     };
     let tree = filesystem(child, fs_type, source, options, &attributes)?;
-    copy_up::copy(target.as_fd(), tree.as_fd())?;
+    mydocker_trees::copy(target.as_fd(), tree.as_fd())?;
     if attributes.set != step.attributes.set || attributes.set_recursive != step.attributes.set_recursive {
         let readonly = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
         mount::set_attributes(&tree, readonly)?;

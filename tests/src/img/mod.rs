@@ -1,5 +1,6 @@
 //! The image tool under test, and what stands around it: registries, real and hostile, and images.
 
+pub mod engines;
 mod fake;
 mod image;
 mod registry;
@@ -57,6 +58,17 @@ impl Img {
         Self { program: program(), base }
     }
 
+    /// The image tool with an image of Debian, [`IMAGE`](crate::plug::IMAGE), in its store.
+    ///
+    /// # Panics
+    /// When it cannot be loaded.
+    #[must_use]
+    pub fn with_debian() -> Self {
+        let img = Self::new();
+        img.command(["load", "--input"]).arg(crate::plug::image_archive()).run().succeeds().discard();
+        img
+    }
+
     /// A path in the scratch directory.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
@@ -107,6 +119,48 @@ impl Img {
         let Ok(text) = fs::read_to_string(self.layout().join("index.json")) else { return Vec::new() };
         let index: Value = serde_json::from_str(&text).expect("an index");
         index["manifests"].as_array().expect("a list of manifests").clone()
+    }
+
+    /// The entry of the store's index that has a name, which is given in full.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn entry(&self, name: &str) -> Value {
+        let is_it = |entry: &Value| entry["annotations"]["org.opencontainers.image.ref.name"] == name;
+        self.entries().into_iter().find(is_it).unwrap_or_else(|| panic!("no {name}"))
+    }
+
+    /// A document of the store.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn document(&self, descriptor: &Value) -> Value {
+        let digest = descriptor["digest"].as_str().expect("a digest");
+        let path = self.layout().join("blobs").join(digest.replace(':', "/"));
+        serde_json::from_slice(&fs::read(path).expect("a blob")).expect("JSON")
+    }
+
+    /// The manifest and the configuration of an image, by its name in full.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn image(&self, name: &str) -> (Value, Value) {
+        let manifest = self.document(&self.entry(name));
+        let config = self.document(&manifest["config"]);
+        (manifest, config)
+    }
+
+    /// How many unfinished blobs and layers the store has.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        let count = |name: &str| fs::read_dir(self.path("store").join(name)).expect("the store").count();
+        count("ingest") + count("unpacking")
     }
 
     /// Whether the store has a blob.

@@ -10,10 +10,11 @@ use super::{Finding, Tree};
 const ARROWS: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("cmdline", &[]),
-    ("runtime", &["sys", "cmdline"]),
+    ("trees", &["sys"]),
+    ("runtime", &["sys", "cmdline", "trees"]),
     ("imgtool", &["sys", "cmdline", "bundles"]),
     ("bundles", &["sys"]),
-    ("wrapper", &["imgtool", "bundles", "cmdline"]),
+    ("wrapper", &["sys", "trees", "imgtool", "bundles", "cmdline"]),
 ];
 
 /// Where the crates lie that judge the product or serve its developers. They may use any crate; no crate of the product

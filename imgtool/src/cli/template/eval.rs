@@ -2,7 +2,7 @@
 
 use super::functions::{Function, kind, truth};
 use super::parse::{Command, Node, Pipeline, Term};
-use super::{TemplateError, print};
+use super::{Labels, TemplateError, print};
 use serde_json::Value;
 
 /// What a part of a template has led to.
@@ -13,22 +13,28 @@ enum Flow {
     Continue,
 }
 
-/// Carries out a template.
-pub(super) fn render(nodes: &[Node], whole: &Value, is_title: bool) -> Result<String, TemplateError> {
+/// Carries out a template; `labels` are those of the row, if it is one.
+pub(super) fn render(
+    nodes: &[Node],
+    whole: &Value,
+    labels: Option<&Labels>,
+    is_title: bool,
+) -> Result<String, TemplateError> {
     let variables = vec![(String::new(), whole.clone())];
-    let mut run = Run { text: String::new(), variables, is_title };
+    let mut run = Run { text: String::new(), variables, labels, is_title };
     run.list(nodes, whole)?;
     Ok(run.text)
 }
 
-struct Run {
+struct Run<'a> {
     text: String,
     /// Later ones hide earlier ones of the same name.
     variables: Vec<(String, Value)>,
+    labels: Option<&'a Labels>,
     is_title: bool,
 }
 
-impl Run {
+impl Run<'_> {
     /// Variables end with the list that they were made in.
     fn list(&mut self, nodes: &[Node], dot: &Value) -> Result<Flow, TemplateError> {
         let known = self.variables.len();
@@ -135,6 +141,7 @@ impl Run {
     ) -> Result<Value, TemplateError> {
         let (function, terms) = match command {
             Command::Value(term) => return self.term(term, dot, source),
+            Command::Label(name) => return self.label(name, source),
             Command::Call(function, terms) => (*function, terms),
         };
         let mut arguments = Vec::new();
@@ -152,6 +159,18 @@ impl Run {
         }
         arguments.extend(last);
         function.call(arguments, self.is_title).map_err(|problem| TemplateError::execute(source, problem))
+    }
+
+    /// The title of a label's column is the last part of its name, as docker has it.
+    fn label(&self, name: &str, source: &str) -> Result<Value, TemplateError> {
+        if self.is_title {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            return Ok(last.replace(['-', '_'], " ").into());
+        }
+        match self.labels {
+            Some(labels) => Ok(labels.get(name).cloned().unwrap_or_default().into()),
+            None => Err(TemplateError::execute(source, "there are no labels here".to_owned())),
+        }
     }
 
     fn term(&mut self, term: &Term, dot: &Value, source: &str) -> Result<Value, TemplateError> {

@@ -18,9 +18,13 @@ mod print;
 
 use parse::{Command, Node, Pipeline, Term};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A row: the names of its fields, as templates call them, with their values.
 pub type Row = Vec<(&'static str, String)>;
+
+/// What `.Label "name"` looks into.
+pub type Labels = BTreeMap<String, String>;
 
 /// What a list or a document is to look like.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +109,7 @@ impl Template {
     /// # Errors
     /// [`TemplateError::Execute`].
     pub fn render_value(&self, value: &Value) -> Result<String, TemplateError> {
-        eval::render(&self.nodes, value, false)
+        eval::render(&self.nodes, value, None, false)
     }
 
     /// The rows as text; a table has a line of `titles` first, which name a field's column.
@@ -113,17 +117,37 @@ impl Template {
     /// # Errors
     /// [`TemplateError::Execute`].
     pub fn render(&self, titles: &[(&'static str, &str)], rows: &[Row]) -> Result<String, TemplateError> {
+        self.render_all(titles, rows.iter().map(|row| (row, None)))
+    }
+
+    /// The same for rows of things that have labels.
+    ///
+    /// # Errors
+    /// [`TemplateError::Execute`].
+    pub fn render_labelled(
+        &self,
+        titles: &[(&'static str, &str)],
+        rows: &[(Row, &Labels)],
+    ) -> Result<String, TemplateError> {
+        self.render_all(titles, rows.iter().map(|(row, labels)| (row, Some(*labels))))
+    }
+
+    fn render_all<'a>(
+        &self,
+        titles: &[(&'static str, &str)],
+        rows: impl Iterator<Item = (&'a Row, Option<&'a Labels>)>,
+    ) -> Result<String, TemplateError> {
         let value = |row: &Row| {
             let fields = row.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
             Value::Object(fields.collect())
         };
-        let lines = rows.iter().map(|row| eval::render(&self.nodes, &value(row), false));
+        let lines = rows.map(|(row, labels)| eval::render(&self.nodes, &value(row), labels, false));
         let lines = lines.collect::<Result<Vec<_>, _>>()?;
         if !self.is_table {
             return Ok(lines.into_iter().map(|line| line + "\n").collect());
         }
         let titles: Row = titles.iter().map(|(field, title)| (*field, (*title).to_owned())).collect();
-        let first = eval::render(&self.nodes, &value(&titles), true)?;
+        let first = eval::render(&self.nodes, &value(&titles), None, true)?;
         let all: Vec<String> = std::iter::once(first).chain(lines).collect();
         Ok(columns::columns(&all))
     }
@@ -154,6 +178,7 @@ fn check(pipeline: &Pipeline, known: &[&str], is_row: bool) -> Result<(), Templa
     let terms = pipeline.commands.iter().flat_map(|command| match command {
         Command::Value(term) => std::slice::from_ref(term),
         Command::Call(_, terms) => terms,
+        Command::Label(_) => &[],
     });
     for term in terms {
         let names = match term {

@@ -38,10 +38,12 @@ pub(super) struct Pipeline {
     pub commands: Vec<Command>,
 }
 
-/// A function with its arguments, or a value alone.
+/// A function with its arguments, docker's only method, or a value alone.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Command {
     Call(Function, Vec<Term>),
+    /// What the row has under a label: `.Label "name"`.
+    Label(String),
     Value(Term),
 }
 
@@ -273,6 +275,11 @@ impl Words<'_> {
             return Err("a value or a function is missing".to_owned());
         }
         let first = terms.remove(0);
+        if let (Term::Field(names), [Term::Literal(Value::String(label))]) = (&first, &terms[..])
+            && names == &["Label"]
+        {
+            return Ok(Command::Label(label.clone()));
+        }
         match first {
             Term::Call(function) => Ok(Command::Call(function, terms)),
             value if terms.is_empty() => Ok(Command::Value(value)),

@@ -146,3 +146,18 @@ fn functions_are_docker_s_and_go_s() {
     fails("{{slice .Id 5 99}}", "do not fit");
     fails("{{len .Size}}", "no length");
 }
+
+#[test]
+fn a_row_has_labels_beside_its_fields() {
+    let labels = Labels::from([("com.example.my-team".to_owned(), "red".to_owned())]);
+    let row = vec![("ID", "0123".to_owned()), ("Tag", String::new())];
+    let rows = [(row, &labels)];
+    let text = |format: &str| {
+        Template::parse(format, &["ID", "Tag"]).and_then(|template| template.render_labelled(TITLES, &rows))
+    };
+    let format = "{{.ID}} {{.Label \"com.example.my-team\"}}{{.Label \"other\"}}";
+    assert_eq!(text(format).as_deref(), Ok("0123 red\n"));
+    let table = text("table {{.ID}}\\t{{.Label \"com.example.my-team\" | upper}}");
+    assert_eq!(table.as_deref(), Ok("IMAGE ID   my team\n0123       RED\n"));
+    assert!(render("{{.Label \"x\"}}").is_err());
+}

@@ -7,10 +7,12 @@
 mod header;
 mod pax;
 mod sparse;
+mod writer;
 
 pub use header::HeaderError;
 pub use pax::PaxError;
 pub use sparse::{Region, SparseError};
+pub use writer::Writer;
 
 use header::{BLOCK, Header, Type};
 use pax::Records;

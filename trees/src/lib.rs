@@ -1,29 +1,44 @@
-//! `tmpcopyup`: a tmpfs that begins with what its target held.
+//! Copies of directory trees: a tmpfs or a volume that begins with what its target held.
 //!
 //! An image, or whoever shares a volume, controls the tree that is copied. Every name is opened below the descriptor of
 //! its directory and no link is followed, so that nothing from outside the covered directory gets in; what changes its
-//! type between two looks is refused. The copy is bounded by the size of the tmpfs and by [`MAX_DEPTH`].
+//! type between two looks is refused. The copy is bounded by the room that there is and by [`MAX_DEPTH`].
 //!
 //! Kept are types, contents with their holes, owners, modes, times, further names of one file, and the extended attributes
-//! that a tmpfs takes.
+//! that the target takes.
+#![forbid(unsafe_code)]
 
-use super::child::{Fault, Outcome};
-use super::failure::Code;
 use mydocker_sys::fs::{self, FileStat, OFlag, SFlag};
 use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, copy, process};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
 
+/// Why a tree is not copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// A system call failed.
+    #[error(transparent)]
+    Call(#[from] mydocker_sys::Error),
+    /// It is too deep.
+    #[error("what is to be copied is more than {MAX_DEPTH} directories deep")]
+    TooDeep,
+    /// Somebody puts other files in the place of those that are copied.
+    #[error("{0:?} was exchanged while it was copied")]
+    Exchanged(PathBuf),
+}
+
+type Outcome<T = ()> = Result<T, CopyError>;
+
 /// How many directories deep a tree may be: each holds two descriptors while what is below it is copied.
-const MAX_DEPTH: u32 = 256;
+pub const MAX_DEPTH: u32 = 256;
 
 /// Copies what is below the directory `from`, which may be an `O_PATH` descriptor, into the directory `to`, a tree that
 /// nobody else can see. The directory itself is left as it is. The working directory changes.
 ///
 /// # Errors
-/// What the kernel says, a tree that is too deep, and a file that changes its type meanwhile.
-pub(super) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Outcome {
+/// [`CopyError`]; what has been copied by then stays.
+pub fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Outcome {
     let readable = fs::openat(from, Path::new("."), OFlag::O_RDONLY | OFlag::O_DIRECTORY, 0)?;
     let mut copier = Copier { top: to, place: PathBuf::new(), first_names: HashMap::new() };
     copier.entries(readable.as_fd(), to, MAX_DEPTH)
@@ -53,7 +68,7 @@ impl Copier<'_> {
 
     fn entry(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &Path, depth_left: u32) -> Outcome {
         let stat = fs::lstatat(from, name)?;
-        if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+        if stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits() {
             return self.directory(from, to, name, &stat, depth_left);
         }
         if stat.st_nlink > 1 {
@@ -65,9 +80,9 @@ impl Copier<'_> {
                 std::collections::hash_map::Entry::Vacant(place) => drop(place.insert(self.place.clone())),
             }
         }
-        match stat.st_mode & libc::S_IFMT {
-            libc::S_IFREG => copy_file(from, to, name, &stat),
-            libc::S_IFLNK => copy_link(from, to, name, &stat),
+        match stat.st_mode & SFlag::S_IFMT.bits() {
+            kind if kind == SFlag::S_IFREG.bits() => copy_file(from, to, name, &stat),
+            kind if kind == SFlag::S_IFLNK.bits() => copy_link(from, to, name, &stat),
             _ => copy_node(from, to, name, &stat),
         }
     }
@@ -81,8 +96,7 @@ impl Copier<'_> {
         depth_left: u32,
     ) -> Outcome {
         let Some(depth_left) = depth_left.checked_sub(1) else {
-            let message = format!("what is to be copied is more than {MAX_DEPTH} directories deep");
-            return Err(Fault::Other(Code::Setup, message));
+            return Err(CopyError::TooDeep);
         };
         let source = reopen(from, name, OFlag::O_DIRECTORY, stat)?;
         fs::mkdirat(to, name, 0o700)?;
@@ -121,7 +135,7 @@ fn copy_link(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &Path, stat: &FileS
 
 /// Devices, fifos and sockets.
 fn copy_node(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &Path, stat: &FileStat) -> Outcome {
-    let kind = SFlag::from_bits_truncate(stat.st_mode & libc::S_IFMT);
+    let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
     fs::mknodat(to, name, kind, 0o600, stat.st_rdev)?;
     fs::lchownat(to, name, stat.st_uid, stat.st_gid)?;
     fs::chmodat(to, name, stat.st_mode & 0o7777)?;
@@ -134,13 +148,12 @@ fn reopen(from: BorrowedFd<'_>, name: &Path, flags: OFlag, stat: &FileStat) -> O
     let flags = flags | OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY;
     let source = fs::openat(from, name, flags, 0)?;
     let now = fs::fstat(&source)?;
-    if (now.st_dev, now.st_ino, now.st_mode & libc::S_IFMT)
-        == (stat.st_dev, stat.st_ino, stat.st_mode & libc::S_IFMT)
+    if (now.st_dev, now.st_ino, now.st_mode & SFlag::S_IFMT.bits())
+        == (stat.st_dev, stat.st_ino, stat.st_mode & SFlag::S_IFMT.bits())
     {
         return Ok(source);
     }
-    let message = format!("{} was exchanged while it was copied", name.display());
-    Err(Fault::Other(Code::Setup, message))
+    Err(CopyError::Exchanged(name.to_owned()))
 }
 
 /// The owner first, for a change of owner takes set-user-id bits and file capabilities away; the times last.
@@ -151,7 +164,7 @@ fn copy_attributes(source: &OwnedFd, copy: &OwnedFd, stat: &FileStat) -> Outcome
     Ok(fs::set_times(copy, stat)?)
 }
 
-/// Copies the attributes that the tmpfs takes. It refuses kinds that it does not have, labels where the whole mount has
+/// Copies the attributes that the file system takes. It refuses kinds that it does not have, labels where the whole mount has
 /// one, and in a user namespace what only the host's root may set.
 fn copy_extended_attributes(source: &OwnedFd, copy: &OwnedFd) -> Outcome {
     for name in unless_unsupported(fs::flistxattr(source))?.unwrap_or_default() {
@@ -194,4 +207,12 @@ fn unless_unsupported<T>(result: mydocker_sys::Result<T>) -> Outcome<Option<T>> 
         Err(error) if matches!(error.errno(), Errno::EOPNOTSUPP | Errno::EPERM | Errno::ENODATA) => Ok(None),
         other => Ok(Some(other?)),
     }
+}
+
+/// Gives the directory `to` the owner, the permissions, the attributes and the times of the directory `from`.
+///
+/// # Errors
+/// What the kernel says.
+pub fn copy_directory_attributes(from: &OwnedFd, to: &OwnedFd) -> Outcome {
+    copy_attributes(from, to, &fs::fstat(from)?)
 }

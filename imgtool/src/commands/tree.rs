@@ -1,0 +1,63 @@
+//! What a word of the command line means when it may be an image or a bundle: its tree.
+
+use super::commit::{Bundle, CommitCommandError};
+use super::local::{FindError, find};
+use crate::layer::view::Directory;
+use crate::make::{ViewError, tree_of};
+use crate::store::{Store, StoreError};
+use mydocker_sys::fs::{OFlag, open};
+use std::path::{Path, PathBuf};
+
+/// Why there is no tree.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// There is no such image.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The image's layers.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// The bundle.
+    #[error(transparent)]
+    Bundle(#[from] Box<CommitCommandError>),
+    /// The bundle's root file system.
+    #[error("cannot open the directory {path:?}")]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel says.
+        source: mydocker_sys::Error,
+    },
+}
+
+/// A bundle, if the word is the directory of one; there is no image of a name that is one too.
+pub(super) fn bundle(word: &str) -> Result<Option<Bundle>, TreeError> {
+    let directory = Path::new(word);
+    if !directory.join("config.json").is_file() {
+        return Ok(None);
+    }
+    Ok(Some(Bundle::read(directory).map_err(Box::new)?))
+}
+
+/// The tree of a bundle's root file system.
+pub(super) fn tree_of_bundle(bundle: &Bundle) -> Result<Directory, TreeError> {
+    let root = open(&bundle.rootfs, OFlag::O_RDONLY | OFlag::O_DIRECTORY);
+    root.map(Directory::plain).map_err(|source| TreeError::Open { path: bundle.rootfs.clone(), source })
+}
+
+/// The tree of an image of the store, which has to be held.
+pub(super) fn tree_of_image(store: &Store, name: &str) -> Result<Directory, TreeError> {
+    let image = store.image(&find(store, name)?.target)?;
+    Ok(tree_of(store, &image)?)
+}
+
+/// The tree of either.
+pub(super) fn tree(store: &Store, word: &str) -> Result<Directory, TreeError> {
+    match bundle(word)? {
+        Some(bundle) => tree_of_bundle(&bundle),
+        None => tree_of_image(store, word),
+    }
+}

@@ -1,0 +1,149 @@
+//! Blobs that are made here: their digest is known when they are complete.
+
+use super::{Store, StoreError, failed};
+use crate::digest::{Algorithm, Digest, Hasher};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Tells the blobs apart that one process makes.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A blob that is being made. When it is dropped before it is complete, it is removed; what a killed process leaves, `gc`
+/// removes.
+#[derive(Debug)]
+pub struct FreshBlob {
+    part: Part,
+    file: File,
+    hasher: Hasher,
+    size: u64,
+}
+
+/// A blob that is complete and of which it is not yet known whether it is needed.
+#[derive(Debug)]
+pub struct SealedBlob {
+    part: Part,
+    digest: Digest,
+    size: u64,
+}
+
+/// Its file, until it is a blob of the store.
+#[derive(Debug)]
+struct Part {
+    path: PathBuf,
+    is_kept: bool,
+}
+
+impl FreshBlob {
+    /// Begins an empty one in a store, which has to be held.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn begin(store: &Store) -> Result<Self, StoreError> {
+        Self::begin_with(store, Algorithm::Sha256)
+    }
+
+    /// The same with a digest of another kind.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn begin_with(store: &Store, algorithm: Algorithm) -> Result<Self, StoreError> {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = store.root().join("ingest").join(format!("new-{}-{number}", std::process::id()));
+        let mut options = OpenOptions::new();
+        // One that is there is that of a killed process whose id this one has got.
+        options.read(true).write(true).create(true).truncate(true).mode(0o644);
+        let file = options.open(&path).map_err(failed("open", &path))?;
+        Ok(Self { part: Part { path, is_kept: false }, file, hasher: Hasher::new(algorithm), size: 0 })
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.file.write_all(bytes).map_err(failed("write", &self.part.path))?;
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Ends it, and closes its file.
+    #[must_use]
+    pub fn seal(self) -> SealedBlob {
+        SealedBlob { part: self.part, digest: self.hasher.finish(), size: self.size }
+    }
+
+    /// Makes it a blob of the store. If there is such a blob already, this one takes its place.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn commit(self, store: &Store) -> Result<Digest, StoreError> {
+        let sealed = self.seal();
+        let digest = sealed.digest.clone();
+        sealed.commit(store).map(|()| digest)
+    }
+}
+
+impl SealedBlob {
+    /// What it is called.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Opens it to be read.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn open(&self) -> Result<File, StoreError> {
+        File::open(&self.part.path).map_err(failed("open", &self.part.path))
+    }
+
+    /// Makes it a blob of the store. If there is such a blob already, this one takes its place.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn commit(mut self, store: &Store) -> Result<(), StoreError> {
+        // No fsync: the caller syncs the file system once, before the tag that makes the blob visible is recorded.
+        let target = store.blob_path(&self.digest);
+        fs::rename(&self.part.path, target).map_err(failed("rename", &self.part.path))?;
+        self.part.is_kept = true;
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            // What cannot be removed now is found by gc; the reason why the blob is given up is told by others.
+            fs::remove_file(&self.path).unwrap_or_default();
+        }
+    }
+}
+
+impl Store {
+    /// Puts a small blob into the store.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn add(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let mut blob = FreshBlob::begin(self)?;
+        blob.write(bytes)?;
+        blob.commit(self)
+    }
+}

@@ -1,0 +1,41 @@
+//! What can be typed, as data. Nothing here looks at the environment or at the disk.
+
+use clap::Args;
+use std::path::PathBuf;
+
+/// Flags before the command.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct GlobalArgs {
+    /// Directory of images, containers and volumes
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Directory of what is gone after a reboot: sockets, namespaces, the OCI runtime's state
+    #[arg(long, value_name = "DIR")]
+    pub runroot: Option<PathBuf>,
+    /// OCI runtime of new containers: a name or a path
+    #[arg(long, value_name = "PROGRAM")]
+    pub runtime: Option<String>,
+    /// Print the version
+    #[arg(long, short)]
+    pub version: bool,
+}
+
+/// A command with its arguments, by the part of the program that carries it out.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a process makes one of these")]
+pub enum Command {
+    /// `version`
+    Version(VersionArgs),
+    /// Those that make containers.
+    Run(super::RunCommand),
+    /// Those that look at containers.
+    Look(super::LookCommand),
+    /// Those of the image tool.
+    Image(super::ImageArgs),
+    /// `volume ...`
+    Volume(super::VolumeCommand),
+}
+
+/// `version`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct VersionArgs {}

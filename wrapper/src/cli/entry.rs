@@ -1,0 +1,103 @@
+//! From the process's arguments to its exit status.
+
+use super::{Command, GlobalArgs, VersionArgs, images, look, run as making, volumes};
+use crate::commands;
+use crate::home::{Home, Wishes};
+use crate::init;
+use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
+use mydocker_img::cli::chain;
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+const PROGRAM: Program<Command> = Program {
+    name: "mydocker",
+    about: "Runs programs in containers",
+    commands: &[making::RUN, look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
+};
+
+/// About the program itself.
+const SYSTEM: &[Entry<Command>] =
+    &[entry!("version", "Say which versions work together here", VersionArgs, Command::Version)];
+
+/// What a command leads to: the exit status.
+pub type Outcome = Result<u8, Failure>;
+
+/// Why a command failed, and the status that says so: 125 is this program's own, 126 and 127 are about the container's
+/// program, 1 is for commands that only look or change.
+#[derive(Debug)]
+pub struct Failure {
+    /// Why.
+    pub error: Box<dyn Error>,
+    /// The exit status.
+    pub status: u8,
+}
+
+impl Failure {
+    /// This program's own, as far as a container is to be run.
+    #[must_use]
+    pub fn own(error: impl Into<Box<dyn Error>>) -> Self {
+        Self { error: error.into(), status: 125 }
+    }
+}
+
+impl<E: Into<Box<dyn Error>>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), status: 1 }
+    }
+}
+
+/// Runs the program with the arguments and the environment of this process.
+#[must_use]
+pub fn main_entry() -> ExitCode {
+    let mut words = std::env::args_os();
+    let own = words.next().unwrap_or_default();
+    if Path::new(&own).file_name().is_some_and(|name| name == init::NAME) {
+        return ExitCode::from(init::main_of_init(words));
+    }
+    match run(words) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            complain(&*failure.error);
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
+    let (global, rest) = PROGRAM.parse_global::<GlobalArgs>(words).map_err(Failure::own)?;
+    if global.version {
+        print(&format!("{} version {}\n", PROGRAM.name, env!("CARGO_PKG_VERSION")))?;
+        return Ok(0);
+    }
+    match PROGRAM.parse_command::<GlobalArgs>(rest).map_err(Failure::own)? {
+        Request::Print(text) => Ok(print(&text).map(|()| 0)?),
+        Request::Command(command) => {
+            let wishes = Wishes { root: global.root, run_root: global.runroot, runtime: global.runtime };
+            dispatch(command, &Home::find(wishes)?)
+        }
+    }
+}
+
+fn dispatch(command: Command, home: &Home) -> Outcome {
+    match command {
+        Command::Version(args) => commands::version(&args, home),
+        Command::Run(command) => making::dispatch(command, home),
+        Command::Image(args) => images::dispatch(&args, home),
+        Command::Look(command) => look::dispatch(command, home),
+        Command::Volume(command) => volumes::dispatch(command, home),
+    }
+}
+
+/// Prints the chain of errors in one line; what strangers put into it cannot reach the terminal as it is.
+pub(super) fn complain(error: &(dyn Error + 'static)) {
+    let mut text = chain(error);
+    if let Some(usage) = error.downcast_ref::<UsageError>() {
+        text.push_str("; ");
+        text.push_str(usage.hint());
+    }
+    // When standard error is closed there is nobody left to tell.
+    writeln!(std::io::stderr(), "{}: {}", PROGRAM.name, one_line(&text)).unwrap_or_default();
+}

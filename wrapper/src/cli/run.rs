@@ -1,0 +1,28 @@
+//! The commands that make containers, and their dispatch.
+
+use super::{Command, CreateArgs, Outcome};
+use crate::commands;
+use crate::home::Home;
+use mydocker_cmdline::{Entry, FlagsEnd, entry};
+
+/// A command that makes containers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunCommand {
+    /// `create`
+    Create(CreateArgs),
+}
+
+/// Those that there are.
+pub(super) const RUN: &[Entry<Command>] = &[entry!(
+    "create",
+    "Make a container without starting it",
+    CreateArgs,
+    |args| Command::Run(RunCommand::Create(args)),
+    FlagsEnd::FirstArgument
+)];
+
+pub(super) fn dispatch(command: RunCommand, home: &Home) -> Outcome {
+    match command {
+        RunCommand::Create(args) => commands::create(&args, home),
+    }
+}

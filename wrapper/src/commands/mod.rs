@@ -1,0 +1,31 @@
+//! What can be asked for, put together from the other modules. Each command takes its arguments and the home, prints what
+//! it has to say, and returns its exit status.
+
+mod create;
+pub mod images;
+pub mod look;
+mod version;
+pub mod volumes;
+
+pub use create::{CreateError, create, make};
+pub use version::version;
+
+use mydocker_img::cli::ask;
+use std::io;
+
+/// What a command has cleared away.
+#[derive(Debug, Default)]
+pub(crate) struct Pruned {
+    /// Names or ids.
+    pub removed: Vec<String>,
+    /// What they took.
+    pub bytes: u64,
+    /// Whether something could not be removed, which has been told.
+    pub failed: bool,
+}
+
+/// Asks a person for leave.
+fn confirm(warning: &str) -> io::Result<bool> {
+    let answer = ask(&format!("{warning}\nAre you sure you want to continue? [y/N] "))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,34 @@
+//! Containers for people, without a daemon: a person's wish becomes an image, a bundle, and a process of the OCI runtime.
+//!
+//! ```text
+//! cli          what was typed; from the process's arguments to its exit status
+//! home         where everything lies
+//! container    what was wanted (record), what became of it (state), and all containers of a host (containers)
+//! request      from what was typed to what is wanted
+//! plan         what is wanted, as the config.json of a bundle
+//! prepare      root file system, volumes, files; and how they are taken back
+//! events       what has happened
+//! volume       named and anonymous volumes
+//! network      networks, and containers on them
+//! look         containers as lists and documents show them
+//! init         process 1 of containers that want one
+//! oci          the OCI runtime, through its command line
+//! commands     run, ps, exec, ... put together from the above
+//! clock        moments
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod container;
+pub mod events;
+pub mod home;
+pub mod init;
+pub mod look;
+pub mod network;
+pub mod oci;
+pub mod plan;
+pub mod prepare;
+pub mod request;
+pub mod volume;

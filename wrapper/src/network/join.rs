@@ -1,0 +1,211 @@
+//! One container on one network.
+
+use super::aardvark::{self, Server};
+use super::claims::shared_directory;
+use super::files::{self, Locked};
+use super::joined::{Joined, config, spare};
+use super::netavark::{Ask, Info, Netavark, Options, on_path, wait};
+use super::networks::interface_exists;
+use super::record::Network;
+use super::{NetworkError, Networks, netns, ports};
+use crate::container::{Attachment, Container, Endpoint, PublishedPort};
+use crate::home::Home;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A place on a network.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub network: &'a Network,
+    pub wish: &'a Attachment,
+    /// The number of the interface: the default route goes by the least one.
+    pub number: usize,
+    /// The ports that are published by this network.
+    pub ports: &'a [PublishedPort],
+}
+
+/// The right to change the host's networks, which one process has at a time: netavark looks whether a rule or a bridge is
+/// there before it makes or removes it, and all networks of the host share some rules.
+#[derive(Debug)]
+pub(super) struct Host {
+    home: Home,
+    joined: Joined,
+    netavark: Netavark,
+    server: Server,
+    _lock: Locked,
+}
+
+impl Host {
+    /// Waits for the right.
+    pub(super) fn open(home: &Home) -> Result<Self, NetworkError> {
+        let config = config(home);
+        let netavark = Netavark::find(&config)?;
+        let directory = shared_directory(home.run());
+        files::make_directory(&directory)?;
+        let lock = files::lock(&directory.join("networks.lock"))?;
+        let (joined, server) = (Joined::new(home), Server::new(&config));
+        Ok(Self { home: home.clone(), joined, netavark, server, _lock: lock })
+    }
+
+    /// Puts a container on a network.
+    pub(super) fn join(
+        &self,
+        networks: &Networks,
+        container: &Container,
+        place: Place<'_>,
+    ) -> Result<Endpoint, NetworkError> {
+        let network = place.network;
+        if !interface_exists(&network.interface) {
+            networks.claim(network)?;
+        }
+        let addresses = networks.take_addresses(network, &place.wish.addresses, &container.id)?;
+        let ask = ask(container, place, &addresses)?;
+        let path = self.joined.note(&container.id, &network.name, &ask)?;
+        if network.names {
+            aardvark::program()?;
+            drop(self.server.process()?);
+        }
+        let namespace = self.home.netns(&container.id);
+        let mac = self.netavark.set_up(&namespace, &path)?;
+        let info = Info::of(network, 0);
+        if network.names {
+            self.server.wait_for(&namespace, &info, container.short_id())?;
+        }
+        Ok(endpoint(container, place, mac, &addresses))
+    }
+
+    /// Takes a container off a network, of which nothing is left then.
+    pub(super) fn part(&self, id: &str, network: &str) -> Result<(), NetworkError> {
+        let path = self.joined.path(id, network);
+        let Some(ask) = self.joined.ask(id, network)? else { return Ok(()) };
+        let server = self.server.process()?;
+        let namespace = self.home.netns(id);
+        if !netns::exists(&namespace) || self.netavark.tear_down(&namespace, &path).is_err() {
+            self.undo(&spare(&namespace), &path)?;
+        }
+        self.server.settle(server)?;
+        for info in ask.network_info.values().filter(|info| !info.internal) {
+            keep_isolation(info)?;
+        }
+        self.joined.forget(id, network)
+    }
+
+    /// Undoes what was half made, or half undone, or whose namespace has gone: netavark stops early when something is not
+    /// there. So everything is made, in an empty namespace, and undone then.
+    fn undo(&self, spare: &Path, path: &Path) -> Result<(), NetworkError> {
+        netns::make(spare)?;
+        drop(self.server.process()?);
+        let made = self.netavark.set_up(spare, path);
+        let undone = self.netavark.tear_down(spare, path);
+        netns::remove(spare)?;
+        match made {
+            // Its own complaint is the better one.
+            Err(error) if undone.is_err() => Err(error),
+            _ => undone,
+        }
+    }
+}
+
+fn ask(container: &Container, place: Place<'_>, addresses: &[IpAddr]) -> Result<Ask, NetworkError> {
+    let network = place.network;
+    let options = Options {
+        interface_name: interface(place.number),
+        static_ips: addresses.to_vec(),
+        static_mac: place.wish.mac.clone(),
+        aliases: names(container, place)?,
+    };
+    let mappings = ports::mappings(place.ports);
+    let servers = &container.host_config.dns;
+    let metric = 100 + u32::try_from(place.number).unwrap_or(0);
+    Ok(Ask {
+        container_id: container.id.clone(),
+        container_name: container.name.clone(),
+        port_mappings: (!mappings.is_empty()).then_some(mappings),
+        networks: BTreeMap::from([(network.host_name(), options)]),
+        network_info: BTreeMap::from([(network.host_name(), Info::of(network, metric))]),
+        dns_servers: (!servers.is_empty()).then(|| servers.clone()),
+    })
+}
+
+pub(super) fn interface(number: usize) -> String {
+    format!("eth{number}")
+}
+
+/// The names by which others on the network find a container, beside its own. The server looks for them in lower case.
+fn names(container: &Container, place: Place<'_>) -> Result<Vec<String>, NetworkError> {
+    let wished = &place.wish.aliases;
+    if !place.network.names && !wished.is_empty() {
+        return Err(NetworkError::Mode(format!(
+            "network-scoped alias is supported only for containers in user defined networks, not on {}",
+            place.network.name
+        )));
+    }
+    let is_name = |name: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+        !name.is_empty() && name.len() < 64 && name.bytes().all(fits)
+    };
+    if let Some(bad) = wished.iter().find(|name| !is_name(name)) {
+        return Err(NetworkError::Alias(bad.clone()));
+    }
+    let mut names: Vec<String> = wished.iter().map(|name| name.to_ascii_lowercase()).collect();
+    names.push(container.short_id().to_owned());
+    if container.name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        names.push(container.name.to_ascii_lowercase());
+    }
+    names.sort();
+    names.dedup();
+    names.retain(|name| *name != container.name);
+    Ok(names)
+}
+
+fn endpoint(container: &Container, place: Place<'_>, mac: String, addresses: &[IpAddr]) -> Endpoint {
+    let pools = place.network.pools();
+    let mut aliases = place.wish.aliases.clone();
+    if place.network.names {
+        aliases.push(container.short_id().to_owned());
+    }
+    Endpoint {
+        interface: interface(place.number),
+        mac,
+        addresses: addresses
+            .iter()
+            .zip(pools)
+            .map(|(address, pool)| (*address, pool.subnet.length()))
+            .collect(),
+        gateways: pools.iter().filter_map(|pool| pool.gateway).collect(),
+        aliases,
+    }
+}
+
+/// netavark 1.4 takes the rule that leads to the isolation of all networks away with the last container of any of them.
+/// It is put back where networks are left that rely on it.
+fn keep_isolation(info: &Info) -> Result<(), NetworkError> {
+    if interface_exists(&info.network_interface) {
+        return Ok(());
+    }
+    for program in ["iptables", "ip6tables"].iter().take(1 + usize::from(info.ipv6_enabled)) {
+        let Some(program) = on_path(program) else { continue };
+        let jump = ["FORWARD", "-j", "NETAVARK_ISOLATION_1"];
+        if has_rules(&program)? && !filter(&program, &[&["-C"], &jump[..]].concat(), Stdio::null())? {
+            filter(&program, &[&["-I"], &jump[..]].concat(), Stdio::null())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a network is isolated.
+fn has_rules(program: &Path) -> Result<bool, NetworkError> {
+    let out = std::fs::File::from(mydocker_sys::fs::memfd(c"iptables")?);
+    let copy = out.try_clone().map_err(super::error::failed("copy", Path::new("memfd")))?;
+    filter(program, &["-S", "NETAVARK_ISOLATION_1"], copy.into())?;
+    Ok(super::netavark::read(out)?.contains("-A NETAVARK_ISOLATION_1"))
+}
+
+/// Runs the packet filter's command; says whether it succeeded.
+fn filter(program: &Path, arguments: &[&str], out: Stdio) -> Result<bool, NetworkError> {
+    let mut command = Command::new(program);
+    command.arg("-w").args(arguments).stdin(Stdio::null()).stdout(out).stderr(Stdio::null()).current_dir("/");
+    wait(command.spawn().map_err(|source| NetworkError::Run(program.to_owned(), source))?, program)
+}

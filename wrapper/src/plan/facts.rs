@@ -1,0 +1,75 @@
+//! What of the host and of the image a plan depends on.
+
+use super::Security;
+use mydocker_bundles::User;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Facts {
+    /// The root file system of the bundle: a path below the bundle, or an absolute one.
+    pub root: PathBuf,
+    /// Who the program runs as.
+    pub user: User,
+    /// What `--security-opt` says.
+    pub security: Security,
+    /// A filter of system calls that was read from a file.
+    pub seccomp: Option<Value>,
+    /// Namespaces that the container joins.
+    pub joined: Joined,
+    /// Files that are mounted over the image's.
+    pub files: Files,
+    /// Devices of the host.
+    pub devices: Vec<DeviceNode>,
+    /// The small init on the host, if it is asked for.
+    pub init: Option<PathBuf>,
+    /// Whether the kernel limits swap.
+    pub limits_swap: bool,
+    /// The ids of an ordinary user and of the ranges that are theirs: (in the container, on the host, how many).
+    pub id_mappings: Option<(Vec<IdRange>, Vec<IdRange>)>,
+}
+
+/// A range of ids: the first in the container, the first on the host, and how many.
+pub type IdRange = (u32, u32, u32);
+
+/// Namespaces of others: `None` for a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Joined {
+    /// The network.
+    pub network: Option<PathBuf>,
+    /// Processes.
+    pub pid: Option<PathBuf>,
+    /// Shared memory and queues.
+    pub ipc: Option<PathBuf>,
+    /// The `/dev/shm` that goes with it.
+    pub shm: Option<PathBuf>,
+}
+
+/// Files of the container's directory that are mounted over the image's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Files {
+    /// `/etc/hostname`
+    pub hostname: Option<PathBuf>,
+    /// `/etc/hosts`
+    pub hosts: Option<PathBuf>,
+    /// `/etc/resolv.conf`
+    pub resolv_conf: Option<PathBuf>,
+}
+
+/// A device of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceNode {
+    /// Where it is in the container.
+    pub path: PathBuf,
+    /// `c` or `b`.
+    pub kind: char,
+    /// Its numbers.
+    pub number: (u64, u64),
+    /// Its permissions.
+    pub mode: u32,
+    /// Its owner and group.
+    pub owner: (u32, u32),
+    /// Of `rwm`.
+    pub access: String,
+}

@@ -1,0 +1,90 @@
+//! What is mounted where.
+
+use super::{Facts, INIT};
+use crate::container::{Container, Mount, MountKind};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// The mounts of the configuration, in their order: those of every container but where something else is asked for at
+/// the same place, the files of the container, and what was asked for.
+pub fn mounts(base: &[Value], container: &Container, facts: &Facts) -> Vec<Value> {
+    let is_asked = |place: &str| container.mounts.iter().any(|mount| mount.destination == Path::new(place));
+    let place = |mount: &Value| mount["destination"].as_str().unwrap_or_default().to_owned();
+    let mut mounts: Vec<Value> = base.iter().filter(|mount| !is_asked(&place(mount))).cloned().collect();
+    for mount in &mut mounts {
+        adapt(mount, container, facts);
+    }
+    let ipc = &*container.host_config.ipc_mode;
+    if ipc == "host" {
+        mounts.retain(|mount| place(mount) != "/dev/mqueue");
+        mounts.push(bind(Path::new("/dev/mqueue"), "/dev/mqueue", &["nosuid", "noexec", "nodev"]));
+    }
+    if ipc == "none" {
+        mounts.retain(|mount| place(mount) != "/dev/shm");
+    }
+    if facts.joined.pid.is_some() || container.host_config.pid_mode == "host" {
+        // A procfs of its own would show the processes of the namespace that mounts it, which is the right one.
+        mounts.sort_by_key(|mount| u8::from(place(mount) != "/proc"));
+    }
+    let files = &facts.files;
+    let named = [
+        ("/etc/resolv.conf", &files.resolv_conf),
+        ("/etc/hostname", &files.hostname),
+        ("/etc/hosts", &files.hosts),
+    ];
+    for (name, source) in named.iter().filter(|(name, _)| !is_asked(name)) {
+        mounts.extend(source.as_ref().map(|source| bind(source, name, &[])));
+    }
+    mounts.extend(facts.init.as_ref().map(|init| bind(init, INIT, &["ro", "nosuid", "nodev"])));
+    mounts.extend(container.mounts.iter().map(asked));
+    mounts
+}
+
+/// Changes one of the usual mounts to what the container wants of it.
+fn adapt(mount: &mut Value, container: &Container, facts: &Facts) {
+    let host = &container.host_config;
+    let place = mount["destination"].as_str().unwrap_or_default().to_owned();
+    match &*place {
+        "/dev/shm" => match (&facts.joined.shm, &*host.ipc_mode) {
+            (Some(shm), _) => *mount = bind(shm, "/dev/shm", &["nosuid", "noexec", "nodev"]),
+            (None, "host") => {
+                *mount = bind(Path::new("/dev/shm"), "/dev/shm", &["nosuid", "noexec", "nodev"])
+            }
+            _ => replace(mount, "size=", &format!("size={}", host.shm_size)),
+        },
+        "/sys" | "/sys/fs/cgroup" if host.privileged => replace(mount, "ro", "rw"),
+        _ => {}
+    }
+}
+
+/// Replaces the option that begins with `old`; `ro` stands for itself alone.
+fn replace(mount: &mut Value, old: &str, new: &str) {
+    let Some(options) = mount["options"].as_array_mut() else { return };
+    let fits = |option: &Value| {
+        option.as_str().is_some_and(|text| text == old || old.ends_with('=') && text.starts_with(old))
+    };
+    options.retain(|option| !fits(option));
+    options.push(json!(new));
+}
+
+fn bind(source: &Path, destination: &str, options: &[&str]) -> Value {
+    let options: Vec<&str> = ["rbind", "rprivate"].iter().chain(options).copied().collect();
+    json!({ "destination": destination, "type": "bind", "source": source, "options": options })
+}
+
+fn asked(mount: &Mount) -> Value {
+    let mut options: Vec<&str> = mount.options.iter().map(String::as_str).collect();
+    let access = if mount.writable { "rw" } else { "ro" };
+    if mount.kind == MountKind::Tmpfs {
+        if !options.iter().any(|option| matches!(*option, "ro" | "rw")) {
+            options.push(access);
+        }
+        return json!({ "destination": mount.destination, "type": "tmpfs", "source": "tmpfs", "options": options });
+    }
+    if !options.contains(&"bind") {
+        options.push("rbind");
+    }
+    options.push(if mount.propagation.is_empty() { "rprivate" } else { &mount.propagation });
+    options.push(access);
+    json!({ "destination": mount.destination, "type": "bind", "source": mount.source, "options": options })
+}

@@ -1,0 +1,76 @@
+//! `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf`: made for the container, mounted over the image's.
+
+use super::{PrepareError, failed};
+use crate::container::{Container, Containers};
+use crate::network::Up;
+use crate::plan::Files;
+use std::fs;
+use std::path::Path;
+
+/// What every `/etc/hosts` begins with.
+const LOCAL: &str = "127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::\tip6-localnet
+ff00::\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+";
+
+/// Writes them, and says where they are. Containers that share a network share its names.
+///
+/// # Errors
+/// [`PrepareError::Io`], or that another container, whose files are shared, is not there.
+pub fn write(containers: &Containers, container: &Container, up: &Up) -> Result<Files, PrepareError> {
+    let home = containers.home();
+    if let Some(other) = container.host_config.network_mode.strip_prefix("container:") {
+        return Ok(files_in(&home.container(&containers.find_id(other)?)));
+    }
+    let directory = home.container(&container.id);
+    put(&directory.join("hostname"), &format!("{}\n", hostname(container)))?;
+    put(&directory.join("hosts"), &hosts(container, up))?;
+    put(&directory.join("resolv.conf"), &resolv_conf(up))?;
+    Ok(files_in(&directory))
+}
+
+fn files_in(directory: &Path) -> Files {
+    let file = |name: &str| Some(directory.join(name)).filter(|path| path.is_file());
+    Files { hostname: file("hostname"), hosts: file("hosts"), resolv_conf: file("resolv.conf") }
+}
+
+/// Written in place: a container that runs keeps seeing the file.
+fn put(path: &Path, text: &str) -> Result<(), PrepareError> {
+    fs::write(path, text).map_err(failed("write", path))
+}
+
+/// A host without the file is as good as one with an empty one.
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn hostname(container: &Container) -> String {
+    match &*container.config.hostname {
+        "" => read("/proc/sys/kernel/hostname").trim().to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// On the host's network the host's names are good.
+fn hosts(container: &Container, up: &Up) -> String {
+    let is_host = container.host_config.network_mode == "host";
+    let mut text = if is_host { read("/etc/hosts") } else { LOCAL.to_owned() };
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.extend(up.hosts.iter().map(|(address, names)| format!("{address}\t{names}\n")));
+    text
+}
+
+fn resolv_conf(up: &Up) -> String {
+    let mut text: String = up.nameservers.iter().map(|address| format!("nameserver {address}\n")).collect();
+    for (word, values) in [("search", &up.search), ("options", &up.options)] {
+        if !values.is_empty() {
+            text.push_str(&format!("{word} {}\n", values.join(" ")));
+        }
+    }
+    text
+}

@@ -1,0 +1,335 @@
+//! Mounts: `-v`, `--mount` and `--tmpfs`.
+
+use super::{RequestError, bad, bytes};
+use crate::container::{Mount, MountKind};
+use std::path::{Component, Path, PathBuf};
+
+/// Words of `-v` that say how a bind propagates.
+const PROPAGATIONS: &[&str] = &["private", "rprivate", "shared", "rshared", "slave", "rslave"];
+
+/// Reads what `-v` takes: `HOST-PATH:PATH[:OPTIONS]`, `VOLUME:PATH[:OPTIONS]`, or `PATH` for an anonymous volume.
+///
+/// # Errors
+/// [`RequestError::Value`].
+pub fn volume(text: &str) -> Result<Mount, RequestError> {
+    let wrong = |problem: &str| bad("volume", text, problem);
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, destination, mode) = match *parts {
+        [destination] => ("", destination, ""),
+        [source, destination] => (source, destination, ""),
+        [source, destination, mode] => (source, destination, mode),
+        _ => return Err(wrong("it has more than SOURCE:PATH:OPTIONS; --mount can name paths with colons")),
+    };
+    let destination = absolute(destination)
+        .ok_or_else(|| wrong("the path in the container is not absolute, or is the root itself"))?;
+    if parts.len() > 1 && source.is_empty() {
+        return Err(wrong("before the colon there is neither a path nor the name of a volume"));
+    }
+    let mut mount = if source.starts_with('/') {
+        bind(source, destination)
+    } else {
+        named(source, destination).ok_or_else(|| wrong(VOLUME_NAME))?
+    };
+    mount.mode = mode.to_owned();
+    mount.create_source = mount.kind == MountKind::Bind;
+    for word in mode.split(',').filter(|word| !word.is_empty()) {
+        match word {
+            "ro" | "readonly" => mount.writable = false,
+            "rw" => {}
+            // What is not to be filled from the image.
+            "nocopy" if mount.kind == MountKind::Volume => mount.copy_up = false,
+            // Labels of SELinux, which docker leaves out as well where that is off.
+            "z" | "Z" => {}
+            word if PROPAGATIONS.contains(&word) && mount.kind == MountKind::Bind => {
+                word.clone_into(&mut mount.propagation)
+            }
+            "nosuid" | "nodev" | "noexec" | "suid" | "dev" | "exec" => mount.options.push(word.to_owned()),
+            _ => {
+                return Err(wrong(&format!(
+                    "the option {word:?} is not known; there are ro, rw, nocopy, z, Z, nosuid, nodev, noexec and the propagations"
+                )));
+            }
+        }
+    }
+    Ok(mount)
+}
+
+const VOLUME_NAME: &str = "it is neither an absolute path nor the name of a volume; names begin with a letter or a digit, and letters, digits, '_', '.' and '-' follow";
+
+/// Whether a volume may be called so.
+#[must_use]
+pub fn is_volume_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+        && name.len() > 1
+        && name.len() <= 255
+}
+
+fn bind(source: &str, destination: PathBuf) -> Mount {
+    Mount {
+        source: PathBuf::from(source),
+        propagation: "rprivate".to_owned(),
+        ..empty(MountKind::Bind, destination)
+    }
+}
+
+fn named(name: &str, destination: PathBuf) -> Option<Mount> {
+    let volume = Mount { copy_up: true, ..empty(MountKind::Volume, destination) };
+    match name {
+        "" => Some(Mount { anonymous: true, ..volume }),
+        name if is_volume_name(name) => Some(Mount { name: Some(name.to_owned()), ..volume }),
+        _ => None,
+    }
+}
+
+fn empty(kind: MountKind, destination: PathBuf) -> Mount {
+    Mount {
+        kind,
+        name: None,
+        anonymous: false,
+        source: PathBuf::new(),
+        destination,
+        mode: String::new(),
+        writable: true,
+        propagation: String::new(),
+        options: Vec::new(),
+        copy_up: false,
+        create_source: false,
+    }
+}
+
+/// An anonymous volume, as an image asks for it.
+#[must_use]
+pub fn anonymous(destination: &str) -> Option<Mount> {
+    absolute(destination).and_then(|destination| named("", destination))
+}
+
+/// The path without `.` and doubled slashes; `None` for one that is not absolute, leads upwards, or is the root.
+fn absolute(text: &str) -> Option<PathBuf> {
+    let path = Path::new(text);
+    let is_plain =
+        |part: Component<'_>| matches!(part, Component::Normal(_) | Component::RootDir | Component::CurDir);
+    let is_fine = path.is_absolute() && path.components().all(is_plain) && path.components().count() > 1;
+    is_fine.then(|| path.components().collect())
+}
+
+/// Reads what `--tmpfs` takes: `PATH[:OPTIONS]`.
+///
+/// # Errors
+/// [`RequestError::Value`].
+pub fn tmpfs(text: &str) -> Result<Mount, RequestError> {
+    let (path, mode) = text.split_once(':').unwrap_or((text, ""));
+    let destination = absolute(path).ok_or_else(|| {
+        bad("tmpfs", text, "the path in the container is not absolute, or is the root itself")
+    })?;
+    let mut mount = empty(MountKind::Tmpfs, destination);
+    mount.mode = mode.to_owned();
+    mount.options = ["noexec", "nosuid", "nodev"].map(str::to_owned).to_vec();
+    for word in mode.split(',').filter(|word| !word.is_empty()) {
+        let opposite = match word {
+            "exec" => Some("noexec"),
+            "suid" => Some("nosuid"),
+            "dev" => Some("nodev"),
+            _ => None,
+        };
+        mount.options.retain(|option| Some(&**option) != opposite && option != word);
+        mount.options.push(word.to_owned());
+        mount.writable &= word != "ro";
+    }
+    Ok(mount)
+}
+
+/// Reads what `--mount` takes: `type=bind,source=...,target=...`, fields in any order, in double quotes where they have
+/// commas.
+///
+/// # Errors
+/// [`RequestError::Value`].
+pub fn mount(text: &str) -> Result<Mount, RequestError> {
+    let wrong = |problem: String| bad("mount", text, problem);
+    let mut given = Given::default();
+    for field in fields(text) {
+        let (key, value) = match field.split_once('=') {
+            Some((key, value)) => (key.trim().to_ascii_lowercase(), Some(value.to_owned())),
+            None => (field.trim().to_ascii_lowercase(), None),
+        };
+        given.take(&key, value.as_deref()).map_err(wrong)?;
+    }
+    given.finish().map_err(wrong)
+}
+
+/// The fields of `--mount` as they come.
+#[derive(Default)]
+struct Given {
+    kind: Option<MountKind>,
+    source: String,
+    target: String,
+    readonly: bool,
+    propagation: Option<String>,
+    is_recursive: Option<bool>,
+    nocopy: bool,
+    create_source: bool,
+    options: Vec<String>,
+}
+
+impl Given {
+    fn take(&mut self, key: &str, value: Option<&str>) -> Result<(), String> {
+        let text = || {
+            value
+                .filter(|value| !value.is_empty())
+                .map(str::to_owned)
+                .ok_or_else(|| format!("{key} has no value"))
+        };
+        let truth = || {
+            mydocker_cmdline::parse_bool(value.unwrap_or("true"))
+                .map_err(|problem| format!("{key}: {problem}"))
+        };
+        match key {
+            "type" => self.kind = Some(kind(&text()?)?),
+            "source" | "src" => self.source = text()?,
+            "target" | "destination" | "dst" => self.target = text()?,
+            "readonly" | "ro" => self.readonly = truth()?,
+            "bind-propagation" if PROPAGATIONS.contains(&&*text()?) => self.propagation = Some(text()?),
+            "bind-propagation" => {
+                return Err(format!("the propagation {:?} is none of {PROPAGATIONS:?}", text()?));
+            }
+            "bind-recursive" => self.is_recursive = Some(!matches!(&*text()?, "disabled")),
+            "bind-nonrecursive" => self.is_recursive = Some(!truth()?),
+            "bind-create-src" => self.create_source = truth()?,
+            "volume-nocopy" => self.nocopy = truth()?,
+            "tmpfs-size" => self
+                .options
+                .push(format!("size={}", bytes("mount", &text()?).map_err(|error| error.to_string())?)),
+            "tmpfs-mode" => self.options.push(format!("mode={}", text()?)),
+            "volume-driver" if value == Some("local") => {}
+            _ => {
+                return Err(format!(
+                    "the field {key:?} is not known; there are type, source, target, readonly, bind-propagation, bind-nonrecursive, volume-nocopy, tmpfs-size and tmpfs-mode"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Mount, String> {
+        let destination =
+            absolute(&self.target).ok_or("target is missing, or is not an absolute path below the root")?;
+        let mut mount = match self.kind.unwrap_or(MountKind::Volume) {
+            MountKind::Bind if self.source.starts_with('/') => bind(&self.source, destination),
+            MountKind::Bind => return Err("source is missing, or is not an absolute path".to_owned()),
+            MountKind::Volume => named(&self.source, destination).ok_or(VOLUME_NAME)?,
+            MountKind::Tmpfs if self.source.is_empty() => {
+                let mut mount = empty(MountKind::Tmpfs, destination);
+                mount.options = ["noexec", "nosuid", "nodev"].map(str::to_owned).to_vec();
+                mount
+            }
+            MountKind::Tmpfs => return Err("a tmpfs has no source".to_owned()),
+        };
+        self.check(mount.kind)?;
+        if let Some(propagation) = self.propagation {
+            mount.propagation = propagation;
+        }
+        if self.is_recursive == Some(false) {
+            mount.options.push("bind".to_owned());
+        }
+        mount.writable = !self.readonly;
+        mount.copy_up &= !self.nocopy;
+        mount.create_source = self.create_source;
+        mount.options.extend(self.options);
+        Ok(mount)
+    }
+
+    fn check(&self, kind: MountKind) -> Result<(), String> {
+        let has_bind = self.propagation.is_some() || self.is_recursive.is_some() || self.create_source;
+        let misfit = match kind {
+            MountKind::Bind => self.nocopy || !self.options.is_empty(),
+            MountKind::Volume => has_bind || !self.options.is_empty(),
+            MountKind::Tmpfs => has_bind || self.nocopy,
+        };
+        if misfit {
+            Err(format!("there are fields that a mount of type {kind:?} does not have").to_lowercase())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn kind(text: &str) -> Result<MountKind, String> {
+    match text {
+        "bind" => Ok(MountKind::Bind),
+        "volume" => Ok(MountKind::Volume),
+        "tmpfs" => Ok(MountKind::Tmpfs),
+        _ => Err(format!("the type {text:?} is none of bind, volume and tmpfs")),
+    }
+}
+
+/// The fields of a line of comma-separated values (RFC 4180).
+fn fields(text: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let mut is_quoted = false;
+    for c in text.chars() {
+        match c {
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => fields.push(String::new()),
+            c => {
+                if let Some(field) = fields.last_mut() {
+                    field.push(c);
+                }
+            }
+        }
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_are_those_of_docker() {
+        let mount = volume("/srv/a:/data:ro,rslave").expect("a bind");
+        assert_eq!((mount.kind, mount.writable, &*mount.propagation), (MountKind::Bind, false, "rslave"));
+        assert_eq!((mount.source, mount.destination), ("/srv/a".into(), "/data".into()));
+        let mount = volume("cache:/var//cache/.").expect("a volume");
+        assert_eq!(
+            (mount.kind, mount.name.as_deref(), mount.copy_up),
+            (MountKind::Volume, Some("cache"), true)
+        );
+        assert_eq!(mount.destination, Path::new("/var/cache"));
+        assert!(volume("/data").expect("an anonymous one").anonymous);
+        for text in [
+            "data",
+            "a:b",
+            ":/a",
+            "a:/",
+            "../x:/a",
+            "/a:/b:c",
+            "/a:/b/../c",
+            "/a:/b:ro:x",
+            "a b:/c",
+            "/a:/b:nocopy",
+        ] {
+            assert!(volume(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn mounts_are_those_of_docker() {
+        let bind = mount("type=bind,\"source=/a,b\",dst=/c,readonly").expect("a bind");
+        assert_eq!((bind.kind, bind.writable, &*bind.source), (MountKind::Bind, false, Path::new("/a,b")));
+        let memory = mount("type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=1777").expect("a tmpfs");
+        assert!(memory.options.ends_with(&["size=1048576".to_owned(), "mode=1777".to_owned()]));
+        assert!(mount("target=/t,src=vol").expect("a volume").copy_up);
+        for text in [
+            "",
+            "type=bind,target=/a",
+            "type=nfs,target=/a",
+            "type=tmpfs,target=/a,volume-nocopy",
+            "target=a",
+            "type=bind,src=a,dst=/b",
+            "target=/a,colour=red",
+        ] {
+            assert!(mount(text).is_err(), "{text}");
+        }
+    }
+}

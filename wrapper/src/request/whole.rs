@@ -1,0 +1,460 @@
+//! All flags together.
+
+use super::limits::{capability, cpus, device, healthcheck, restart_policy, signal, ulimit};
+use super::mounts::{anonymous, mount, tmpfs, volume};
+use super::variables::{environment, labels, pairs};
+use super::{RequestError, bad, bytes, exposed, published};
+use crate::cli::{ContainerArgs, NetworkArgs};
+use crate::clock;
+use crate::container::{
+    Attachment, Config, Container, HostConfig, ImageOf, LogConfig, Mount, MountKind, Root,
+};
+use mydocker_img::image::ContainerConfig;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// The smallest limit of memory: with less the kernel cannot run a program.
+const LEAST_MEMORY: u64 = 6 << 20;
+
+/// What a container is made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Origin {
+    /// The image, if it is one.
+    pub image: Option<ImageOf>,
+    /// What lies below the container's changes.
+    pub root: Root,
+    /// What the image says.
+    pub settings: ContainerConfig,
+    /// The command's words, without the image's name.
+    pub words: Vec<String>,
+}
+
+/// What was typed, over what the image says. The sources of volumes and the mounts of `--volumes-from` are still to be
+/// filled in.
+///
+/// # Errors
+/// [`RequestError`]: the first flag that does not fit.
+pub fn build(
+    id: &str,
+    args: &ContainerArgs,
+    origin: Origin,
+    runtime: &str,
+) -> Result<Container, RequestError> {
+    let attachments = attachments(&args.network)?;
+    let mut host_config = host_config(args, runtime)?;
+    let config = config(id, args, origin.settings, &origin.words)?;
+    if config.image.entrypoint.iter().chain(&config.image.cmd).flatten().next().is_none() {
+        return Err(RequestError::NoCommand);
+    }
+    publish_all(args, &config, &mut host_config)?;
+    let mounts = mounts(args, &config)?;
+    check(args, &host_config)?;
+    Ok(Container {
+        id: id.to_owned(),
+        name: args.origin.name.clone().unwrap_or_default(),
+        created: clock::now(),
+        image: origin.image,
+        root: origin.root,
+        config,
+        host_config,
+        mounts,
+        networks: attachments,
+    })
+}
+
+fn config(
+    id: &str,
+    args: &ContainerArgs,
+    image: ContainerConfig,
+    words: &[String],
+) -> Result<Config, RequestError> {
+    let process = &args.process;
+    let mut image = image;
+    let host = |name: &str| std::env::var(name).ok();
+    image.env = environment(&image.env, &process.env_file, &process.env, host)?;
+    image.labels.extend(labels(&args.origin.label_file, &args.origin.label)?);
+    if let Some(entrypoint) = &process.entrypoint {
+        // The image's arguments belong to the image's program.
+        image.cmd = None;
+        image.entrypoint = (!entrypoint.is_empty()).then(|| vec![entrypoint.clone()]);
+    }
+    if !words.is_empty() {
+        image.cmd = Some(words.to_owned());
+    }
+    if let Some(user) = &process.user {
+        image.user.clone_from(user);
+    }
+    if let Some(directory) = &process.workdir {
+        if !directory.starts_with('/') {
+            return Err(bad("workdir", directory, "the path is not absolute"));
+        }
+        image.working_dir.clone_from(directory);
+    }
+    for text in &args.network.expose {
+        let keys = exposed(text)?
+            .into_iter()
+            .map(|(port, protocol)| (format!("{port}/{protocol}"), Value::Object(Map::new())));
+        image.exposed_ports.extend(keys);
+    }
+    if let Some(name) = &args.life.stop_signal {
+        image.stop_signal = Some(signal("stop-signal", name)?);
+    }
+    image.healthcheck = healthcheck(image.healthcheck.take(), &args.life)?;
+    Ok(Config {
+        image,
+        hostname: hostname(id, args)?,
+        domainname: process.domainname.clone().unwrap_or_default(),
+        tty: process.tty,
+        open_stdin: process.interactive,
+        stdin_once: process.interactive,
+        stop_timeout: args.life.stop_timeout,
+    })
+}
+
+/// The host's name comes with the host's namespace, and is filled in when the container starts.
+fn hostname(id: &str, args: &ContainerArgs) -> Result<String, RequestError> {
+    let is_host = args.security.uts.as_deref() == Some("host");
+    match &args.process.hostname {
+        Some(_) if is_host => Err(RequestError::Together("--hostname does not go with --uts host")),
+        Some(name)
+            if name.is_empty()
+                || name.len() > 64
+                || !name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')) =>
+        {
+            Err(bad(
+                "hostname",
+                name,
+                "it is no host name; letters, digits, '-' and '.' make one, 64 at the most",
+            ))
+        }
+        Some(name) => Ok(name.clone()),
+        None if is_host => Ok(String::new()),
+        None => Ok(id.get(..12).unwrap_or(id).to_owned()),
+    }
+}
+
+fn host_config(args: &ContainerArgs, runtime: &str) -> Result<HostConfig, RequestError> {
+    let (security, limits, network) = (&args.security, &args.limits, &args.network);
+    let size = |flag, text: &Option<String>| text.as_ref().map_or(Ok(0), |text| bytes(flag, text));
+    let many = |flag, texts: &[String]| {
+        texts.iter().map(|text| capability(flag, text)).collect::<Result<Vec<_>, _>>()
+    };
+    let memory = match limits.mmem {
+        Some(mebibytes) => mebibytes
+            .checked_mul(1 << 20)
+            .ok_or_else(|| bad("mmem", &mebibytes.to_string(), "it is too much"))?,
+        None => size("memory", &limits.memory)?,
+    };
+    Ok(HostConfig {
+        binds: args.volumes.volume.clone(),
+        container_id_file: args
+            .origin
+            .cidfile
+            .as_ref()
+            .map_or_else(String::new, |path| path.display().to_string()),
+        log_config: log_config(args)?,
+        network_mode: network_mode(network),
+        port_bindings: network
+            .publish
+            .iter()
+            .map(|text| published(text))
+            .collect::<Result<Vec<_>, _>>()?
+            .concat(),
+        publish_all_ports: network.publish_all,
+        restart_policy: args.life.restart.as_deref().map_or(Ok(Default::default()), restart_policy)?,
+        auto_remove: args.life.rm,
+        volumes_from: args.volumes.volumes_from.clone(),
+        cap_add: many("cap-add", &security.cap_add)?,
+        cap_drop: many("cap-drop", &security.cap_drop)?,
+        cgroupns_mode: security
+            .cgroupns
+            .clone()
+            .unwrap_or_else(|| if security.privileged { "host" } else { "private" }.to_owned()),
+        dns: network.dns.clone(),
+        dns_options: network.dns_option.clone(),
+        dns_search: network.dns_search.clone(),
+        extra_hosts: network.add_host.iter().map(|text| extra_host(text)).collect::<Result<_, _>>()?,
+        group_add: args.process.group_add.clone(),
+        ipc_mode: joined("ipc", &security.ipc, &["private", "shareable", "host", "none"])?,
+        pid_mode: joined("pid", &security.pid, &["host"])?,
+        uts_mode: joined("uts", &security.uts, &["host"])?.replace("private", ""),
+        userns_mode: userns(&security.userns)?,
+        oom_score_adj: args.process.oom_score_adj.unwrap_or(0),
+        oom_kill_disable: limits.oom_kill_disable,
+        privileged: security.privileged,
+        readonly_rootfs: args.volumes.read_only,
+        security_opt: security.security_opt.clone(),
+        shm_size: match size("shm-size", &args.volumes.shm_size)? {
+            0 => 64 << 20,
+            size => size,
+        },
+        sysctls: pairs("sysctl", &security.sysctl)?,
+        runtime: args.origin.runtime.clone().unwrap_or_else(|| runtime.to_owned()),
+        init: args.process.init,
+        memory,
+        memory_reservation: size("memory-reservation", &limits.memory_reservation)?,
+        memory_swap: match limits.memory_swap.as_deref() {
+            Some("-1") => -1,
+            Some(text) => i64::try_from(bytes("memory-swap", text)?).unwrap_or(i64::MAX),
+            None => 0,
+        },
+        nano_cpus: limits.cpus.as_deref().map_or(Ok(0), cpus)?,
+        cpu_shares: limits.cpu_shares.unwrap_or(0),
+        cpu_period: limits.cpu_period.unwrap_or(0),
+        cpu_quota: limits.cpu_quota.unwrap_or(0),
+        cpuset_cpus: limits.cpuset_cpus.clone().unwrap_or_default(),
+        cpuset_mems: limits.cpuset_mems.clone().unwrap_or_default(),
+        blkio_weight: limits.blkio_weight.unwrap_or(0),
+        pids_limit: limits.pids_limit.unwrap_or(0),
+        ulimits: args.process.ulimit.iter().map(|text| ulimit(text)).collect::<Result<_, _>>()?,
+        devices: security.device.iter().map(|text| device(text)).collect::<Result<_, _>>()?,
+        device_cgroup_rules: security.device_cgroup_rule.clone(),
+        cgroup_parent: limits.cgroup_parent.clone().unwrap_or_default(),
+        annotations: pairs("annotation", &args.origin.annotation)?,
+        detach_keys: String::new(),
+    })
+}
+
+fn log_config(args: &ContainerArgs) -> Result<LogConfig, RequestError> {
+    let driver = args.life.log_driver.clone().unwrap_or_else(|| "json-file".to_owned());
+    let known: &[&str] = match &*driver {
+        "json-file" => {
+            &["max-size", "max-file", "labels", "env", "tag", "compress", "mode", "max-buffer-size"]
+        }
+        "k8s-file" => &["max-size", "max-file", "path"],
+        "none" => &[],
+        _ => return Err(bad("log-driver", &driver, "it is none of json-file, k8s-file and none")),
+    };
+    let config = pairs("log-opt", &args.life.log_opt)?;
+    for (name, value) in &config {
+        match &**name {
+            "max-size" if *value == "-1" => {}
+            "max-size" => drop(bytes("log-opt", value)?),
+            "max-file" if value.parse::<u32>().is_ok_and(|count| count > 0) => {}
+            "max-file" => {
+                return Err(bad("log-opt", &format!("{name}={value}"), "it is no number of at least 1"));
+            }
+            "path" if known.contains(&"path") => {}
+            _ => {
+                return Err(bad(
+                    "log-opt",
+                    &format!("{name}={value}"),
+                    format!(
+                        "the log driver {driver} has no such option here; there are max-size and max-file"
+                    ),
+                ));
+            }
+        }
+        if !known.contains(&&**name) {
+            return Err(bad("log-opt", name, format!("the log driver {driver} has no options")));
+        }
+    }
+    Ok(LogConfig { driver, config })
+}
+
+/// `NAME:ADDRESS`, or docker's newer `NAME=ADDRESS`; the address may be `host-gateway`.
+fn extra_host(text: &str) -> Result<String, RequestError> {
+    let wrong = || bad("add-host", text, "write NAME:ADDRESS");
+    let (name, address) = text.split_once('=').or_else(|| text.split_once(':')).ok_or_else(wrong)?;
+    let address = address.trim_start_matches('[').trim_end_matches(']');
+    let is_address = address == "host-gateway" || address.parse::<IpAddr>().is_ok();
+    let is_name =
+        !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#');
+    if is_address && is_name { Ok(format!("{name}:{address}")) } else { Err(wrong()) }
+}
+
+/// A namespace: one of the words, or `container:NAME`.
+fn joined(flag: &'static str, value: &Option<String>, words: &[&str]) -> Result<String, RequestError> {
+    match value.as_deref() {
+        None | Some("") => Ok(String::new()),
+        Some(text) if words.contains(&text) || text == "private" => Ok(text.to_owned()),
+        Some(text)
+            if flag != "uts" && text.strip_prefix("container:").is_some_and(|name| !name.is_empty()) =>
+        {
+            Ok(text.to_owned())
+        }
+        Some(text) => Err(bad(
+            flag,
+            text,
+            format!(
+                "it is none of {}{}",
+                words.join(", "),
+                if flag == "uts" { "" } else { " and container:NAME" }
+            ),
+        )),
+    }
+}
+
+/// `host`, or `FIRST:SIZE`: the ids from 0 in the container are those of the host from FIRST.
+fn userns(value: &Option<String>) -> Result<String, RequestError> {
+    let Some(text) = value.as_deref().filter(|text| !text.is_empty()) else { return Ok(String::new()) };
+    let is_range = text.split_once(':').is_some_and(|(first, size)| {
+        let (first, size) = (first.parse::<u32>(), size.parse::<u32>());
+        matches!((first, size), (Ok(first), Ok(size)) if size > 0 && first.checked_add(size).is_some())
+    });
+    if text == "host" || is_range {
+        return Ok(text.to_owned());
+    }
+    Err(bad("userns", text, "write host, or FIRST:SIZE of a range of the host's ids, such as 100000:65536"))
+}
+
+fn network_mode(args: &NetworkArgs) -> String {
+    match args.network.first().map(|text| text.split(',').next().unwrap_or_default()) {
+        None => "default".to_owned(),
+        Some(text) => text.strip_prefix("name=").unwrap_or(text).to_owned(),
+    }
+}
+
+/// The bridge networks that are asked for: `NAME`, or docker's `name=NAME,alias=...,ip=...`.
+fn attachments(args: &NetworkArgs) -> Result<Vec<Attachment>, RequestError> {
+    let default = ["bridge".to_owned()];
+    let asked = if args.network.is_empty() { &default[..] } else { &args.network };
+    let mut attachments = asked.iter().map(|text| attachment(text)).collect::<Result<Vec<_>, _>>()?;
+    let is_alone = |name: &str| matches!(name, "host" | "none") || name.starts_with("container:");
+    if attachments.iter().any(|attachment| is_alone(&attachment.network)) {
+        if attachments.len() > 1 {
+            return Err(RequestError::Together(
+                "--network host, none and container:NAME go with no other network",
+            ));
+        }
+        if !args.network_alias.is_empty() || args.ip.is_some() || args.ip6.is_some() {
+            return Err(RequestError::Together(
+                "--network-alias, --ip and --ip6 need a network of the container's own",
+            ));
+        }
+        return Ok(Vec::new());
+    }
+    if let Some(first) = attachments.first_mut() {
+        first.aliases.extend(args.network_alias.iter().cloned());
+        first.addresses.extend(args.ip.iter().chain(&args.ip6));
+        if args.mac_address.is_some() {
+            first.mac.clone_from(&args.mac_address);
+        }
+    }
+    Ok(attachments)
+}
+
+fn attachment(text: &str) -> Result<Attachment, RequestError> {
+    let mut attachment = Attachment::default();
+    for field in text.split(',') {
+        let address =
+            |value: &str| value.parse().map_err(|_| bad("network", text, format!("{value:?} is no address")));
+        match field.split_once('=') {
+            None => field.clone_into(&mut attachment.network),
+            Some(("name", value)) => value.clone_into(&mut attachment.network),
+            Some(("alias", value)) => attachment.aliases.push(value.to_owned()),
+            Some(("ip" | "ip6", value)) => attachment.addresses.push(address(value)?),
+            Some(("mac-address", value)) => attachment.mac = Some(value.to_owned()),
+            Some((name, _)) => {
+                return Err(bad(
+                    "network",
+                    text,
+                    format!(
+                        "the field {name:?} is not known; there are name, alias, ip, ip6 and mac-address"
+                    ),
+                ));
+            }
+        }
+    }
+    if attachment.network == "default" {
+        "bridge".clone_into(&mut attachment.network);
+    }
+    if attachment.network.is_empty() {
+        return Err(bad("network", text, "it names no network"));
+    }
+    Ok(attachment)
+}
+
+/// `-P`: every exposed port that is not published yet gets one of the host's.
+fn publish_all(
+    args: &ContainerArgs,
+    config: &Config,
+    host_config: &mut HostConfig,
+) -> Result<(), RequestError> {
+    if !args.network.publish_all {
+        return Ok(());
+    }
+    for text in config.image.exposed_ports.keys() {
+        for (port, protocol) in exposed(text)? {
+            let is_there = host_config
+                .port_bindings
+                .iter()
+                .any(|binding| binding.container_port == port && binding.protocol == protocol);
+            if !is_there {
+                host_config.port_bindings.extend(published(&format!("{port}/{protocol}"))?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is mounted, each place once; volumes of the image where nothing else is.
+fn mounts(args: &ContainerArgs, config: &Config) -> Result<Vec<Mount>, RequestError> {
+    let volumes = &args.volumes;
+    let mut mounts = volumes.volume.iter().map(|text| volume(text)).collect::<Result<Vec<_>, _>>()?;
+    mounts.extend(volumes.mount.iter().map(|text| mount(text)).collect::<Result<Vec<_>, _>>()?);
+    mounts.extend(volumes.tmpfs.iter().map(|text| tmpfs(text)).collect::<Result<Vec<_>, _>>()?);
+    let mut places = BTreeSet::new();
+    if let Some(twice) = mounts.iter().find(|mount| !places.insert(mount.destination.clone())) {
+        return Err(RequestError::Duplicate(twice.destination.clone()));
+    }
+    let of_image = config.image.volumes.keys().filter_map(|path| anonymous(path));
+    mounts.extend(of_image.filter(|mount| !places.contains(&mount.destination)));
+    // A mount below another one has to come after it.
+    mounts.sort_by_key(|mount| mount.destination.components().count());
+    for mount in mounts.iter_mut().filter(|mount| mount.kind == MountKind::Tmpfs) {
+        if !mount.options.iter().any(|option| option.starts_with("mode=")) {
+            mount.options.push("mode=1777".to_owned());
+        }
+    }
+    Ok(mounts)
+}
+
+fn check(args: &ContainerArgs, host: &HostConfig) -> Result<(), RequestError> {
+    let together = |problem| Err(RequestError::Together(problem));
+    if host.auto_remove && host.restart_policy.name != Default::default() {
+        return together("--rm does not go with --restart: what is removed cannot be started again");
+    }
+    if host.nano_cpus > 0 && (host.cpu_period > 0 || host.cpu_quota != 0) {
+        return together("--cpus does not go with --cpu-period and --cpu-quota: they say the same");
+    }
+    if host.memory > 0 && host.memory < LEAST_MEMORY {
+        return Err(bad(
+            "memory",
+            args.limits.memory.as_deref().unwrap_or_default(),
+            "it is less than 6m, with which no program runs",
+        ));
+    }
+    let swap = u64::try_from(host.memory_swap).unwrap_or(u64::MAX);
+    if host.memory_swap != 0 && host.memory == 0 {
+        return together("--memory-swap is memory and swap together, and needs --memory");
+    }
+    if host.memory_swap != 0 && swap < host.memory {
+        return together("--memory-swap is memory and swap together, and cannot be less than --memory");
+    }
+    if host.network_mode.starts_with("container:") {
+        if args.process.hostname.is_some() {
+            return together("--hostname does not go with --network container:NAME, whose name it is");
+        }
+        if !host.port_bindings.is_empty() || host.publish_all_ports {
+            return together(
+                "--publish does not go with --network container:NAME; publish the ports of that container",
+            );
+        }
+        if !host.dns.is_empty() || !host.extra_hosts.is_empty() {
+            return together(
+                "--dns and --add-host do not go with --network container:NAME, whose files it shares",
+            );
+        }
+    }
+    if !args.process.attach.is_empty()
+        && args.process.attach.iter().any(|name| name.eq_ignore_ascii_case("stdin"))
+        && !args.process.interactive
+    {
+        return together("--attach stdin needs --interactive");
+    }
+    Ok(())
+}
