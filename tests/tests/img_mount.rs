@@ -212,7 +212,7 @@ fn hard_links(links: &[(&str, &str)]) -> Vec<u8> {
 }
 
 #[test]
-fn privileged_a_hard_link_to_a_file_of_a_lower_layer_brings_it_up() {
+fn privileged_a_hard_link_to_a_file_of_a_lower_layer_brings_it_up_as_with_umoci() {
     let img = Img::new();
     let image = linked(&img);
     let _registry = pulled(&img, &image);
@@ -229,6 +229,7 @@ fn privileged_a_hard_link_to_a_file_of_a_lower_layer_brings_it_up() {
     assert!(look("bin").is_symlink() && look("linked").is_symlink());
     let private = look("private");
     assert_eq!((private.permissions().mode() & 0o7777, private.uid(), private.gid()), (0o711, 5, 6));
+    tree::assert_same(&tree::list(&rootfs), &as_umoci_has_it(&img));
     with(&img, &["unmount"], &bundle).succeeds().discard();
     // It is right above this layer only, so it is not called by its own digest.
     let layers = img.path("store/layers/sha256");
@@ -236,6 +237,17 @@ fn privileged_a_hard_link_to_a_file_of_a_lower_layer_brings_it_up() {
     assert_eq!(fs::read_dir(&layers).expect("layers").filter(is_directory).count(), 2);
     assert_eq!(img.command(["gc"]).run().succeeds().stdout, "Total reclaimed space: 0B\n");
     img.command(["fsck"]).run().succeeds().discard();
+}
+
+fn as_umoci_has_it(img: &Img) -> tree::Listing {
+    let copy = format!("{}:final", img.path("umoci").display());
+    let source = format!("oci:{}:docker.io/library/app:latest", img.layout().display());
+    let copied = Command::new("skopeo").args(["copy", "--quiet", &source, &format!("oci:{copy}")]).status();
+    assert!(copied.expect("skopeo").success());
+    let bundle = img.path("of-umoci");
+    let unpacked = Command::new("umoci").args(["unpack", "--image", &copy]).arg(&bundle).status();
+    assert!(unpacked.expect("umoci").success());
+    tree::list(&bundle.join("rootfs"))
 }
 
 fn is_directory(entry: &std::io::Result<fs::DirEntry>) -> bool {
