@@ -17,6 +17,7 @@
 //! carry        archives that other programs read and write
 //! make         new images: a layer, a configuration and a manifest on those of a base
 //! overlay      layers one upon the other, as one tree
+//! verify       whether an image is what somebody has signed
 //! commands     pull, push, ... put together from the above
 //! ```
 #![forbid(unsafe_code)]
@@ -38,3 +39,4 @@ pub mod reference;
 pub mod registry;
 pub mod resolve;
 pub mod store;
+pub mod verify;

@@ -168,12 +168,12 @@ pub fn unmount(store: &Store, lease: &Lease) -> Result<(), MountError> {
         Holder::Bundle => lease.owner.join("rootfs"),
         Holder::Mount | Holder::Container => lease.owner.clone(),
     };
-    match umount(&mounted, MntFlags::UMOUNT_NOFOLLOW) {
-        Ok(()) => {}
-        // Since the machine was started anew it is no mount any more.
-        Err(error) if matches!(error.errno(), Errno::EINVAL | Errno::ENOENT) => {}
-        Err(error) if error.errno() == Errno::EBUSY => return Err(MountError::Busy(mounted, error)),
-        Err(error) => return Err(MountError::Unmount(mounted, error)),
+    // Since the machine was started anew it is no mount any more, and perhaps not even a directory.
+    if mounted.exists() && is_mount_point(&mounted)? {
+        umount(&mounted, MntFlags::UMOUNT_NOFOLLOW).map_err(|error| match error.errno() {
+            Errno::EBUSY => MountError::Busy(mounted.clone(), error),
+            _ => MountError::Unmount(mounted.clone(), error),
+        })?;
     }
     if lease.kind == Holder::Bundle {
         remove_tree(&lease.owner.join("work"))?;

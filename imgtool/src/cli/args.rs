@@ -56,6 +56,8 @@ pub enum Command {
     Pull(PullArgs),
     /// `push`
     Push(PushArgs),
+    /// `referrers`
+    Referrers(ReferrersArgs),
     /// `rmi`
     Rmi(RmiArgs),
     /// `save`
@@ -66,6 +68,8 @@ pub enum Command {
     Unmount(UnmountArgs),
     /// `unpack`
     Unpack(UnpackArgs),
+    /// `verify`
+    Verify(VerifyArgs),
 }
 
 /// How registries are spoken to.

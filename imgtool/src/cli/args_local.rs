@@ -188,3 +188,40 @@ pub struct UnpackArgs {
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
 }
+
+/// `verify`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct VerifyArgs {
+    /// How the registry is spoken to
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    /// File with a public key that has to have signed the image, in PEM; of several, one
+    #[arg(long, value_name = "FILE")]
+    pub key: Vec<PathBuf>,
+    /// File that says which images have to be signed by whom; the usual policy.json if neither this nor a key is given
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// File with a sigstore bundle; then no registry is asked
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Vec<PathBuf>,
+    /// The image in the store: a name, or the beginning of its id
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+}
+
+/// `referrers`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct ReferrersArgs {
+    /// How the registry is spoken to
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    /// List only those of this type
+    #[arg(long, value_name = "TYPE")]
+    pub artifact_type: Option<String>,
+    /// 'json', or a template such as '{{.Digest}} {{.ArtifactType}}', with 'table' before it for a table
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// The image in its registry
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+}

@@ -3,7 +3,8 @@
 use super::{
     BundleArgs, Command, CommitArgs, Context, DfArgs, DiffArgs, Environment, ExportArgs, FsckArgs, GcArgs,
     GlobalArgs, HistoryArgs, ImagesArgs, ImportArgs, InspectArgs, LoadArgs, LoginArgs, LogoutArgs, MountArgs,
-    PruneArgs, PullArgs, PushArgs, RmiArgs, SaveArgs, TagArgs, UnmountArgs, UnpackArgs, chain,
+    PruneArgs, PullArgs, PushArgs, ReferrersArgs, RmiArgs, SaveArgs, TagArgs, UnmountArgs, UnpackArgs,
+    VerifyArgs, chain,
 };
 use crate::commands;
 use mydocker_cmdline::{Entry, Program, Request, entry, one_line, print};
@@ -38,12 +39,14 @@ const COMMANDS: &[Entry<Command>] = &[
     entry!("prune", "Remove images that nobody needs", PruneArgs, Command::Prune),
     entry!("pull", "Fetch an image from a registry", PullArgs, Command::Pull),
     entry!("push", "Bring an image to a registry", PushArgs, Command::Push),
+    entry!("referrers", "List what a registry has about an image", ReferrersArgs, Command::Referrers),
     entry!("rmi", "Take names away, and remove images without a name", RmiArgs, Command::Rmi),
     entry!("save", "Write images to an archive that other programs load", SaveArgs, Command::Save),
     entry!("tag", "Give an image one more name", TagArgs, Command::Tag),
     entry!("umount", "The same as unmount", UnmountArgs, Command::Unmount),
     entry!("unmount", "Take mounts of images and of bundles away", UnmountArgs, Command::Unmount),
     entry!("unpack", "Make an image a root file system", UnpackArgs, Command::Unpack),
+    entry!("verify", "Check an image's digests and its signatures", VerifyArgs, Command::Verify),
 ];
 
 /// What a command leads to: the exit status.
@@ -93,11 +96,13 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Prune(args) => commands::prune(&args, context)?,
         Command::Pull(args) => commands::pull(&args, context)?,
         Command::Push(args) => commands::push(&args, context)?,
+        Command::Referrers(args) => commands::referrers(&args, context)?,
         Command::Rmi(args) => commands::rmi(&args, context)?,
         Command::Save(args) => commands::save_command(&args, context)?,
         Command::Tag(args) => commands::tag(&args, context)?,
         Command::Unmount(args) => commands::unmount(&args, context)?,
         Command::Unpack(args) => commands::unpack(&args, context)?,
+        Command::Verify(args) => commands::verify(&args, context)?,
     }
     Ok(0)
 }

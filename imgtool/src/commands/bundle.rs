@@ -8,7 +8,8 @@ use crate::layer::{Budget, Inflate, LayerError, Unpack, Unpacker, Whiteouts};
 use crate::mounts::{MountError, Purpose, lease_name, mount_layers, unmount, whole_path};
 use crate::plan::{PlanError, layer_jobs};
 use crate::store::{Hold, Holder, Image, Store, StoreError};
-use mydocker_bundles::{ImageSettings, UserError, config, find_user};
+use mydocker_bundles::{ImageSettings, UserError, config, find_user, rootless};
+use mydocker_sys::process::{egid, euid};
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::AsFd as _;
@@ -158,7 +159,10 @@ fn configure(image: &Image, directory: &Path) -> Result<(), BundleError> {
     let rootfs = directory.join("rootfs");
     let root = File::open(&rootfs).map_err(failed("open", &rootfs))?;
     let user = find_user(root.as_fd(), &image.config.config.user)?;
-    let config = config(&settings(image), &user);
+    let mut config = config(&settings(image), &user);
+    if euid() != 0 {
+        config = rootless(config, euid(), egid());
+    }
     let path = directory.join("config.json");
     fs::write(&path, format!("{config:#}\n")).map_err(failed("write", &path))
 }
