@@ -11,7 +11,7 @@ RELEASE  := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
 
 # What a target lists is done in that order; cargo brings the parallelism.
 .NOTPARALLEL:
-.PHONY: all demo test test-host test-vm bench install fmt lint clean prerequisites FORCE
+.PHONY: all demo test test-host test-vm bench bench-images install fmt lint clean prerequisites FORCE
 
 ## make: the programs, each one static binary in bin/
 all: $(BINARIES)
@@ -22,7 +22,7 @@ bin/%: prerequisites FORCE
 	scripts/check-static.sh $(RELEASE)/$*
 	install -D -m 0755 $(RELEASE)/$* $@
 
-## make demo: a first container from a real Debian root file system
+## make demo: a first container, over the host's own root
 demo: dependencies-demo all
 	scripts/demo.sh
 
@@ -41,6 +41,10 @@ test-vm: dependencies-vm all
 ## make bench: this runtime and its peers side by side
 bench: dependencies-bench all
 	cargo run --release --locked --package mydocker-benches
+
+## make bench-images: the image tool and its peers side by side
+bench-images: dependencies-bench all
+	cargo run --release --locked --package mydocker-benches -- --images --iterations 5
 
 ## make install PREFIX=/usr/local: the programs to PREFIX/bin (DESTDIR is honoured)
 install: all

@@ -9,12 +9,13 @@ set -euo pipefail
 
 declare -A groups=(
     [build]='gcc libc6-dev make git ca-certificates'
-    [demo]='mmdebstrap jq'
+    [demo]='netavark aardvark-dns iptables'
     [test]='runc crun containerd podman docker.io conmon netavark aardvark-dns iptables iproute2 uidmap
             mmdebstrap busybox-static strace libseccomp-dev jq procps e2fsprogs dbus-daemon criu
             docker-registry skopeo umoci apache2-utils openssl libcap2-bin'
     [vm]='mmdebstrap e2fsprogs qemu-system-x86 binutils'
-    [bench]='runc crun mmdebstrap busybox-static strace libseccomp-dev jq'
+    [bench]='runc crun mmdebstrap busybox-static strace libseccomp-dev jq podman containerd skopeo umoci docker-registry
+             curl isal'
 )
 
 is_installed() {

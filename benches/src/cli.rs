@@ -34,6 +34,9 @@ pub struct Args {
     /// Only this workload; may be given again
     #[arg(long, value_name = "NAME", value_parser = Workload::by_name)]
     only: Vec<Workload>,
+    /// Measure the image tool (MYDOCKER_IMG, else bin/mydocker-img) and its peers instead
+    #[arg(long, conflicts_with_all = ["only", "rest"])]
+    images: bool,
     /// Leave docs/benchmarks.md and docs/benchmarks.svg as they are
     #[arg(long)]
     no_write: bool,
@@ -50,6 +53,11 @@ pub fn main(args: &Args) -> Result<()> {
         bail!(
             "there is no directory docs here: run this in the top directory of the project, or with --no-write"
         );
+    }
+    if args.images {
+        let iterations = if args.quick { QUICK_ITERATIONS } else { args.iterations };
+        let text = crate::images::main(iterations, !args.no_write)?;
+        return std::io::stdout().write_all(text.as_bytes()).context("writing the report");
     }
     let results = measure_all(args)?;
     let text = report::markdown(&results, &targets::judge(&results));

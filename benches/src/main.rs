@@ -7,6 +7,7 @@ mod bundle;
 mod cli;
 mod counter;
 mod executor;
+mod images;
 mod measure;
 mod plot;
 mod report;

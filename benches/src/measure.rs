@@ -227,7 +227,7 @@ impl<'a> Contest<'a> {
 
 /// The positions 0 to `count` - 1 in an order that depends on the iteration alone (Fisher and Yates), so that two
 /// measurements do the same.
-fn shuffled(count: usize, iteration: usize) -> Vec<usize> {
+pub fn shuffled(count: usize, iteration: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     let mut state = iteration as u64;
     for last in (1..count).rev() {

@@ -49,7 +49,8 @@ fn rest(rest: Duration) -> String {
     if rest.is_zero() { "back to back".into() } else { format!("each after {} ms of rest", rest.as_millis()) }
 }
 
-fn machine(cgroups: &str) -> String {
+/// The machine in one line.
+pub fn machine(cgroups: &str) -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let value = |text: &str, key: &str| {
         let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();

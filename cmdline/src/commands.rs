@@ -54,7 +54,8 @@ pub type ParseWords<C> = fn(&Program<C>, &Entry<C>, Vec<OsString>) -> Result<Req
 pub struct Entry<C: 'static> {
     /// The word that names it.
     pub name: &'static str,
-    /// What it does, in one line of the help text.
+    /// What it does, in one line of the help text, which has no line for a command that is not for people and says nothing
+    /// here.
     pub about: &'static str,
     /// Where its flags end.
     pub end: FlagsEnd,
@@ -200,7 +201,10 @@ impl<C> Program<C> {
     fn list(&self) -> String {
         let width = self.entries().map(|entry| entry.name.len()).max().unwrap_or(0).max(8) + 2;
         let line = |entry: &Entry<C>| format!("  {:<width$}{}\n", entry.name, entry.about);
-        let lists: Vec<String> = self.commands.iter().map(|list| list.iter().map(line).collect()).collect();
+        let listed = |list: &'static [Entry<C>]| {
+            list.iter().filter(|entry| !entry.about.is_empty()).map(line).collect()
+        };
+        let lists: Vec<String> = self.commands.iter().map(|list| listed(list)).collect();
         lists.join("\n")
     }
 

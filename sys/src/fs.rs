@@ -582,6 +582,16 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     nix::unistd::pipe2(OFlag::O_CLOEXEC).context("pipe2", String::new)
 }
 
+/// Makes a pipe hold this many bytes, rounded up to pages; returns how many it holds now (`F_SETPIPE_SZ`).
+///
+/// # Errors
+/// `EPERM` above `/proc/sys/fs/pipe-max-size` for an ordinary user.
+pub fn set_pipe_size(pipe: impl AsFd, size: i32) -> Result<i32> {
+    use nix::fcntl::{FcntlArg, fcntl};
+    let fd = pipe.as_fd();
+    fcntl(fd, FcntlArg::F_SETPIPE_SZ(size)).context("fcntl", || format!("{}, F_SETPIPE_SZ", describe(fd)))
+}
+
 /// `mkfifoat(3)`.
 ///
 /// # Errors

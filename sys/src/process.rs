@@ -66,6 +66,23 @@ pub fn clone3(args: CloneArgs<'_>) -> Result<Forked> {
     Ok(Forked::Parent { pid: Pid::from_raw(pid as i32), pidfd })
 }
 
+/// As [`clone3`] without any flags, for a process under a filter of system calls that does not know `clone3`: by
+/// `fork(2)` and `pidfd_open(2)`. The same holds for threads.
+///
+/// # Errors
+/// What the kernel says.
+pub fn fork() -> Result<Forked> {
+    // SAFETY: the caller has one thread, so that the child goes on with a whole copy of everything.
+    let ret = unsafe { libc::fork() };
+    let pid = check(ret.into(), "fork", String::new)?;
+    if pid == 0 {
+        return Ok(Forked::Child);
+    }
+    // The child is not reaped before the caller does so: its id is still its own.
+    let pid = Pid::from_raw(pid as i32);
+    Ok(Forked::Parent { pid, pidfd: pidfd_open(pid)? })
+}
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -130,6 +147,17 @@ pub fn ended_child() -> Result<Option<Pid>> {
         other => other
             .map(|reaped| reaped.map(|reaped| reaped.pid))
             .map_err(|errno| Error::new("waitid", "P_ALL, WNOHANG | WNOWAIT", errno)),
+    }
+}
+
+/// Reaps a child that has ended, if there is one.
+///
+/// # Errors
+/// What the kernel says; having no children is none.
+pub fn reap_ended() -> Result<Option<Reaped>> {
+    match waitid(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG) {
+        Err(crate::Errno::ECHILD) => Ok(None),
+        other => other.map_err(|errno| Error::new("waitid", "P_ALL, WNOHANG", errno)),
     }
 }
 
@@ -566,6 +594,20 @@ pub fn set_dumpable(dumpable: bool) -> Result<()> {
 /// What the kernel says.
 pub fn set_parent_death_signal(signal: i32) -> Result<()> {
     prctl(libc::PR_SET_PDEATHSIG, signal as u64, 0, || format!("PR_SET_PDEATHSIG, {signal}")).map(drop)
+}
+
+/// Has a command that is about to be started killed when the thread that starts it ends.
+pub fn die_with_parent(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    let parent = getpid();
+    let prepare = move || {
+        set_parent_death_signal(libc::SIGKILL).map_err(|error| std::io::Error::from(error.errno()))?;
+        // It may have ended before the kernel was asked.
+        if nix::unistd::getppid() == parent { Ok(()) } else { Err(std::io::Error::from(crate::Errno::ESRCH)) }
+    };
+    // SAFETY: between fork and execve only system calls are made; memory is taken on the way to an error alone, in a
+    // process that had one thread, as the programs of this workspace have.
+    unsafe { command.pre_exec(prepare) };
 }
 
 /// Whether orphaned descendants become children of this process instead of init's.

@@ -22,6 +22,63 @@ pub fn seqpacket_pair() -> Result<(OwnedFd, OwnedFd)> {
         .context("socketpair", || "AF_UNIX, SOCK_SEQPACKET".into())
 }
 
+/// A socket that keeps message boundaries and listens at `path`; accepting from it never waits.
+///
+/// # Errors
+/// What the kernel says, with the path; `ENAMETOOLONG` for one over 107 bytes.
+pub fn listen_seqpacket(path: &Path) -> Result<OwnedFd> {
+    listen(path, SockType::SeqPacket, "AF_UNIX, SOCK_SEQPACKET")
+}
+
+/// A stream socket that listens at `path`; accepting from it never waits.
+///
+/// # Errors
+/// What the kernel says, with the path; `ENAMETOOLONG` for one over 107 bytes.
+pub fn listen_stream(path: &Path) -> Result<OwnedFd> {
+    listen(path, SockType::Stream, "AF_UNIX, SOCK_STREAM")
+}
+
+fn listen(path: &Path, kind: SockType, args: &'static str) -> Result<OwnedFd> {
+    use nix::sys::socket::{Backlog, bind, listen, socket};
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, kind, flags, None).context("socket", || args.into())?;
+    let address = UnixAddr::new(path).context("bind", || format!("{path:?}"))?;
+    bind(fd.as_raw_fd(), &address).context("bind", || format!("{path:?}"))?;
+    listen(&fd, Backlog::MAXALLOWABLE).context("listen", || format!("{path:?}"))?;
+    Ok(fd)
+}
+
+/// Takes a connection that waits on a listening socket, if there is one. It does not wait on reading or writing either.
+///
+/// # Errors
+/// What the kernel says.
+pub fn accept(listener: impl AsFd) -> Result<Option<OwnedFd>> {
+    let fd = listener.as_fd();
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    match nix::sys::socket::accept4(fd.as_raw_fd(), flags) {
+        // SAFETY: the call succeeded, so raw is a new descriptor that nobody else owns.
+        Ok(raw) => Ok(Some(unsafe { OwnedFd::from_raw_fd(raw) })),
+        // The one that connected has gone again, or nobody has come.
+        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::ECONNABORTED | nix::errno::Errno::EINTR) => {
+            Ok(None)
+        }
+        Err(errno) => Err(errno).context("accept4", || describe(fd)),
+    }
+}
+
+/// Connects to the socket at `path` that keeps message boundaries.
+///
+/// # Errors
+/// What the kernel says, with the path; `ECONNREFUSED` when nobody listens any more, `ENAMETOOLONG` for a path over 107
+/// bytes.
+pub fn connect_seqpacket(path: &Path) -> Result<OwnedFd> {
+    let fd = nix::sys::socket::socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)
+        .context("socket", || "AF_UNIX, SOCK_SEQPACKET".into())?;
+    let address = UnixAddr::new(path).context("connect", || format!("{path:?}"))?;
+    nix::sys::socket::connect(fd.as_raw_fd(), &address).context("connect", || format!("{path:?}"))?;
+    Ok(fd)
+}
+
 /// Makes every wait for a message end after `limit` with `EAGAIN` (`SO_RCVTIMEO`): one call for all waits to come, where
 /// a poll before each would be one more each time.
 ///

@@ -152,7 +152,17 @@ fn privileged_the_upper_directory_of_an_overlay_mount_becomes_what_the_mount_sho
     tree::assert_same(&tree::list(&umoci(&img, "docker.io/library/new:1")), &tree::list(&img.path("shown")));
     let (_, config) = img.image("docker.io/library/new:1");
     assert_eq!(config["created"], "1970-01-02T00:00:00Z");
-    let diff_id = config["rootfs"]["diff_ids"][1].as_str().expect("a digest").replace(':', "/");
+    // A bundle with such directories is known by them, mounted or not.
+    let text = fs::read_to_string(made.join("config.json")).expect("a bundle");
+    let new = config["rootfs"]["diff_ids"][1].clone();
+    let id = |name: &str| img.image(name).0["config"]["digest"].as_str().expect("a digest").to_owned();
+    let text = text.replace(&id("docker.io/library/new:1"), &id(IMAGE));
+    img.write("config.json", &text);
+    img.command(["commit"]).arg(img.path("")).arg("bundle:1").run().succeeds().discard();
+    assert_eq!(img.image("docker.io/library/bundle:1").1["rootfs"]["diff_ids"][1], new);
+    let told = img.command(["diff"]).arg(img.path("")).run().succeeds().stdout;
+    assert_eq!(told, img.command(["diff", IMAGE, "new:1"]).run().succeeds().stdout);
+    let diff_id = new.as_str().expect("a digest").replace(':', "/");
     assert!(img.path("store/layers").join(diff_id).join("own/one").is_file());
 }
 

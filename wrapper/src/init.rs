@@ -2,7 +2,7 @@
 //! orphaned, and ends as the program does. It is this very program under another name, mounted into the container.
 
 use mydocker_sys::poll::{Interest, poll};
-use mydocker_sys::process::{self, CloneArgs, Exit, Forked, Pid};
+use mydocker_sys::process::{self, Exit, Forked, Pid};
 use mydocker_sys::signal::{SigSet, Signal, SignalQueue, block, reset_dispositions, set_mask};
 use mydocker_sys::{AsFd as _, Errno, OwnedFd};
 use std::ffi::{CString, OsString};
@@ -34,7 +34,7 @@ fn run(args: &[CString]) -> mydocker_sys::Result<u8> {
     let all = SigSet::all();
     let before = block(&all)?;
     let signals = SignalQueue::new(&all)?;
-    match process::clone3(CloneArgs::default())? {
+    match process::fork()? {
         Forked::Child => Err(execute(args, &before)),
         Forked::Parent { pid, pidfd } => look_after(pid, &pidfd, &signals),
     }

@@ -10,25 +10,39 @@
 //! events       what has happened
 //! volume       named and anonymous volumes
 //! network      networks, and containers on them
+//! log          what containers print, kept
+//! attach       what a monitor and its clients say to each other
+//! monitor      the process that looks after a container
+//! client       the person's end of a container's streams
+//! signals      signals by name or number
 //! look         containers as lists and documents show them
 //! init         process 1 of containers that want one
+//! ending       stopping, killing, pausing and removing containers
+//! carry        files in and out of containers
 //! oci          the OCI runtime, through its command line
 //! commands     run, ps, exec, ... put together from the above
 //! clock        moments
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod attach;
+pub mod carry;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod commands;
 pub mod container;
+pub mod ending;
 pub mod events;
 pub mod home;
 pub mod init;
+pub mod log;
 pub mod look;
+pub mod monitor;
 pub mod network;
 pub mod oci;
 pub mod plan;
 pub mod prepare;
 pub mod request;
+pub mod signals;
 pub mod volume;

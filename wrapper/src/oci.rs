@@ -1,9 +1,10 @@
 //! The OCI runtime, through its command line: whatever takes runc's will do.
 
 use crate::home::{Home, program};
+use mydocker_sys::process::die_with_parent;
 use std::ffi::OsStr;
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Why the runtime did not do what it was asked for.
@@ -22,6 +23,7 @@ pub enum OciError {
 pub struct Oci {
     program: PathBuf,
     root: PathBuf,
+    log: Option<PathBuf>,
 }
 
 impl Oci {
@@ -32,14 +34,24 @@ impl Oci {
             "mydocker-runtime" => program(runtime, "MYDOCKER_RUNTIME"),
             other => PathBuf::from(other),
         };
-        Self { program: found, root: home.runtime_root() }
+        Self { program: found, root: home.runtime_root(), log: None }
+    }
+
+    /// The same runtime, that writes its errors as JSON to a file, where [`last_error`] finds them.
+    #[must_use]
+    pub fn logging_to(&self, log: &Path) -> Self {
+        Self { log: Some(log.to_owned()), ..self.clone() }
     }
 
     /// A command of it, such as `create`, without any arguments yet.
     #[must_use]
     pub fn command(&self, name: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--root").arg(&self.root).arg(name);
+        command.arg("--root").arg(&self.root);
+        if let Some(log) = &self.log {
+            command.arg("--log").arg(log).args(["--log-format", "json"]);
+        }
+        command.arg(name);
         command
     }
 
@@ -48,10 +60,41 @@ impl Oci {
     /// # Errors
     /// [`OciError`]: with the last line that the runtime printed on its standard error.
     pub fn run<A: AsRef<OsStr>>(&self, name: &str, args: &[A]) -> Result<Vec<u8>, OciError> {
+        self.finish(self.command(name), args)
+    }
+
+    /// The same for who may be killed meanwhile: the runtime goes as well then, and does not do its work unseen.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_while_alive<A: AsRef<OsStr>>(&self, name: &str, args: &[A]) -> Result<Vec<u8>, OciError> {
         let mut command = self.command(name);
+        die_with_parent(&mut command);
+        self.finish(command, args)
+    }
+
+    fn finish<A: AsRef<OsStr>>(&self, mut command: Command, args: &[A]) -> Result<Vec<u8>, OciError> {
         command.args(args).stdin(Stdio::null());
         let output = command.output().map_err(|source| OciError::Run(self.program.clone(), source))?;
         if output.status.success() { Ok(output.stdout) } else { Err(OciError::Refused(complaint(&output))) }
+    }
+
+    /// Runs a command to its end with this as its standard input.
+    ///
+    /// # Errors
+    /// [`OciError`].
+    pub fn run_with_input(&self, name: &str, args: &[&str], input: &[u8]) -> Result<(), OciError> {
+        let failed = |source| OciError::Run(self.program.clone(), source);
+        let mut command = self.command(name);
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(failed)?;
+        let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input));
+        let output = child.wait_with_output().map_err(failed)?;
+        // One that refuses before it has read everything says why itself.
+        if !output.status.success() {
+            return Err(OciError::Refused(complaint(&output)));
+        }
+        written.map_err(failed)
     }
 
     /// Its program.
@@ -61,9 +104,87 @@ impl Oci {
     }
 }
 
+/// Why a container's program was not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastError {
+    /// What the runtime says.
+    pub text: String,
+    /// 127 for a program that is not there, 126 for one that cannot be run, 125 for everything else.
+    pub status: u8,
+}
+
+/// The last error in a log that a runtime wrote ([`Oci::logging_to`]).
+#[must_use]
+pub fn last_error(log: &Path) -> Option<LastError> {
+    let text = std::fs::read_to_string(log).ok()?;
+    let lines = text.lines().rev().filter_map(|line| serde_json::from_str::<LogLine>(line).ok());
+    let line = lines.into_iter().find(|line| matches!(line.level.as_str(), "error" | "fatal"))?;
+    let status = status_of(line.code.as_deref(), &line.msg);
+    Some(LastError { text: line.msg, status })
+}
+
+#[derive(serde::Deserialize)]
+struct LogLine {
+    level: String,
+    msg: String,
+    #[serde(default)]
+    code: Option<String>,
+}
+
+/// Our runtime has codes; of others only the text tells, which begins the part about the program with `exec`.
+fn status_of(code: Option<&str>, text: &str) -> u8 {
+    match code {
+        Some("executable-not-found") => return 127,
+        Some("executable-not-runnable") => return 126,
+        Some(_) => return 125,
+        None => {}
+    }
+    let text = text.to_ascii_lowercase();
+    let about_program = text.find("exec").map_or("", |at| &text[at..]);
+    let says = |words: &[&str]| words.iter().any(|word| about_program.contains(word));
+    match () {
+        () if says(&["executable file not found", "executable file `", "no such file or directory"]) => 127,
+        () if says(&["permission denied", "is a directory", "exec format error"]) => 126,
+        () => 125,
+    }
+}
+
 /// What the runtime says last is why it gave up.
 fn complaint(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let last = text.lines().rev().find(|line| !line.trim().is_empty());
     last.map_or_else(|| format!("the OCI runtime ended with {}", output.status), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_tells_what_is_wrong_with_the_program() {
+        for (code, text, status) in [
+            (Some("executable-not-found"), "exec: \"x\": executable file not found in $PATH", 127),
+            (Some("executable-not-runnable"), "exec: \"x\": permission denied", 126),
+            (Some("mount"), "mount: no such file or directory", 125),
+            (
+                None,
+                "runc create failed: unable to start container process: exec: \"x\": executable file not found in $PATH",
+                127,
+            ),
+            (
+                None,
+                "runc create failed: unable to start container process: exec: \"/x\": stat /x: no such file or directory",
+                127,
+            ),
+            (
+                None,
+                "runc create failed: unable to start container process: exec: \"/bin\": permission denied",
+                126,
+            ),
+            (None, "executable file `x` not found in $PATH: No such file or directory", 127),
+            (None, "mounting \"/a\" to rootfs: permission denied", 125),
+        ] {
+            assert_eq!(status_of(code, text), status, "{text}");
+        }
+    }
 }

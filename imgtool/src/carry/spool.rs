@@ -41,8 +41,8 @@ pub enum SpoolError {
     /// A directory cannot be read.
     #[error("cannot read the directory")]
     Directory(#[from] PackError),
-    /// A pipe cannot be made.
-    #[error("cannot make a pipe")]
+    /// A pipe, or a thread that writes to it, cannot be made.
+    #[error("cannot make a pipe and a thread that writes to it")]
     Pipe(#[source] io::Error),
 }
 
@@ -127,10 +127,11 @@ pub fn spool_directory<T, E: From<SpoolError>>(
 ) -> Result<T, E> {
     let (reader, writer) = io::pipe().map_err(SpoolError::Pipe)?;
     thread::scope(|scope| {
-        let packing = scope.spawn(move || {
+        let packing = thread::Builder::new().spawn_scoped(scope, move || {
             let source = Source::Tree { tree: Directory::plain(directory), is_layer: false };
             pack(&source, io::BufWriter::with_capacity(BUFFER, writer)).map(drop)
         });
+        let packing = packing.map_err(SpoolError::Pipe)?;
         let result = read(reader);
         match packing.join() {
             // Who stops reading has a reason of its own.

@@ -151,7 +151,10 @@ fn commit_bundle(
     let name = base.or(bundle.image.as_deref());
     let name = name.ok_or_else(|| CommitCommandError::NoBase(bundle.config.clone()))?;
     match base_image(store, name)? {
-        Some(base) => Ok(commit(store, Some(&base), &Changes::Rootfs(bundle.rootfs), options)?),
+        Some(base) => {
+            let changes = bundle.upper.map_or(Changes::Rootfs(bundle.rootfs), Changes::Upper);
+            Ok(commit(store, Some(&base), &changes, options)?)
+        }
         None => Err(CommitCommandError::Words(
             "a bundle has a base; 'import' makes an image of a whole file system",
         )),
@@ -164,6 +167,8 @@ pub(super) struct Bundle {
     pub config: PathBuf,
     /// Its root file system.
     pub rootfs: PathBuf,
+    /// Where an overlay mount keeps what is changed, if its root file system is one, mounted or not.
+    pub upper: Option<PathBuf>,
     /// The id of the image that it began as.
     pub image: Option<String>,
 }
@@ -181,6 +186,9 @@ impl Bundle {
             .map_err(|source| CommitCommandError::Config { path: path.clone(), source })?;
         let rootfs = config["root"]["path"].as_str().unwrap_or("rootfs");
         let image = config["annotations"][BUNDLE_ANNOTATION].as_str().map(str::to_owned);
-        Ok(Self { rootfs: directory.join(rootfs), config: path, image })
+        let upper = directory.join("upper");
+        let is_overlay = upper.is_dir() && directory.join("work").is_dir();
+        let upper = is_overlay.then_some(upper);
+        Ok(Self { rootfs: directory.join(rootfs), upper, config: path, image })
     }
 }

@@ -45,7 +45,7 @@ pub fn diff_command(args: &DiffArgs, context: &Context) -> Result<(), DiffError>
         None => {
             let bundle = bundle(&args.one)?.ok_or_else(|| DiffError::Alone(args.one.clone()))?;
             let base = bundle.image.as_ref().ok_or_else(|| DiffError::NoBase(args.one.clone()))?;
-            (tree_of_image(&store, base)?, tree_of_bundle(&bundle)?)
+            (tree_of_image(&store, base)?, tree_of_bundle(&store, &bundle)?)
         }
     };
     let mut lines = String::new();

@@ -3,8 +3,9 @@
 use super::filter::{FilterError, Filters, LIST};
 use super::listing::{Listed, Listing, Unreadable, list};
 use crate::cli::{Context, ImagesArgs, Moment, Row, Template, TemplateError, human_size};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use mydocker_cmdline::{one_line, print};
+use std::collections::HashMap;
 use std::io;
 
 /// The fields of a row, and the titles of their columns.
@@ -57,7 +58,13 @@ pub fn images(args: &ImagesArgs, context: &Context) -> Result<(), ImagesError> {
         listed.dedup_by(|one, other| one.image.id() == other.image.id());
     }
     let now = Moment::now();
-    let rows: Vec<Row> = listed.iter().map(|one| one.row(&store, args, now)).collect();
+    // An image with a thousand names has one size.
+    let mut sizes = HashMap::new();
+    let mut row = |one: &Listed| {
+        let size = sizes.entry(one.image.id().clone()).or_insert_with(|| store.image_size(&one.image));
+        one.row(*size, args, now)
+    };
+    let rows: Vec<Row> = listed.iter().map(&mut row).collect();
     print(&template.render(TITLES, &rows)?)?;
     unreadable.into_result().map_err(ImagesError::Unreadable)
 }
@@ -76,9 +83,9 @@ fn format(args: &ImagesArgs) -> String {
 }
 
 impl Listed {
-    fn row(&self, store: &Store, args: &ImagesArgs, now: Moment) -> Row {
+    fn row(&self, size: u64, args: &ImagesArgs, now: Moment) -> Row {
         let id = self.image.id();
-        let size = human_size(store.image_size(&self.image));
+        let size = human_size(size);
         let or_nothing = |text: Option<String>| text.unwrap_or_else(|| "N/A".to_owned());
         let not_known = || "N/A".to_owned();
         let values = [

@@ -6,6 +6,7 @@ use crate::layer::view::Directory;
 use crate::make::{ViewError, tree_of};
 use crate::store::{Store, StoreError};
 use mydocker_sys::fs::{OFlag, open};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// Why there is no tree.
@@ -42,10 +43,17 @@ pub(super) fn bundle(word: &str) -> Result<Option<Bundle>, TreeError> {
     Ok(Some(Bundle::read(directory).map_err(Box::new)?))
 }
 
-/// The tree of a bundle's root file system.
-pub(super) fn tree_of_bundle(bundle: &Bundle) -> Result<Directory, TreeError> {
-    let root = open(&bundle.rootfs, OFlag::O_RDONLY | OFlag::O_DIRECTORY);
-    root.map(Directory::plain).map_err(|source| TreeError::Open { path: bundle.rootfs.clone(), source })
+/// The tree of a bundle's root file system; what an overlay mount would show, also where it is not mounted.
+pub(super) fn tree_of_bundle(store: &Store, bundle: &Bundle) -> Result<Directory, TreeError> {
+    match (&bundle.upper, &bundle.image) {
+        (Some(upper), Some(image)) => Ok(tree_of_image(store, image)?.below(directory(upper)?)),
+        _ => Ok(Directory::plain(directory(&bundle.rootfs)?)),
+    }
+}
+
+fn directory(path: &Path) -> Result<OwnedFd, TreeError> {
+    let opened = open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY);
+    opened.map_err(|source| TreeError::Open { path: path.to_owned(), source })
 }
 
 /// The tree of an image of the store, which has to be held.
@@ -57,7 +65,7 @@ pub(super) fn tree_of_image(store: &Store, name: &str) -> Result<Directory, Tree
 /// The tree of either.
 pub(super) fn tree(store: &Store, word: &str) -> Result<Directory, TreeError> {
     match bundle(word)? {
-        Some(bundle) => tree_of_bundle(&bundle),
+        Some(bundle) => tree_of_bundle(store, &bundle),
         None => tree_of_image(store, word),
     }
 }

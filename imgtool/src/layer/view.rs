@@ -49,6 +49,13 @@ impl Directory {
         Self { parts: layers.into_iter().map(Rc::new).collect(), is_overlay: true }
     }
 
+    /// The same tree with one more layer of overlayfs above it.
+    #[must_use]
+    pub fn below(mut self, upper: OwnedFd) -> Self {
+        self.parts.insert(0, Rc::new(upper));
+        self
+    }
+
     /// The top of the tree as something that has attributes of its own; `None` for a view of no layer at all.
     ///
     /// # Errors

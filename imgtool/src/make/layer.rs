@@ -65,10 +65,10 @@ pub fn add_tar<E: From<AddLayerError> + From<io::Error> + Send>(
     let (tap, blocks) = Blocks::tap();
     let mut out = |bytes: &[u8]| blob.write(bytes).map_err(|error| E::from(AddLayerError::from(error)));
     let (encoded, unpacked) = thread::scope(|scope| {
-        let unpacking = scope.spawn(|| unpack_all(blocks, directory));
+        let unpacking = thread::Builder::new().spawn_scoped(scope, || unpack_all(blocks, directory))?;
         let encoded = encode(compression, Some(tap), &mut out, make);
-        (encoded, unpacking.join().unwrap_or(Err(AddLayerError::Bug)))
-    });
+        Ok::<_, io::Error>((encoded, unpacking.join().unwrap_or(Err(AddLayerError::Bug))))
+    })?;
     // When the one fails because the other did not go on, the other's reason is the right one.
     let (encoded, size) = match (encoded, unpacked) {
         (Ok(encoded), unpacked) => (encoded, unpacked?),

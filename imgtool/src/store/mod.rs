@@ -266,8 +266,14 @@ impl Store {
 }
 
 fn make_directories(path: &Path, mode: u32) -> Result<(), StoreError> {
-    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
-    made.map_err(failed("make the directory", path))
+    match DirBuilder::new().recursive(true).mode(mode).create(path) {
+        // What is there may be a directory that could not be looked at.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let is_directory = std::fs::metadata(path).map_err(failed("look at", path))?.is_dir();
+            if is_directory { Ok(()) } else { Err(failed("make the directory", path)(error)) }
+        }
+        made => made.map_err(failed("make the directory", path)),
+    }
 }
 
 /// Makes an I/O error one of the store.

@@ -1,6 +1,7 @@
 //! The command line of `fault-sweep`.
 
-use crate::point::Fault;
+use crate::images::{ImageSubject, ImageSweep};
+use crate::point::{Fault, Point};
 use crate::subject::Subject;
 use crate::sweep::{Finding, Sweep};
 use crate::verdict::Manner;
@@ -16,8 +17,11 @@ use std::path::PathBuf;
 )]
 pub struct Args {
     /// The runtime.
-    #[arg(long)]
-    pub runtime: PathBuf,
+    #[arg(long, required_unless_present = "images")]
+    pub runtime: Option<PathBuf>,
+    /// Sweep the image tool that MYDOCKER_IMG names, or bin/mydocker-img, instead of a runtime.
+    #[arg(long, conflicts_with_all = ["runtime", "only"])]
+    pub images: bool,
     /// Only these commands, such as create or "delete --force".
     #[arg(long, value_parser = parse_subject)]
     pub only: Vec<Subject>,
@@ -50,35 +54,45 @@ pub fn sweep(args: &Args, out: &mut impl Write) -> anyhow::Result<bool> {
     )?;
     writeln!(out, "| --- | --- | {}", "--: | ".repeat(Manner::ALL.len() + 2).trim_end())?;
     let mut all_good = true;
-    for subject in subjects {
-        let sweep = Sweep::new(args.runtime.clone(), injector.clone(), subject);
+    let mut tell = |name: &str, points: &[Point], strike: &dyn Fn(&Point, Fault) -> Finding| {
         for fault in [Fault::Fails, Fault::Killed] {
-            let points = sweep.points();
-            let struck = points.iter().step_by(args.stride).map(|point| sweep.strike(point, fault));
+            let struck = points.iter().step_by(args.stride).map(|point| strike(point, fault));
             let findings: Vec<Finding> = struck.collect();
-            writeln!(out, "{}", row(subject, fault, &findings))?;
+            writeln!(out, "{}", row(name, fault, &findings))?;
             out.flush()?;
             all_good &= findings.iter().all(Finding::is_good);
             if let Some(log) = &mut log {
-                write_bad(log, subject, &findings)?;
+                write_bad(log, name, &findings)?;
             }
         }
+        anyhow::Ok(())
+    };
+    if args.images {
+        for subject in ImageSubject::ALL {
+            let sweep = ImageSweep::new(injector.clone(), subject);
+            tell(subject.name(), &sweep.points(), &|point, fault| sweep.strike(point, fault))?;
+        }
+        return Ok(all_good);
+    }
+    for subject in subjects {
+        let sweep = Sweep::new(args.runtime.clone().unwrap_or_default(), injector.clone(), subject);
+        tell(subject.name(), &sweep.points(), &|point, fault| sweep.strike(point, fault))?;
     }
     Ok(all_good)
 }
 
-fn write_bad(log: &mut File, subject: Subject, findings: &[Finding]) -> anyhow::Result<()> {
+fn write_bad(log: &mut File, name: &str, findings: &[Finding]) -> anyhow::Result<()> {
     for finding in findings.iter().filter(|finding| !finding.is_good()) {
-        let line = serde_json::json!({"command": subject.name(), "finding": finding});
+        let line = serde_json::json!({"command": name, "finding": finding});
         writeln!(log, "{line}")?;
     }
     Ok(())
 }
 
-fn row(subject: Subject, fault: Fault, findings: &[Finding]) -> String {
+fn row(name: &str, fault: Fault, findings: &[Finding]) -> String {
     let count =
         |manner: Manner| findings.iter().filter(|finding| finding.manner == manner).count().to_string();
     let left = findings.iter().filter(|finding| !finding.left.is_empty()).count();
     let manners = Manner::ALL.map(count).join(" | ");
-    format!("| `{}` | {} | {} | {manners} | {left} |", subject.name(), fault.name(), findings.len())
+    format!("| `{name}` | {} | {} | {manners} | {left} |", fault.name(), findings.len())
 }

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod command_line;
+pub mod images;
 pub mod point;
 pub mod subject;
 pub mod sweep;

@@ -24,6 +24,15 @@ pub struct Strike {
     pub call: usize,
     /// What happens.
     pub fault: Fault,
+    /// The call that has to be made there, if any other is to be let through: threads do not always do the same in the
+    /// same order.
+    pub only: Option<Sysno>,
+}
+
+impl Strike {
+    fn is_meant(&self, name: &str) -> bool {
+        self.only.is_none_or(|only| only.name() == name)
+    }
 }
 
 /// What came of following a command.
@@ -190,7 +199,7 @@ impl Tracer {
         let ordinal = process.ordinal;
         self.trace.points.push(Point { process: ordinal, call, name: name.clone() });
         match strike {
-            Some(strike) if strike.process == ordinal && strike.call == call => {
+            Some(strike) if strike.process == ordinal && strike.call == call && strike.is_meant(&name) => {
                 self.trace.struck = true;
                 process.refused = strike.fault == Fault::Fails;
                 strike_at(pid, strike.fault, name == "close")

@@ -28,10 +28,16 @@ pub enum Command {
     Version(VersionArgs),
     /// Those that make containers.
     Run(super::RunCommand),
+    /// Those about the life of containers.
+    Life(super::LifeCommand),
     /// Those that look at containers.
     Look(super::LookCommand),
+    /// Those that change containers, or carry something out of them.
+    Change(super::ChangeCommand),
     /// Those of the image tool.
     Image(super::ImageArgs),
+    /// `network ...` and `port`
+    Network(super::NetworkCommand),
     /// `volume ...`
     Volume(super::VolumeCommand),
 }

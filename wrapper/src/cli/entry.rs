@@ -1,6 +1,6 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, GlobalArgs, VersionArgs, images, look, run as making, volumes};
+use super::{Command, GlobalArgs, VersionArgs, change, images, life, look, networks, run as making, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
 use crate::init;
@@ -15,7 +15,16 @@ use std::process::ExitCode;
 const PROGRAM: Program<Command> = Program {
     name: "mydocker",
     about: "Runs programs in containers",
-    commands: &[making::RUN, look::LOOK, images::IMAGES, volumes::VOLUMES, SYSTEM],
+    commands: &[
+        making::RUN,
+        life::LIFE,
+        look::LOOK,
+        change::CHANGE,
+        images::IMAGES,
+        networks::NETWORKS,
+        volumes::VOLUMES,
+        SYSTEM,
+    ],
 };
 
 /// About the program itself.
@@ -85,8 +94,11 @@ fn dispatch(command: Command, home: &Home) -> Outcome {
     match command {
         Command::Version(args) => commands::version(&args, home),
         Command::Run(command) => making::dispatch(command, home),
+        Command::Change(command) => change::dispatch(command, home),
         Command::Image(args) => images::dispatch(&args, home),
+        Command::Life(command) => life::dispatch(command, home),
         Command::Look(command) => look::dispatch(command, home),
+        Command::Network(command) => networks::dispatch(command, home),
         Command::Volume(command) => volumes::dispatch(command, home),
     }
 }

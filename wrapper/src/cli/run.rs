@@ -1,6 +1,6 @@
 //! The commands that make containers, and their dispatch.
 
-use super::{Command, CreateArgs, Outcome};
+use super::{Command, CreateArgs, Outcome, RunArgs};
 use crate::commands;
 use crate::home::Home;
 use mydocker_cmdline::{Entry, FlagsEnd, entry};
@@ -10,19 +10,31 @@ use mydocker_cmdline::{Entry, FlagsEnd, entry};
 pub enum RunCommand {
     /// `create`
     Create(CreateArgs),
+    /// `run`
+    Run(RunArgs),
 }
 
 /// Those that there are.
-pub(super) const RUN: &[Entry<Command>] = &[entry!(
-    "create",
-    "Make a container without starting it",
-    CreateArgs,
-    |args| Command::Run(RunCommand::Create(args)),
-    FlagsEnd::FirstArgument
-)];
+pub(super) const RUN: &[Entry<Command>] = &[
+    entry!(
+        "run",
+        "Run a command in a new container",
+        RunArgs,
+        |args| Command::Run(RunCommand::Run(args)),
+        FlagsEnd::FirstArgument
+    ),
+    entry!(
+        "create",
+        "Make a container without starting it",
+        CreateArgs,
+        |args| Command::Run(RunCommand::Create(args)),
+        FlagsEnd::FirstArgument
+    ),
+];
 
 pub(super) fn dispatch(command: RunCommand, home: &Home) -> Outcome {
     match command {
         RunCommand::Create(args) => commands::create(&args, home),
+        RunCommand::Run(args) => commands::run(&args, home),
     }
 }

@@ -1,13 +1,22 @@
 //! What can be asked for, put together from the other modules. Each command takes its arguments and the home, prints what
 //! it has to say, and returns its exit status.
 
+pub mod carry;
 mod create;
 pub mod images;
+pub mod life;
 pub mod look;
+pub mod networks;
+mod rename;
+mod run;
+mod update;
 mod version;
 pub mod volumes;
 
 pub use create::{CreateError, create, make};
+pub use rename::rename;
+pub use run::run;
+pub use update::{UpdateError, update};
 pub use version::version;
 
 use mydocker_img::cli::ask;
@@ -15,7 +24,7 @@ use std::io;
 
 /// What a command has cleared away.
 #[derive(Debug, Default)]
-pub(crate) struct Pruned {
+pub struct Pruned {
     /// Names or ids.
     pub removed: Vec<String>,
     /// What they took.

@@ -7,12 +7,14 @@
 //! status    "Up 3 minutes (healthy)"
 //! ports     "0.0.0.0:8080->80/tcp"
 //! table     formats of lists
+//! changes   what a container has changed in its files
 //! document  what 'inspect' prints
 //! inspect   a container as such a document
 //! usage     what a container uses
 //! size      what a directory takes
 //! ```
 
+pub mod changes;
 pub mod document;
 pub mod filters;
 pub mod inspect;

@@ -4,16 +4,16 @@ use super::aardvark::{self, Server};
 use super::claims::shared_directory;
 use super::files::{self, Locked};
 use super::joined::{Joined, config, spare};
-use super::netavark::{Ask, Info, Netavark, Options, on_path, wait};
+use super::netavark::{Ask, Info, Netavark, Options};
 use super::networks::interface_exists;
 use super::record::Network;
-use super::{NetworkError, Networks, netns, ports};
+use super::{NetworkError, Networks, isolation, netns, ports};
 use crate::container::{Attachment, Container, Endpoint, PublishedPort};
+use crate::events::{Event, Kind, record};
 use crate::home::Home;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 /// A place on a network.
 #[derive(Debug, Clone, Copy)]
@@ -41,10 +41,11 @@ impl Host {
     /// Waits for the right.
     pub(super) fn open(home: &Home) -> Result<Self, NetworkError> {
         let config = config(home);
-        let netavark = Netavark::find(&config)?;
         let directory = shared_directory(home.run());
+        let netavark = Netavark::find(&config, &directory)?;
         files::make_directory(&directory)?;
         let lock = files::lock(&directory.join("networks.lock"))?;
+        netavark.wait_for_stray()?;
         let (joined, server) = (Joined::new(home), Server::new(&config));
         Ok(Self { home: home.clone(), joined, netavark, server, _lock: lock })
     }
@@ -57,7 +58,8 @@ impl Host {
         place: Place<'_>,
     ) -> Result<Endpoint, NetworkError> {
         let network = place.network;
-        if !interface_exists(&network.interface) {
+        let is_new = !interface_exists(&network.interface);
+        if is_new {
             networks.claim(network)?;
         }
         let addresses = networks.take_addresses(network, &place.wish.addresses, &container.id)?;
@@ -70,9 +72,16 @@ impl Host {
         let namespace = self.home.netns(&container.id);
         let mac = self.netavark.set_up(&namespace, &path)?;
         let info = Info::of(network, 0);
+        if !network.internal && (is_new || ask.port_mappings.is_some()) {
+            isolation::after_joining(&info, ask.port_mappings.is_some())?;
+            if ask.port_mappings.is_some() {
+                let_back(&info)?;
+            }
+        }
         if network.names {
             self.server.wait_for(&namespace, &info, container.short_id())?;
         }
+        self.tell("connect", &info, &network.name, &container.id);
         Ok(endpoint(container, place, mac, &addresses))
     }
 
@@ -86,10 +95,18 @@ impl Host {
             self.undo(&spare(&namespace), &path)?;
         }
         self.server.settle(server)?;
-        for info in ask.network_info.values().filter(|info| !info.internal) {
-            keep_isolation(info)?;
+        for info in ask.network_info.values() {
+            if !info.internal {
+                isolation::after_parting(info)?;
+            }
+            self.tell("disconnect", info, network, id);
         }
         self.joined.forget(id, network)
+    }
+
+    fn tell(&self, action: &str, info: &Info, network: &str, container: &str) {
+        let event = Event::new(Kind::Network, action, &info.id).with("name", network);
+        record(&self.home, &event.with("type", &info.driver).with("container", container));
     }
 
     /// Undoes what was half made, or half undone, or whose namespace has gone: netavark stops early when something is not
@@ -179,33 +196,14 @@ fn endpoint(container: &Container, place: Place<'_>, mac: String, addresses: &[I
     }
 }
 
-/// netavark 1.4 takes the rule that leads to the isolation of all networks away with the last container of any of them.
-/// It is put back where networks are left that rely on it.
-fn keep_isolation(info: &Info) -> Result<(), NetworkError> {
-    if interface_exists(&info.network_interface) {
-        return Ok(());
-    }
-    for program in ["iptables", "ip6tables"].iter().take(1 + usize::from(info.ipv6_enabled)) {
-        let Some(program) = on_path(program) else { continue };
-        let jump = ["FORWARD", "-j", "NETAVARK_ISOLATION_1"];
-        if has_rules(&program)? && !filter(&program, &[&["-C"], &jump[..]].concat(), Stdio::null())? {
-            filter(&program, &[&["-I"], &jump[..]].concat(), Stdio::null())?;
-        }
+/// Lets a container reach its own published ports: where the bridge hands its frames to the packet filter (br_netfilter),
+/// they are led back to the very port that they came from, which a bridge does not do by itself.
+fn let_back(info: &Info) -> Result<(), NetworkError> {
+    let ports = Path::new("/sys/class/net").join(&info.network_interface).join("brif");
+    for name in files::names_in(&ports)? {
+        let path = ports.join(name).join("hairpin_mode");
+        // Another container's port may go at this moment.
+        files::absent_is_fine(std::fs::write(&path, "1")).map_err(super::error::failed("write", &path))?;
     }
     Ok(())
-}
-
-/// Whether a network is isolated.
-fn has_rules(program: &Path) -> Result<bool, NetworkError> {
-    let out = std::fs::File::from(mydocker_sys::fs::memfd(c"iptables")?);
-    let copy = out.try_clone().map_err(super::error::failed("copy", Path::new("memfd")))?;
-    filter(program, &["-S", "NETAVARK_ISOLATION_1"], copy.into())?;
-    Ok(super::netavark::read(out)?.contains("-A NETAVARK_ISOLATION_1"))
-}
-
-/// Runs the packet filter's command; says whether it succeeded.
-fn filter(program: &Path, arguments: &[&str], out: Stdio) -> Result<bool, NetworkError> {
-    let mut command = Command::new(program);
-    command.arg("-w").args(arguments).stdin(Stdio::null()).stdout(out).stderr(Stdio::null()).current_dir("/");
-    wait(command.spawn().map_err(|source| NetworkError::Run(program.to_owned(), source))?, program)
 }

@@ -14,6 +14,7 @@
 //! resolver     the lines of resolv.conf and hosts
 //! netns        network namespaces with a name
 //! netavark     interfaces, routes, packet filter
+//! isolation    what networks do not let through
 //! aardvark     the name server
 //! files        files, written so that nobody sees half of one
 //! ```
@@ -26,6 +27,7 @@ mod addresses;
 mod claims;
 mod error;
 mod files;
+mod isolation;
 mod join;
 mod joined;
 mod netavark;
@@ -43,5 +45,5 @@ pub use networks::Networks;
 pub use record::{Ipam, Network, Pool, is_predefined};
 pub use resolver::Resolver;
 pub use subnet::{Subnet, SubnetError};
-pub use up::{Up, connect, disconnect, down, namespace, up};
+pub use up::{Up, connect, disconnect, down, namespace, told, up};
 pub use wish::Wish;

@@ -214,6 +214,14 @@ impl Networks {
         Ok(users)
     }
 
+    /// The ids of the containers that have an address of it.
+    ///
+    /// # Errors
+    /// [`NetworkError::Io`].
+    pub fn holders(&self, network: &Network) -> Result<Vec<String>, NetworkError> {
+        Ok(self.addresses(network).taken()?.into_iter().map(|(_, id)| id).collect())
+    }
+
     /// Takes addresses for a container.
     pub(super) fn take_addresses(
         &self,

@@ -104,10 +104,32 @@ fn own(containers: &Containers, container: &Container) -> Result<Up, NetworkErro
     let held = publish(containers, container, &places)?;
     (up.ports, up.held) = (held.ports, held.sockets);
     let made = join_all(home, &networks, container, &places, &up.ports);
-    up.endpoints = made.inspect_err(|_| drop(clear(home, &container.id, names(&places))))?;
-    let addresses = up.endpoints.values().flat_map(|endpoint| &endpoint.addresses);
+    let endpoints = made.inspect_err(|_| drop(clear(home, &container.id, names(&places))))?;
+    Ok(with_endpoints(up, container, endpoints))
+}
+
+/// What a container that runs is to be told about names, after it has joined or left a network; `None` for one whose names
+/// do not depend on networks.
+///
+/// # Errors
+/// [`NetworkError`].
+pub fn told(
+    containers: &Containers,
+    container: &Container,
+    state: &State,
+) -> Result<Option<Up>, NetworkError> {
+    if Mode::of(container) != Mode::Own {
+        return Ok(None);
+    }
+    let places = places(&Networks::open(containers.home())?, container)?;
+    Ok(Some(with_endpoints(resolved(container, &places)?, container, state.endpoints.clone())))
+}
+
+fn with_endpoints(mut up: Up, container: &Container, endpoints: BTreeMap<String, Endpoint>) -> Up {
+    let addresses = endpoints.values().flat_map(|endpoint| &endpoint.addresses);
     up.hosts.splice(0..0, addresses.map(|(address, _)| (*address, own_names(container))));
-    Ok(up)
+    up.endpoints = endpoints;
+    up
 }
 
 /// The networks that a container wants.

@@ -15,16 +15,8 @@ pub fn mounts(base: &[Value], container: &Container, facts: &Facts) -> Vec<Value
         adapt(mount, container, facts);
     }
     let ipc = &*container.host_config.ipc_mode;
-    if ipc == "host" {
-        mounts.retain(|mount| place(mount) != "/dev/mqueue");
-        mounts.push(bind(Path::new("/dev/mqueue"), "/dev/mqueue", &["nosuid", "noexec", "nodev"]));
-    }
     if ipc == "none" {
         mounts.retain(|mount| place(mount) != "/dev/shm");
-    }
-    if facts.joined.pid.is_some() || container.host_config.pid_mode == "host" {
-        // A procfs of its own would show the processes of the namespace that mounts it, which is the right one.
-        mounts.sort_by_key(|mount| u8::from(place(mount) != "/proc"));
     }
     let files = &facts.files;
     let named = [

@@ -1,7 +1,7 @@
 //! What the plan depends on.
 
 use super::root::rootfs;
-use super::{PrepareError, failed, seccomp};
+use super::{PrepareError, failed, seccomp, shm};
 use crate::container::{Container, Containers, Device, Status};
 use crate::network;
 use crate::plan::{DeviceNode, Facts, Files, Joined, Seccomp, Security};
@@ -69,8 +69,17 @@ fn joined(containers: &Containers, container: &Container) -> Result<Joined, Prep
             .map_or_else(|| namespace(&host.network_mode, "network", "ns/net"), |own| Ok(Some(own)))?,
         pid: namespace(&host.pid_mode, "processes", "ns/pid")?,
         ipc: namespace(&host.ipc_mode, "shared memory", "ns/ipc")?,
-        shm: namespace(&host.ipc_mode, "shared memory", "root/dev/shm")?,
+        shm: shm_of_another(containers, &host.ipc_mode)?,
     })
+}
+
+fn shm_of_another(containers: &Containers, mode: &str) -> Result<Option<PathBuf>, PrepareError> {
+    let Some(name) = mode.strip_prefix("container:") else { return Ok(None) };
+    let other = containers.find(name)?;
+    if other.host_config.ipc_mode != "shareable" {
+        return Err(PrepareError::NotShareable(name.to_owned()));
+    }
+    Ok(Some(shm::place(containers.home(), &other.id)))
 }
 
 fn devices(container: &Container) -> Result<Vec<DeviceNode>, PrepareError> {
@@ -130,7 +139,8 @@ fn node(stat: &Metadata, inside: &Path, access: &str) -> Option<DeviceNode> {
 }
 
 /// Whether the kernel counts swap: cgroup v1 has the file in its root, v2 in every group but the root.
-fn limits_swap() -> bool {
+#[must_use]
+pub fn limits_swap() -> bool {
     let v1 = Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes");
     if Path::new("/sys/fs/cgroup/memory").is_dir() {
         return v1.exists();

@@ -3,6 +3,7 @@
 //! ```text
 //! root      the root file system: layers or a directory, under the container's changes
 //! volumes   sources of mounts: made where they are missing, filled from the image
+//! shm       shared memory that other containers may have
 //! files     hostname, hosts, resolv.conf
 //! facts     what the plan depends on: users, devices, namespaces of others
 //! seccomp   docker's files of filters
@@ -16,9 +17,12 @@ mod facts;
 mod files;
 mod root;
 mod seccomp;
+mod shm;
 mod volumes;
 
-pub use root::rootfs;
+pub use facts::limits_swap;
+pub use root::{layer_paths, mount as mount_root, rootfs};
+pub use volumes::prepare as prepare_volumes;
 
 use crate::container::{Container, Containers, ContainersError, State};
 use crate::home::Home;
@@ -84,6 +88,9 @@ pub enum PrepareError {
     /// The network.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// A container that keeps its shared memory to itself.
+    #[error("cannot join IPC of container {0}: it is not shareable; start that one with --ipc shareable")]
+    NotShareable(String),
     /// `--security-opt`.
     #[error(transparent)]
     Security(#[from] SecurityError),
@@ -118,7 +125,9 @@ fn make(containers: &Containers, container: &Container) -> Result<Up, PrepareErr
     volumes::prepare(home, container)?;
     let up = network::up(containers, container)?;
     let files = files::write(containers, container, &up)?;
-    let facts = facts::find(containers, container, files)?;
+    let shm = shm::mount(home, container)?;
+    let mut facts = facts::find(containers, container, files)?;
+    facts.joined.shm = facts.joined.shm.or(shm);
     let path = home.container(&container.id).join("bundle/config.json");
     let text = serde_json::to_vec(&config(container, &facts))
         .map_err(|error| failed("write", &path)(error.into()))?;
@@ -126,10 +135,26 @@ fn make(containers: &Containers, container: &Container) -> Result<Up, PrepareErr
     Ok(up)
 }
 
+/// Tells a container that runs about names, after it has joined or left a network.
+///
+/// # Errors
+/// [`PrepareError`].
+pub fn tell_names(containers: &Containers, id: &str) -> Result<(), PrepareError> {
+    let (container, state) = (containers.load(id)?, containers.recorded_state(id)?);
+    match network::told(containers, &container, &state)? {
+        // What never ran has no files yet.
+        Some(up) if containers.home().container(id).join("hosts").is_file() => {
+            files::write(containers, &container, &up).map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Takes back what [`prepare`] has made; what is not there is as good. Returns what could not be taken back.
 pub fn undo(home: &Home, container: &Container) -> Vec<PrepareError> {
     let mut errors = Vec::new();
     errors.extend(network::down(home, container, &State::default()).into_iter().map(PrepareError::from));
+    errors.extend(shm::unmount(home, container).err());
     errors.extend(root::unmount(home, container).err());
     errors
 }

@@ -7,6 +7,7 @@ use mydocker_img::digest::Digest;
 use mydocker_img::overlay::{Overlay, unmount as unmount_overlay};
 use mydocker_img::store::Store;
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
@@ -40,9 +41,20 @@ pub fn mount(home: &Home, container: &Container) -> Result<(), PrepareError> {
     }
     // A monitor that was killed leaves its mount, which may lack what has changed since.
     unmount(home, container)?;
+    forget_volatile(&work)?;
     let overlay =
         Overlay { lower, upper: Some((upper, work)), is_volatile: container.host_config.auto_remove };
     overlay.mount(&directory.join("bundle/rootfs")).map_err(PrepareError::Root)
+}
+
+/// The kernel marks what was mounted volatile, and does not mount it again: after a crash its files may be torn. A container
+/// that goes with its end outlives no crash, but a restart.
+fn forget_volatile(work: &Path) -> Result<(), PrepareError> {
+    let mark = work.join("work/incompat");
+    match fs::remove_dir_all(&mark) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other.map_err(failed("remove", &mark)),
+    }
 }
 
 /// Takes it away.
@@ -60,8 +72,11 @@ fn exists(path: &Path) -> Result<(), PrepareError> {
     fs::metadata(path).map(drop).map_err(failed("find the root file system", path))
 }
 
-/// The directories of the layers; an image without any has an empty root.
-fn layer_paths(home: &Home, layers: &[String], directory: &Path) -> Result<Vec<PathBuf>, PrepareError> {
+/// The directories of the layers, the lowest first; an image without any has an empty root.
+///
+/// # Errors
+/// [`PrepareError`].
+pub fn layer_paths(home: &Home, layers: &[String], directory: &Path) -> Result<Vec<PathBuf>, PrepareError> {
     if layers.is_empty() {
         let empty = directory.join("empty");
         make_directory(&empty, 0o755)?;

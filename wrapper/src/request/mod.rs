@@ -17,6 +17,7 @@ mod size;
 mod variables;
 mod whole;
 
+pub use limits::{cpus, restart_policy};
 pub use ports::{exposed, published};
 pub use size::{bytes, nanoseconds};
 pub use whole::{Origin, build};
@@ -27,6 +28,9 @@ use std::path::PathBuf;
 /// Why a container cannot be what was typed.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
+    /// `--log-driver`, `--log-opt`
+    #[error(transparent)]
+    Log(#[from] crate::log::SettingsError),
     /// The value of a flag does not fit.
     #[error("--{flag} {value:?}: {problem}")]
     Value {

@@ -71,15 +71,16 @@ pub fn encode<E: From<io::Error> + Send>(
     let todo = Mutex::new(todo);
     let (made, handed_on) = thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| work(compression, &todo));
+            thread::Builder::new().spawn_scoped(scope, || work(compression, &todo))?;
         }
-        let handing_on = scope.spawn(move || hand_on(compression, &done, out));
+        let handing_on =
+            thread::Builder::new().spawn_scoped(scope, move || hand_on(compression, &done, out))?;
         let mut sink = TarSink::new(jobs, promises, tap);
         let made = make(&mut sink).and_then(|()| Ok(sink.flush_block()?));
         // Without senders the threads come to their ends.
         let encoded = sink.finish();
-        (made.map(|()| encoded), handing_on.join())
-    });
+        Ok::<_, io::Error>((made.map(|()| encoded), handing_on.join()))
+    })?;
     match handed_on {
         Ok(handed_on) => handed_on?,
         Err(_) => return Err(io::Error::other("a bug ended the compression").into()),

@@ -15,6 +15,9 @@ struct Args {
     /// The point at which the fault strikes: PROCESS:CALL. Without it the command is only followed.
     #[arg(long, value_parser = parse_point)]
     at: Option<(usize, usize)>,
+    /// The fault strikes only if the call at the point has this name.
+    #[arg(long, requires = "at", value_parser = parse_call)]
+    only: Option<syscalls::Sysno>,
     /// The process is killed at the point, instead of that its call fails.
     #[arg(long, requires = "at")]
     kill: bool,
@@ -38,10 +41,14 @@ fn parse_point(text: &str) -> Result<(usize, usize), String> {
     numbers.ok_or_else(|| format!("{text:?} is not PROCESS:CALL, two numbers"))
 }
 
+fn parse_call(text: &str) -> Result<syscalls::Sysno, String> {
+    text.parse().map_err(|_| format!("{text:?} is no system call"))
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let fault = if args.kill { Fault::Killed } else { Fault::Fails };
-    let strike = args.at.map(|(process, call)| Strike { process, call, fault });
+    let strike = args.at.map(|(process, call)| Strike { process, call, fault, only: args.only });
     let trace = tracer::follow(&args.words, args.program, strike)?;
     if let Some(path) = args.struck.filter(|_| trace.struck) {
         std::fs::write(&path, "").with_context(|| path.display().to_string())?;

@@ -2,10 +2,11 @@
 
 use super::ps::sizes;
 use crate::cli::{InspectArgs, Outcome};
-use crate::commands::{images, volumes};
+use crate::commands::{images, networks, volumes};
 use crate::container::{Containers, ContainersError};
 use crate::home::Home;
 use crate::look::{Listed, document, inspect as describe};
+use crate::network::{NetworkError, Networks};
 use crate::volume::{VolumeError, Volumes};
 use serde_json::Value;
 use std::error::Error;
@@ -53,7 +54,7 @@ pub fn inspect(args: &InspectArgs, home: &Home) -> Outcome {
             Some(Type::Container) => ContainersError::NotFound(name.to_owned()).into(),
             Some(Type::Volume) => VolumeError::NotFound(name.to_owned()).into(),
             Some(Type::Image) => format!("No such image: {name}").into(),
-            Some(Type::Network) => format!("network {name} not found").into(),
+            Some(Type::Network) => NetworkError::NotFound(name.to_owned()).into(),
             None => InspectError::NotFound(name.to_owned()).into(),
         })
     })
@@ -77,7 +78,13 @@ fn look_for(kind: Type, name: &str, with_size: bool, home: &Home) -> Found {
             Err(VolumeError::NotFound(_)) => Ok(None),
             found => Ok(Some(volumes::to_json(&found?))),
         },
-        Type::Network => Ok(None),
+        Type::Network => {
+            let all = Networks::open(home)?;
+            match all.find(name) {
+                Err(NetworkError::NotFound(_)) => Ok(None),
+                found => Ok(Some(networks::to_json(&all, &Containers::open(home)?, &found?)?)),
+            }
+        }
     }
 }
 

@@ -1,0 +1,173 @@
+//! `exec`: a command in a container that runs.
+
+use crate::attach::{Connection, Streams};
+use crate::cli::{ExecArgs, Outcome};
+use crate::client::exec::{Session, run_plainly};
+use crate::container::{Container, Containers, State, Status};
+use crate::home::Home;
+use crate::monitor::runtime_of;
+use crate::oci::Oci;
+use mydocker_bundles::{UserError, all_capabilities, find_user};
+use mydocker_sys::AsFd as _;
+use mydocker_sys::fs::{AT_FDCWD, OFlag, STDIN, STDOUT, open, unlink_if_present};
+use mydocker_sys::tty::{is_terminal, size};
+use serde_json::{Value, json};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a command is not run.
+#[derive(Debug, thiserror::Error)]
+enum ExecError {
+    #[error("container {0} is not running")]
+    NotRunning(String),
+    #[error("container {0} is paused, unpause the container before exec")]
+    Paused(String),
+    #[error("container {0} is restarting, wait until the container is running")]
+    Restarting(String),
+    #[error(
+        "the input device is not a TTY: leave -t out to send it what comes from a file or another program"
+    )]
+    NotATerminal,
+    #[error("unable to find user {0}")]
+    User(String, #[source] UserError),
+    #[error("cannot read the file of variables {0:?}")]
+    EnvFile(PathBuf, #[source] io::Error),
+    #[error("cannot read the container's configuration {0:?}")]
+    Config(PathBuf, #[source] io::Error),
+    #[error("cannot write {0:?}")]
+    Write(PathBuf, #[source] io::Error),
+    #[error("{0:?} is no variable: it has no name, or a space in it")]
+    Env(String),
+    #[error(transparent)]
+    System(#[from] mydocker_sys::Error),
+}
+
+/// Runs a command in a container, and ends with its status.
+///
+/// # Errors
+/// The container does not run, or the command cannot be started.
+pub fn exec(args: &ExecArgs, home: &Home) -> Outcome {
+    let containers = Containers::open(home)?;
+    let container = containers.find(&args.name)?;
+    let state = containers.state(&container.id)?;
+    check(&container, &state)?;
+    let is_foreground_terminal = args.tty && !args.detach;
+    if is_foreground_terminal && args.interactive && !is_terminal(STDIN) {
+        return Err(ExecError::NotATerminal.into());
+    }
+    let place = home.run_of(&container.id);
+    let log = place.join(format!("exec-{}.log", std::process::id()));
+    let oci = Oci::new(home, runtime_of(&container, home)).logging_to(&log);
+    let process = place.join(format!("exec-{}.json", std::process::id()));
+    write_process(&process, &described(args, home, &container, &state)?)?;
+    let mut command = oci.command("exec");
+    command.arg("--process").arg(&process);
+    let session = Session { command, id: container.id.clone(), log, directory: place };
+    let outcome = if args.tty {
+        let open = || Connection::open(home, &container.id, Streams::default());
+        session.run_on_terminal(args.interactive, args.detach, &args.detach_keys, open)
+    } else if args.detach {
+        session.run_detached()
+    } else {
+        run_plainly(session, args.interactive)
+    };
+    unlink_if_present(AT_FDCWD, &process)?;
+    outcome.map_err(Into::into)
+}
+
+fn check(container: &Container, state: &State) -> Result<(), ExecError> {
+    let id = || container.id.clone();
+    match state.status {
+        Status::Running => Ok(()),
+        Status::Paused => Err(ExecError::Paused(id())),
+        Status::Restarting => Err(ExecError::Restarting(id())),
+        _ => Err(ExecError::NotRunning(id())),
+    }
+}
+
+/// The process that the runtime is to start: the container's own, less what was typed.
+fn described(args: &ExecArgs, home: &Home, container: &Container, state: &State) -> Result<Value, ExecError> {
+    let path = home.container(&container.id).join("bundle/config.json");
+    let text = fs::read(&path).map_err(|error| ExecError::Config(path.clone(), error))?;
+    let mut config: Value =
+        serde_json::from_slice(&text).map_err(|error| ExecError::Config(path, error.into()))?;
+    let mut process = config["process"].take();
+    process["args"] = json!(args.command);
+    process["terminal"] = json!(args.tty);
+    process["consoleSize"] = Value::Null;
+    if let (true, Ok(size)) = (args.tty, size(STDOUT).or_else(|_| size(STDIN))) {
+        process["consoleSize"] = json!({ "height": size.rows, "width": size.columns });
+    }
+    if let Some(directory) = &args.workdir {
+        process["cwd"] = json!(directory);
+    }
+    environment(&mut process["env"], args, container)?;
+    if let (Some(text), Some(first)) = (&args.user, state.process) {
+        let root = Path::new("/proc").join(first.pid.to_string()).join("root");
+        let root = open(&root, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+        let user = find_user(root.as_fd(), text).map_err(|error| ExecError::User(text.clone(), error))?;
+        process["user"] = json!({ "uid": user.uid, "gid": user.gid, "additionalGids": user.groups });
+    }
+    capabilities(&mut process, args.privileged);
+    Ok(process)
+}
+
+/// A later variable takes the place of an earlier one of its name.
+fn environment(env: &mut Value, args: &ExecArgs, container: &Container) -> Result<(), ExecError> {
+    let mut all: Vec<String> = serde_json::from_value(env.take()).unwrap_or_default();
+    let has_term = container.config.image.env.iter().any(|variable| variable.starts_with("TERM="));
+    let term = (args.tty && !has_term).then(|| "TERM=xterm".to_owned());
+    for variable in term.into_iter().chain(variables(args)?) {
+        let name = variable.split('=').next().unwrap_or_default().to_owned() + "=";
+        all.retain(|other| !other.starts_with(&name));
+        all.push(variable);
+    }
+    *env = json!(all);
+    Ok(())
+}
+
+/// Who is not root holds none, but can get what the bounding set has.
+fn capabilities(process: &mut Value, privileged: bool) {
+    let bounding = match privileged {
+        true => json!(all_capabilities()),
+        false => process["capabilities"]["bounding"].clone(),
+    };
+    let held = if process["user"]["uid"] == 0 { bounding.clone() } else { json!([]) };
+    process["capabilities"] = json!({ "bounding": bounding, "effective": held, "permitted": held });
+    if privileged {
+        process["apparmorProfile"] = Value::Null;
+        process["noNewPrivileges"] = json!(false);
+    }
+    if let Some(fields) = process.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+}
+
+fn write_process(path: &Path, process: &Value) -> Result<(), ExecError> {
+    fs::write(path, process.to_string()).map_err(|error| ExecError::Write(path.to_owned(), error))
+}
+
+/// The variables of files and flags; one without a value is this program's own, and none if this program has none.
+fn variables(args: &ExecArgs) -> Result<Vec<String>, ExecError> {
+    let mut all = Vec::new();
+    for path in &args.env_file {
+        let text = fs::read_to_string(path).map_err(|error| ExecError::EnvFile(path.clone(), error))?;
+        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim_start);
+        all.extend(lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned));
+    }
+    all.extend(args.env.iter().cloned());
+    let mut found = Vec::new();
+    for variable in all {
+        let name = variable.split('=').next().unwrap_or_default();
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            return Err(ExecError::Env(variable));
+        }
+        if variable.contains('=') {
+            found.push(variable);
+        } else if let Ok(value) = std::env::var(name) {
+            found.push(format!("{name}={value}"));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,33 @@
+//! What containers print, kept.
+//!
+//! ```text
+//! settings   --log-driver and --log-opt, checked
+//! format     a line as docker's json-file and Kubernetes' CRI have it, written and read
+//! escape     bytes as the inside of a JSON string
+//! lines      the bytes of a stream, cut into lines
+//! writer     the file of a container, rotated
+//! reader     the lines of a container, in order over its rotated files
+//! ```
+
+mod escape;
+mod format;
+mod lines;
+mod reader;
+mod settings;
+mod writer;
+
+pub use format::{Entry, Format, Stream};
+pub use lines::{LINE_LIMIT, Lines};
+pub use reader::{Reader, Since};
+pub use settings::{Driver, LogSettings, SettingsError};
+pub use writer::Writer;
+
+use crate::container::Container;
+use crate::home::Home;
+use std::path::PathBuf;
+
+/// Where the log of a container lies. Older parts of it have `.1`, `.2` ... behind the name.
+#[must_use]
+pub fn path(home: &Home, container: &Container) -> PathBuf {
+    home.container(&container.id).join("container.log")
+}

@@ -1,0 +1,60 @@
+//! The process that looks after a container: one for each that runs, and none for one that does not.
+//!
+//! ```text
+//! launch     starts a monitor, and hears from it that the container runs, or why it does not
+//! life       a monitor's life: starts, ends, pauses between them, and the container's removal at last
+//! start      one start, and all that is undone after it
+//! turn       one round of waiting and of dealing with what has happened
+//! streams    the container's standard streams
+//! clients    who is attached, or waits for the end
+//! health     health checks
+//! restart    whether and when a container is started again
+//! memory     whether the kernel killed for want of memory
+//! mend       what a monitor that was killed, or a reboot, has left
+//! ```
+//!
+//! A monitor is this program again, in a session of its own, with the container's directory as its argument. It holds
+//! `monitor.lock` for as long as the container is its business: who gets this lock can be sure that nobody looks after the
+//! container.
+
+mod clients;
+mod health;
+mod launch;
+mod life;
+mod memory;
+mod mend;
+mod restart;
+mod start;
+mod streams;
+mod turn;
+
+pub use launch::{AttachOptions, LaunchError, await_quiet, run_attached, run_detached};
+pub use life::{MonitorError, main, runtime_of};
+pub use mend::{MendError, mend, remove};
+
+use crate::container::ContainersError;
+use crate::home::Home;
+use mydocker_sys::Errno;
+use mydocker_sys::fs::lock_exclusive;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+
+/// The hidden command that a monitor is.
+pub const COMMAND: &str = "monitor";
+
+/// Takes the lock of the monitor of a container; `None` if a monitor has it and `wait` is false.
+fn lock(home: &Home, id: &str, wait: bool) -> Result<Option<File>, ContainersError> {
+    let path = home.container(id).join("monitor.lock");
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = match options.open(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(ContainersError::NotFound(id.to_owned()));
+        }
+        other => other.map_err(|source| ContainersError::Io { action: "open", path, source })?,
+    };
+    match lock_exclusive(&file, wait) {
+        Err(error) if error.errno() == Errno::EWOULDBLOCK => Ok(None),
+        other => Ok(other.map(|()| Some(file))?),
+    }
+}
