@@ -55,6 +55,8 @@ fn privileged_an_ordinary_user_pulls_lists_unpacks_and_runs() {
         words(&["bundle", "--overlay", &name, user.home().join("other").to_str().expect("UTF-8")]).run();
     refused.fails().says("takes root").says("copies").discard();
     assert!(!user.home().join("other").exists());
+    words(&["mount", &name]).run().fails().says("takes root").discard();
+    assert_eq!(fs::read_dir(store.join("mounts")).expect("the store").count(), 0);
     assert_eq!(fs::read_dir(store.join("leases")).expect("the store").count(), 0);
     words(&["rmi", &name]).run().succeeds().discard();
     assert_eq!(fs::read_dir(store.join("layers/sha256")).expect("the store").count(), 0);

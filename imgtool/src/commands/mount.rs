@@ -8,7 +8,7 @@ use crate::mounts::{MountError, mount_view, unmount as take_away, whole_path};
 use crate::plan::{PlanError, layer_jobs};
 use crate::store::{Holder, Lease, Store, StoreError};
 use mydocker_cmdline::{one_line, print};
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -79,6 +79,10 @@ pub fn mount(args: &MountArgs, context: &Context) -> Result<(), MountCommandErro
     match mount_view(&store, &hold, &image, &layers, &target) {
         // The same image in the same place of the store is what is asked for.
         Err(MountError::Mounted(_)) if args.directory.is_none() => {}
+        Err(error) if args.directory.is_none() => {
+            fs::remove_dir(&target).map_err(failed("remove", &target))?;
+            return Err(error.into());
+        }
         other => other?,
     }
     Ok(print(&format!("{}\n", target.display()))?)
