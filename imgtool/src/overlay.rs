@@ -61,21 +61,25 @@ impl Overlay {
 
     fn options(&self, upper: Option<&Fds>) -> Vec<(&'static str, Option<String>)> {
         let mut options = Vec::new();
+        let is_host =
+            mydocker_sys::process::euid() == 0 && mydocker_sys::namespace::is_first_user_namespace();
+        if !is_host {
+            options.push(("userxattr", None));
+        }
         if let Some([upper, work]) = upper.map(|fds| fds.names()).as_deref() {
             options.extend([("upperdir", Some(upper.clone())), ("workdir", Some(work.clone()))]);
-            // A commit and another host know nothing of what these would write into the upper directory.
-            let plain = ["redirect_dir", "metacopy", "index"];
-            options.extend(plain.map(|name| (name, Some("off".to_owned()))));
+            // A commit and another host know nothing of what these would write into the upper directory. In a user
+            // namespace they are off, and may not be named.
+            let plain: &[_] = if is_host { &["redirect_dir", "metacopy", "index"] } else { &["index"] };
+            options.extend(plain.iter().map(|name| (*name, Some("off".to_owned()))));
             if self.is_volatile {
                 options.push(("volatile", None));
             }
         }
-        if mydocker_sys::process::euid() != 0 || !mydocker_sys::namespace::is_first_user_namespace() {
-            options.push(("userxattr", None));
-        }
         options
     }
 
+    /// Each layer is an option of its own.
     fn mount_by_descriptors(
         &self,
         layers: &Fds,

@@ -3,7 +3,7 @@
 use super::{Command, GlobalArgs, VersionArgs, change, images, life, look, networks, run as making, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
-use crate::init;
+use crate::{init, monitor, rootless};
 use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
 use mydocker_img::cli::chain;
 use std::error::Error;
@@ -63,8 +63,10 @@ impl<E: Into<Box<dyn Error>>> From<E> for Failure {
 pub fn main_entry() -> ExitCode {
     let mut words = std::env::args_os();
     let own = words.next().unwrap_or_default();
-    if Path::new(&own).file_name().is_some_and(|name| name == init::NAME) {
-        return ExitCode::from(init::main_of_init(words));
+    match Path::new(&own).file_name() {
+        Some(name) if name == init::NAME => return ExitCode::from(init::main_of_init(words)),
+        Some(name) if name == monitor::NAME => return ExitCode::from(monitor::main_of_monitor(words)),
+        _ => {}
     }
     match run(words) {
         Ok(status) => ExitCode::from(status),
@@ -85,7 +87,9 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
         Request::Print(text) => Ok(print(&text).map(|()| 0)?),
         Request::Command(command) => {
             let wishes = Wishes { root: global.root, run_root: global.runroot, runtime: global.runtime };
-            dispatch(command, &Home::find(wishes)?)
+            let home = Home::find(wishes)?;
+            rootless::enter(&home).map_err(Failure::own)?;
+            dispatch(command, &home)
         }
     }
 }

@@ -1,8 +1,6 @@
 //! The life of containers: the commands and their dispatch.
 
-use super::args_life::{
-    AttachArgs, ExecArgs, KillArgs, LogsArgs, MonitorArgs, NamesArgs, RmArgs, StartArgs, StopArgs,
-};
+use super::args_life::{AttachArgs, ExecArgs, KillArgs, LogsArgs, NamesArgs, RmArgs, StartArgs, StopArgs};
 use super::{Command, Outcome};
 use crate::commands::life;
 use crate::home::Home;
@@ -19,8 +17,6 @@ pub enum LifeCommand {
     Kill(KillArgs),
     /// `logs`
     Logs(LogsArgs),
-    /// `monitor`
-    Monitor(MonitorArgs),
     /// `pause`
     Pause(NamesArgs),
     /// `restart`
@@ -75,7 +71,6 @@ pub(super) const LIFE: &[Entry<Command>] = &[
         args
     ))),
     // Nobody types it, and no list has it: it has no description.
-    entry!("monitor", "", MonitorArgs, |args| Command::Life(LifeCommand::Monitor(args))),
 ];
 
 pub(super) fn dispatch(command: LifeCommand, home: &Home) -> Outcome {
@@ -84,7 +79,6 @@ pub(super) fn dispatch(command: LifeCommand, home: &Home) -> Outcome {
         LifeCommand::Exec(args) => life::exec(&args, home),
         LifeCommand::Kill(args) => life::kill(&args, home),
         LifeCommand::Logs(args) => life::logs(&args, home),
-        LifeCommand::Monitor(args) => life::monitor(&args, home),
         LifeCommand::Pause(args) => life::pause(&args, home),
         LifeCommand::Restart(args) => life::restart(&args, home),
         LifeCommand::Rm(args) => life::rm(&args, home),
