@@ -37,48 +37,53 @@ impl Overlay {
         let layers = Fds::open(&from_the_top)?;
         let upper = self.upper.as_ref().map(|(upper, work)| Fds::open(&[upper.clone(), work.clone()]));
         let upper = upper.transpose()?;
-        match self.mount_by_descriptors(&layers, upper.as_ref(), target) {
-            // Before Linux 6.5 all layers are one option.
-            Err(error) if matches!(error.errno(), Errno::EINVAL | Errno::ENOSYS) => {
-                self.mount_by_options(&layers, upper.as_ref(), target)
-            }
-            other => other,
+        match self.mount_by_descriptors(&layers, upper.as_ref(), target)? {
+            true => Ok(()),
+            false => self.mount_by_options(&layers, upper.as_ref(), target),
         }
     }
 
     fn options(&self, upper: Option<&Fds>) -> Vec<(&'static str, Option<String>)> {
         let mut options = Vec::new();
+        let is_host =
+            mydocker_sys::process::euid() == 0 && mydocker_sys::namespace::is_first_user_namespace();
+        if !is_host {
+            options.push(("userxattr", None));
+        }
         if let Some([upper, work]) = upper.map(|fds| fds.names()).as_deref() {
             options.extend([("upperdir", Some(upper.clone())), ("workdir", Some(work.clone()))]);
-            // A commit and another host know nothing of what these would write into the upper directory.
-            let plain = ["redirect_dir", "metacopy", "index"];
-            options.extend(plain.map(|name| (name, Some("off".to_owned()))));
+            // A commit and another host know nothing of what these would write into the upper directory. In a user
+            // namespace they are off, and may not be named.
+            let plain: &[_] = if is_host { &["redirect_dir", "metacopy", "index"] } else { &["index"] };
+            options.extend(plain.iter().map(|name| (*name, Some("off".to_owned()))));
             if self.is_volatile {
                 options.push(("volatile", None));
             }
         }
-        if mydocker_sys::process::euid() != 0 || !mydocker_sys::namespace::is_first_user_namespace() {
-            options.push(("userxattr", None));
-        }
         options
     }
 
+    /// Returns whether the kernel knows this way: before Linux 6.5 all layers are one option.
     fn mount_by_descriptors(
         &self,
         layers: &Fds,
         upper: Option<&Fds>,
         target: &Path,
-    ) -> mydocker_sys::Result<()> {
+    ) -> mydocker_sys::Result<bool> {
         let context = FsContext::open("overlay")?;
         context.set("source", "overlay")?;
-        for layer in layers.names() {
-            context.set("lowerdir+", &layer)?;
+        for (number, layer) in layers.names().iter().enumerate() {
+            match context.set("lowerdir+", layer) {
+                Err(error) if error.errno() == Errno::EINVAL && number == 0 => return Ok(false),
+                other => other?,
+            }
         }
         for (name, value) in self.options(upper) {
             value.map_or_else(|| context.flag(name), |value| context.set(name, &value))?;
         }
         let mount = context.mount(MountAttrFlags::empty())?;
-        attach(mount, open(target, OFlag::O_PATH | OFlag::O_DIRECTORY)?)
+        attach(mount, open(target, OFlag::O_PATH | OFlag::O_DIRECTORY)?)?;
+        Ok(true)
     }
 
     fn mount_by_options(&self, layers: &Fds, upper: Option<&Fds>, target: &Path) -> mydocker_sys::Result<()> {

@@ -596,6 +596,20 @@ pub fn set_parent_death_signal(signal: i32) -> Result<()> {
     prctl(libc::PR_SET_PDEATHSIG, signal as u64, 0, || format!("PR_SET_PDEATHSIG, {signal}")).map(drop)
 }
 
+/// Has a command that is about to be started killed when the thread that starts it ends.
+pub fn die_with_parent(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    let parent = getpid();
+    let prepare = move || {
+        set_parent_death_signal(libc::SIGKILL).map_err(|error| std::io::Error::from(error.errno()))?;
+        // It may have ended before the kernel was asked.
+        if nix::unistd::getppid() == parent { Ok(()) } else { Err(std::io::Error::from(crate::Errno::ESRCH)) }
+    };
+    // SAFETY: between fork and execve only system calls are made; memory is taken on the way to an error alone, in a
+    // process that had one thread, as the programs of this workspace have.
+    unsafe { command.pre_exec(prepare) };
+}
+
 /// Whether orphaned descendants become children of this process instead of init's.
 ///
 /// # Errors

@@ -150,6 +150,37 @@ impl Engine {
         wait::within(wait::DEADLINE, has).unwrap_or_else(|| panic!("{container} is not {status} in time"));
     }
 
+    /// The state that is recorded of a container.
+    ///
+    /// # Panics
+    /// When there is no such container, or its record is none.
+    #[must_use]
+    pub fn state(&self, name: &str) -> Value {
+        let id = fs::read_link(self.path("root/names").join(name)).expect("a container of this name");
+        let text = fs::read(self.path("root/containers").join(id).join("state.json")).expect("a state");
+        serde_json::from_slice(&text).expect("JSON")
+    }
+
+    /// The process id of a container's `process` or `monitor`.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    pub fn pid(&self, name: &str, of: &str) -> i32 {
+        let pid = self.state(name)[of]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        pid.unwrap_or_else(|| panic!("{name} has no {of}"))
+    }
+
+    /// Waits until a container is recorded with this status.
+    ///
+    /// # Panics
+    /// When that does not happen in time.
+    pub fn wait_for_record(&self, name: &str, status: &str) {
+        wait::until(&format!("{name} to be {status}"), || {
+            (self.state(name)["status"] == status).then_some(())
+        });
+    }
+
     /// The ids of all containers, as the directory has them.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {

@@ -131,8 +131,13 @@ impl Target {
         Ok(Self { connection, process })
     }
 
-    fn signal(&self, number: i32) -> Result<(), EndingError> {
-        self.process.as_ref().map_or(Ok(()), |process| signal(process, number))
+    /// The monitor passes it on: the container may just be starting again, as a process that nobody else knows yet.
+    fn signal(&mut self, number: i32) -> Result<(), EndingError> {
+        let told = self.connection.as_mut().map(|connection| connection.say(&Request::Signal(number)));
+        match &self.process {
+            Some(process) if !matches!(told, Some(Ok(true))) => signal(process, number),
+            _ => told.transpose().map(drop).map_err(Into::into),
+        }
     }
 
     fn ends_before(&mut self, deadline: Option<Instant>) -> Result<bool, EndingError> {
@@ -153,7 +158,11 @@ impl Target {
             Err(ContainersError::NotFound(_)) => Ok(()),
             Err(error) => Err(error.into()),
             Ok(_) if self.connection.is_some() && containers.recorded_state(id)?.monitor.is_none() => Ok(()),
-            Ok(_locked) => Ok(monitor::mend(containers, id).map(drop)?),
+            Ok(_locked) => match monitor::await_quiet(containers, id) {
+                Err(LaunchError::Running) => Ok(()),
+                Err(error) => Err(error.into()),
+                Ok(()) => Ok(monitor::mend(containers, id).map(drop)?),
+            },
         }
     }
 }

@@ -16,6 +16,7 @@
 //! client       the person's end of a container's streams
 //! signals      signals by name or number
 //! look         containers as lists and documents show them
+//! rootless     the namespaces in which an ordinary user is root
 //! init         process 1 of containers that want one
 //! ending       stopping, killing, pausing and removing containers
 //! carry        files in and out of containers
@@ -44,5 +45,6 @@ pub mod oci;
 pub mod plan;
 pub mod prepare;
 pub mod request;
+pub mod rootless;
 pub mod signals;
 pub mod volume;

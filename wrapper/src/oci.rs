@@ -1,6 +1,7 @@
 //! The OCI runtime, through its command line: whatever takes runc's will do.
 
 use crate::home::{Home, program};
+use mydocker_sys::process::die_with_parent;
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -59,7 +60,20 @@ impl Oci {
     /// # Errors
     /// [`OciError`]: with the last line that the runtime printed on its standard error.
     pub fn run<A: AsRef<OsStr>>(&self, name: &str, args: &[A]) -> Result<Vec<u8>, OciError> {
+        self.finish(self.command(name), args)
+    }
+
+    /// The same for who may be killed meanwhile: the runtime goes as well then, and does not do its work unseen.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_while_alive<A: AsRef<OsStr>>(&self, name: &str, args: &[A]) -> Result<Vec<u8>, OciError> {
         let mut command = self.command(name);
+        die_with_parent(&mut command);
+        self.finish(command, args)
+    }
+
+    fn finish<A: AsRef<OsStr>>(&self, mut command: Command, args: &[A]) -> Result<Vec<u8>, OciError> {
         command.args(args).stdin(Stdio::null());
         let output = command.output().map_err(|source| OciError::Run(self.program.clone(), source))?;
         if output.status.success() { Ok(output.stdout) } else { Err(OciError::Refused(complaint(&output))) }

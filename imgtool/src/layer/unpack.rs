@@ -55,6 +55,8 @@ pub struct Unpack {
     whiteouts: Whiteouts,
     /// An ordinary user can neither give files away nor make devices.
     is_root: bool,
+    /// Root in a user namespace can give files away, but makes no devices and sets no attributes that are the host's alone.
+    is_host: bool,
     directories: BTreeMap<PathBuf, Finish>,
     /// What this layer has put into the tree, with the directories above: its own whiteouts do not concern it.
     own: HashSet<PathBuf>,
@@ -84,6 +86,7 @@ impl Unpack {
             tree: Tree::new(root),
             whiteouts,
             is_root: mydocker_sys::process::euid() == 0,
+            is_host: mydocker_sys::process::euid() == 0 && mydocker_sys::namespace::is_first_user_namespace(),
             directories: BTreeMap::from([(PathBuf::new(), top)]),
             own: HashSet::new(),
             buffer: vec![0; BUFFER],
@@ -129,7 +132,7 @@ impl Unpack {
         }
         if finish.is_opaque {
             // overlayfs reads the second where it is mounted with userxattr, as an ordinary user has to.
-            let name = if self.is_root { c"trusted.overlay.opaque" } else { c"user.overlay.opaque" };
+            let name = if self.is_host { c"trusted.overlay.opaque" } else { c"user.overlay.opaque" };
             fsetxattr(directory, name, b"y")?;
         }
         finish.modified.map_or(Ok(()), |time| set_modified(directory, time.seconds, time.nanoseconds))
@@ -327,7 +330,7 @@ impl Unpack {
             mknodat(&*place.parent, &place.name, kind, 0o600, makedev(major.into(), minor.into()))
         };
         let is_device = matches!(entry.kind, Kind::Character(..) | Kind::Block(..));
-        if is_device && !self.is_root {
+        if is_device && !self.is_host {
             return Ok(());
         }
         self.create(place, |place| match &entry.kind {
@@ -374,7 +377,7 @@ impl Unpack {
         match set(name) {
             Err(error)
                 if matches!(error.errno(), Errno::EOPNOTSUPP | Errno::EPERM)
-                    && (!self.is_root || bytes.starts_with(b"user.")) =>
+                    && (!self.is_host || bytes.starts_with(b"user.")) =>
             {
                 Ok(())
             }

@@ -86,7 +86,7 @@ pub struct AttachArgs {
     #[arg(long)]
     pub no_stdin: bool,
     /// Pass signals on to the program; --sig-proxy=false does not
-    #[arg(long, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = mydocker_cmdline::parse_bool)]
+    #[arg(long, action = clap::ArgAction::Set, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = mydocker_cmdline::parse_bool)]
     pub sig_proxy: bool,
     /// The container, by name or id
     #[arg(value_name = "CONTAINER")]

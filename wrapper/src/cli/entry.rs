@@ -3,7 +3,7 @@
 use super::{Command, GlobalArgs, VersionArgs, change, images, life, look, networks, run as making, volumes};
 use crate::commands;
 use crate::home::{Home, Wishes};
-use crate::init;
+use crate::{init, rootless};
 use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
 use mydocker_img::cli::chain;
 use std::error::Error;
@@ -85,7 +85,9 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
         Request::Print(text) => Ok(print(&text).map(|()| 0)?),
         Request::Command(command) => {
             let wishes = Wishes { root: global.root, run_root: global.runroot, runtime: global.runtime };
-            dispatch(command, &Home::find(wishes)?)
+            let home = Home::find(wishes)?;
+            rootless::enter(&home).map_err(Failure::own)?;
+            dispatch(command, &home)
         }
     }
 }

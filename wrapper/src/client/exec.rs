@@ -14,7 +14,6 @@ use mydocker_sys::socket::{accept, listen_stream, receive};
 use mydocker_sys::tty::{set_size, size};
 use mydocker_sys::{AsFd as _, BorrowedFd, Errno, OwnedFd};
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -51,10 +50,10 @@ pub enum SessionError {
 /// A command that is to be run: the runtime's own with its flags, and what follows them.
 #[derive(Debug)]
 pub struct Session {
-    /// `RUNTIME exec FLAGS`
+    /// `RUNTIME exec FLAGS`, the process included.
     pub command: Command,
-    /// The container, the command and its arguments.
-    pub words: Vec<OsString>,
+    /// The container.
+    pub id: String,
     /// Where the runtime writes its errors.
     pub log: PathBuf,
     /// What of the container is gone after a reboot.
@@ -103,7 +102,7 @@ impl Session {
     /// Runs the runtime's command to its end; signals go on to it.
     fn run_keeping_log(mut self) -> Result<u8, SessionError> {
         let signals = passed_on(false)?;
-        let mut child = self.command.args(&self.words).spawn().map_err(SessionError::Run)?;
+        let mut child = self.command.arg(&self.id).spawn().map_err(SessionError::Run)?;
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
         let pidfd = pidfd_open(pid)?;
         loop {
@@ -144,7 +143,7 @@ impl Session {
         let (path, _held) = short_path(&self.directory, &socket)?;
         let listener = listen_stream(&path)?;
         self.command.arg("--detach").arg("--console-socket").arg(&path).arg("--pid-file").arg(&pid_file);
-        self.command.args(&self.words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.command.arg(&self.id).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let status = self.command.status().map_err(SessionError::Run);
         remove(&path)?;
         let error = last_error(&self.log);

@@ -70,21 +70,23 @@ pub enum CreateError {
 /// # Errors
 /// [`CreateError`]; then nothing is left.
 pub fn create(args: &CreateArgs, home: &Home) -> Outcome {
-    let container = make(home, &args.container).map_err(Failure::own)?;
+    let container = make(home, &args.container, false).map_err(Failure::own)?;
     print(&format!("{}\n", container.id))?;
     Ok(0)
 }
 
-/// Makes the container that was typed.
+/// Makes the container that was typed. Nobody is attached to one that is `detached`: its input stays open for whoever comes
+/// and goes.
 ///
 /// # Errors
 /// [`CreateError`]; then nothing is left.
-pub fn make(home: &Home, args: &ContainerArgs) -> Result<Container, CreateError> {
+pub fn make(home: &Home, args: &ContainerArgs, detached: bool) -> Result<Container, CreateError> {
     let containers = Containers::open(home)?;
     let id = Containers::new_id()?;
     let cidfile = args.origin.cidfile.as_deref().map(CidFile::reserve).transpose()?;
     let (origin, held) = origin(home, args)?;
     let mut container = build(&id, args, origin, home.runtime())?;
+    container.config.stdin_once &= !detached;
     Security::parse(&container.host_config.security_opt)?;
     let volumes = Volumes::open(home)?;
     let _volumes_held = volumes.hold()?;

@@ -16,7 +16,7 @@ use std::io;
 /// With the status 125 for this program's own, and 126 and 127 for a program that cannot be run or is not there.
 pub fn run(args: &RunArgs, home: &Home) -> Outcome {
     check(args).map_err(Failure::own)?;
-    let container = make(home, &args.container).map_err(Failure::own)?;
+    let container = make(home, &args.container, args.detach).map_err(Failure::own)?;
     let containers = Containers::open(home).map_err(Failure::own)?;
     let failed = |error: LaunchError| Failure { status: error.status(), error: error.into() };
     if args.detach {

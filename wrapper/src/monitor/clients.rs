@@ -20,6 +20,7 @@ struct Client {
     queue: VecDeque<Rc<[u8]>>,
     queued: usize,
     last: bool,
+    deaf: bool,
     gone: bool,
 }
 
@@ -39,6 +40,7 @@ pub struct Heard {
 pub struct Clients {
     listener: Option<OwnedFd>,
     all: Vec<Client>,
+    started: bool,
     buffer: Vec<u8>,
 }
 
@@ -50,7 +52,12 @@ impl Clients {
     pub fn listen(directory: &Path) -> Result<Self, AttachError> {
         let (path, _held) = short_path(directory, SOCKET)?;
         mydocker_sys::fs::unlink_if_present(mydocker_sys::fs::AT_FDCWD, &path)?;
-        Ok(Self { listener: Some(listen_seqpacket(&path)?), all: Vec::new(), buffer: vec![0; PAYLOAD + 16] })
+        Ok(Self {
+            listener: Some(listen_seqpacket(&path)?),
+            all: Vec::new(),
+            started: false,
+            buffer: vec![0; PAYLOAD + 16],
+        })
     }
 
     /// Takes a connection as a client's.
@@ -60,7 +67,7 @@ impl Clients {
     pub fn add(&mut self, socket: OwnedFd) -> Result<(), AttachError> {
         mydocker_sys::fs::set_nonblocking(&socket, true)?;
         let (streams, queue) = (Streams::default(), VecDeque::new());
-        self.all.push(Client { socket, streams, queue, queued: 0, last: false, gone: false });
+        self.all.push(Client { socket, streams, queue, queued: 0, last: false, deaf: false, gone: false });
         Ok(())
     }
 
@@ -116,7 +123,17 @@ impl Clients {
     fn accept(&mut self) {
         if let Some(Ok(Some(socket))) = self.listener.as_ref().map(accept) {
             self.add(socket).unwrap_or_default();
+            if self.started {
+                let packet: Rc<[u8]> = Reply::Started.packet().into();
+                self.all.iter_mut().rev().take(1).for_each(|client| client.tell(&packet));
+            }
         }
+    }
+
+    /// The container's program runs: tells everybody, and each who comes while it does.
+    pub fn tell_started(&mut self) {
+        self.started = true;
+        self.tell(&Reply::Started);
     }
 
     /// Drops those who have gone, and those who have been told everything.
@@ -159,6 +176,7 @@ impl Clients {
     /// Tells everybody the last there is to say; each is let go once it has heard it.
     pub fn tell_last(&mut self, reply: &Reply<'_>) {
         self.tell(reply);
+        self.started = false;
         self.dismiss();
     }
 
@@ -171,7 +189,7 @@ impl Clients {
 
 impl Client {
     fn tell(&mut self, packet: &Rc<[u8]>) {
-        if self.last {
+        if self.last || self.deaf {
             return;
         }
         self.queued += packet.len();
@@ -188,8 +206,9 @@ impl Client {
                     self.queue.pop_front();
                 }
                 Err(error) if error.errno() == Errno::EAGAIN => return,
+                // It hears no more, but what it has said before is still to be read.
                 Err(_) => {
-                    self.gone = true;
+                    self.deaf = true;
                     self.queue.clear();
                     self.queued = 0;
                 }

@@ -6,7 +6,7 @@ use crate::oci::Oci;
 use mydocker_img::image::Healthcheck;
 use mydocker_sys::fs::{pipe, read, set_nonblocking};
 use mydocker_sys::poll::{Events, Interest};
-use mydocker_sys::process::{Exit, Pid, Reaped, pidfd_kill, pidfd_open};
+use mydocker_sys::process::{Exit, Pid, Reaped, die_with_parent, pidfd_kill, pidfd_open};
 use mydocker_sys::{AsFd as _, Errno, OwnedFd};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -214,6 +214,7 @@ impl Probe {
         let mut command = oci.command("exec");
         command.arg("--pid-file").arg(pid_file).arg(id).args(&rules.command);
         command.stdin(Stdio::null()).stdout(end.try_clone()?).stderr(end);
+        die_with_parent(&mut command);
         let child = command.spawn()?;
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
         let deadline = Instant::now() + rules.timeout;

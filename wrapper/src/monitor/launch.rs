@@ -6,6 +6,7 @@ use crate::client::{self, ClientError, Person};
 use crate::container::{Container, Containers, ContainersError, Locked, Status};
 use crate::home::Home;
 use mydocker_sys::OwnedFd;
+use mydocker_sys::process::close_on_exec_from;
 use mydocker_sys::socket::seqpacket_pair;
 use std::io;
 use std::path::Path;
@@ -126,6 +127,8 @@ fn launch(
 
 /// The monitor outlives this process; nobody but the host's init waits for it.
 fn spawn(home: &Home, id: &str, client: OwnedFd) -> io::Result<()> {
+    // Whatever this process was given beside its streams is nothing that should stay open for as long as the container runs.
+    close_on_exec_from(3).map_err(|error| io::Error::from_raw_os_error(error.errno() as i32))?;
     let mut command = Command::new("/proc/self/exe");
     command.arg("--root").arg(home.root()).arg("--runroot").arg(home.run());
     command.args(["--runtime", home.runtime(), COMMAND]).arg(home.container(id));

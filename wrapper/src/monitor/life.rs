@@ -81,7 +81,7 @@ fn look_after(home: &Home, directory: &Path, launcher: OwnedFd) -> Result<(), Mo
     clients.add(launcher)?;
     let mut rounds = Rounds::new(clients, container.config.stdin_once)?;
     rounds.greet()?;
-    let mut life = Life { starter, rounds, settings, backoff: Backoff::default(), lock };
+    let mut life = Life { starter, rounds, settings, backoff: Backoff::default(), lock, left: false };
     let result = life.live();
     if let Err(error) = &result {
         life.break_off(error);
@@ -104,12 +104,14 @@ struct Life<'a> {
     settings: LogSettings,
     backoff: Backoff,
     lock: Option<File>,
+    left: bool,
 }
 
 /// How a run of the container ended, and what the monitor does next.
 struct Ended {
     exit: Exit,
     ran: Duration,
+    again: bool,
 }
 
 impl Life<'_> {
@@ -144,8 +146,7 @@ impl Life<'_> {
                 Err(error) => return self.give_up(&error),
             };
             let ended = self.look_after(started)?;
-            let status = i32::from(ended.exit.status());
-            if !self.is_wanted_again(status)? {
+            if !ended.again {
                 return self.end(ended.exit.status());
             }
             self.pause(&ended)?;
@@ -167,7 +168,7 @@ impl Life<'_> {
         }
         let started = self.starter.start(self.rounds.size())?;
         self.tell_event(self.event("start"));
-        self.rounds.clients.tell(&Reply::Started);
+        self.rounds.clients.tell_started();
         Ok(started)
     }
 
@@ -189,8 +190,11 @@ impl Life<'_> {
     /// A start that failed is not tried again: what it lacks does not come by itself.
     fn give_up(&mut self, error: &StartError) -> Result<(), MonitorError> {
         let (status, text) = (error.status(), error.text());
+        self.left = !self.starter.undo().is_empty();
         self.change(|state| {
+            let monitor = state.monitor;
             clear_state(state);
+            state.monitor = monitor;
             state.status = if state.started_at.is_none() { Status::Created } else { Status::Exited };
             state.exit_code = i32::from(status);
             state.error.clone_from(&text);
@@ -222,6 +226,7 @@ impl Life<'_> {
         let oom_killed = memory.is_some_and(|memory| memory.any());
         drop(running);
         let mut errors = self.starter.undo();
+        self.left = !errors.is_empty();
         drop(held);
         errors.extend(
             self.rounds
@@ -229,8 +234,8 @@ impl Life<'_> {
                 .take()
                 .map(|error| format!("what it printed is not all in its log: {error}")),
         );
-        self.note_end(exit, oom_killed, &errors)?;
-        Ok(Ended { exit, ran: began.elapsed() })
+        let again = self.note_end(exit, oom_killed, &errors)?;
+        Ok(Ended { exit, ran: began.elapsed(), again })
     }
 
     fn check_health(&mut self, running: &mut Running) -> Result<(), MonitorError> {
@@ -267,15 +272,23 @@ impl Life<'_> {
         }
     }
 
-    fn note_end(&self, exit: Exit, oom_killed: bool, errors: &[String]) -> Result<(), MonitorError> {
+    /// Records the end, and whether the container is started again: in one step, so that nobody takes it for good that is
+    /// none.
+    fn note_end(&self, exit: Exit, oom_killed: bool, errors: &[String]) -> Result<bool, MonitorError> {
         let status = i32::from(exit.status());
+        // Its policy can be changed while it runs.
+        let policy = self.starter.containers.load(&self.container().id)?.host_config.restart_policy;
+        let mut again = false;
         self.change(|state| {
             let monitor = state.monitor;
             clear_state(state);
             state.monitor = monitor;
+            let rests = self.rounds.resting || state.stopped_by_hand || state.status == Status::Removing;
+            again = !rests && is_wanted(&policy, status, state.restart_count);
             if state.status != Status::Removing {
-                state.status = Status::Exited;
+                state.status = if again { Status::Restarting } else { Status::Exited };
             }
+            state.restart_count += u32::from(again);
             state.finished_at = Some(clock::now());
             state.exit_code = status;
             state.signal = match exit {
@@ -289,24 +302,11 @@ impl Life<'_> {
             self.tell_event(self.event("oom"));
         }
         self.tell_event(self.event("die").with("exitCode", status));
-        Ok(())
-    }
-
-    fn is_wanted_again(&self, status: i32) -> Result<bool, MonitorError> {
-        let container = self.starter.containers.load(&self.container().id)?;
-        let state = self.starter.containers.recorded_state(&container.id)?;
-        let rests = self.rounds.resting || state.stopped_by_hand || state.status == Status::Removing;
-        Ok(!rests && is_wanted(&container.host_config.restart_policy, status, state.restart_count))
+        Ok(again)
     }
 
     /// Waits before the next start. Who wants that there is none says so.
     fn pause(&mut self, ended: &Ended) -> Result<(), MonitorError> {
-        self.change(|state| {
-            if state.status != Status::Removing {
-                state.status = Status::Restarting;
-            }
-            state.restart_count += 1;
-        })?;
         self.rounds.clients.tell_last(&Reply::Exited(ended.exit.status()));
         let until = Instant::now() + self.backoff.next(ended.ran);
         while !self.rounds.resting && Instant::now() < until {
@@ -325,7 +325,9 @@ impl Life<'_> {
 
     /// The container is no longer this monitor's business.
     fn leave(&mut self) -> Result<(), MonitorError> {
-        let state = self.change(|state| state.monitor = None)?;
+        // A monitor that is recorded and not there is the sign that something is to be cleared up.
+        let left = self.left;
+        let state = self.change(|state| state.monitor = state.monitor.filter(|_| left))?;
         self.rounds.clients.close(&self.starter.run_directory());
         // A reader of the log who sees the end of the container has to find the whole log.
         self.rounds.log = None;

@@ -3,11 +3,14 @@
 use super::life::runtime_of;
 use super::start::{Starter, clear_state};
 use crate::clock;
-use crate::container::{Container, Containers, ContainersError, State, Status};
+use crate::container::{Container, Containers, ContainersError, Seen, State, Status, look};
 use crate::events::{Event, record};
 use crate::oci::Oci;
 use crate::prepare::{PrepareError, forget};
 use crate::volume::{VolumeError, Volumes, remove_anonymous};
+
+/// The status of what has ended, and nobody knows how.
+const UNKNOWN: i32 = 255;
 
 /// Why a container cannot be put in order, or removed.
 #[derive(Debug, thiserror::Error)]
@@ -38,21 +41,22 @@ pub enum MendError {
 /// [`MendError`].
 pub fn mend(containers: &Containers, id: &str) -> Result<State, MendError> {
     let Some(_lock) = super::lock(containers.home(), id, false)? else { return Ok(containers.state(id)?) };
-    let (recorded, state) = (containers.recorded_state(id)?, containers.state(id)?);
-    let lives = matches!(state.status, Status::Running | Status::Paused);
-    let was_cut_off =
-        recorded.monitor.is_some() || recorded.process.is_some() || recorded.status != state.status;
+    let recorded = containers.recorded_state(id)?;
+    // A process that is killed gives its locks back before it is seen to be dead: whoever has this one knows.
+    let status = look(&recorded, Seen { monitor: false, ..Seen::of(&recorded, containers.boot()) });
+    let lives = matches!(status, Status::Running | Status::Paused);
+    let was_cut_off = recorded.monitor.is_some() || recorded.process.is_some() || recorded.status != status;
     if lives || !was_cut_off {
-        return Ok(state);
+        return Ok(State { status, ..recorded });
     }
     clear_up(containers, &containers.load(id)?)?;
     Ok(containers.change_state(id, |recorded| {
-        if recorded.status != state.status {
-            recorded.exit_code = state.exit_code;
+        if recorded.status != status {
+            recorded.exit_code = UNKNOWN;
             recorded.finished_at = Some(clock::now());
             recorded.error = "its monitor was killed, or the host went down".to_owned();
         }
-        recorded.status = state.status;
+        recorded.status = status;
         clear_state(recorded);
     })?)
 }

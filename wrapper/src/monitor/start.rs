@@ -11,7 +11,7 @@ use crate::oci::{Oci, OciError, last_error};
 use crate::prepare::{PrepareError, prepare, undo};
 use crate::{clock, home::Home};
 use mydocker_img::cli::chain;
-use mydocker_sys::process::Pid;
+use mydocker_sys::process::{Pid, die_with_parent};
 use mydocker_sys::socket::{accept, listen_stream, receive};
 use mydocker_sys::tty::Size;
 use mydocker_sys::{Errno, OwnedFd};
@@ -119,17 +119,8 @@ impl Starter<'_> {
     /// Prepares, creates and starts the container.
     ///
     /// # Errors
-    /// [`StartError`]; then all is undone.
+    /// [`StartError`]; what was made until then is there to be undone.
     pub fn start(&self, size: Option<Size>) -> Result<Started, StartError> {
-        let started = self.attempt(size);
-        if started.is_err() {
-            // The reason is told; what is left is found when the container is started again or removed.
-            self.undo();
-        }
-        started
-    }
-
-    fn attempt(&self, size: Option<Size>) -> Result<Started, StartError> {
         let Up { endpoints, ports, held, .. } = prepare(self.containers, self.container)?;
         self.containers.change_state(&self.container.id, |state| {
             state.endpoints = endpoints;
@@ -221,7 +212,7 @@ impl Starter<'_> {
 
 /// Removes what the runtime knows of a container, with its processes; nothing is as good.
 pub fn delete(oci: &Oci, id: &str) -> Vec<String> {
-    match oci.run("delete", &["--force", id]) {
+    match oci.run_while_alive("delete", &["--force", id]) {
         Ok(_) => Vec::new(),
         Err(OciError::Refused(text)) if text.contains("does not exist") => Vec::new(),
         Err(error) => vec![chain(&error)],
@@ -237,6 +228,7 @@ pub fn clear_state(state: &mut State) {
 }
 
 fn finish(mut command: Command, oci: &Oci, log: &Path) -> Result<(), StartError> {
+    die_with_parent(&mut command);
     let status = command.status().map_err(|source| OciError::Run(oci.program().clone(), source))?;
     // Its copies of the container's ends of the pipes: as long as they are open, no pipe has an end.
     drop(command);

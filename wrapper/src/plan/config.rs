@@ -99,7 +99,10 @@ fn capabilities(container: &Container) -> Vec<String> {
 
 fn linux(linux: &mut Value, container: &Container, facts: &Facts) {
     let host = &container.host_config;
-    linux["cgroupsPath"] = json!(cgroup_path(container));
+    // The runtime finds a cgroup for an ordinary user where there is one.
+    if !facts.is_rootless {
+        linux["cgroupsPath"] = json!(cgroup_path(container));
+    }
     linux["namespaces"] = Value::Array(namespaces(container, facts));
     linux["resources"] = resources(host, facts);
     if !facts.devices.is_empty() {
@@ -114,14 +117,6 @@ fn linux(linux: &mut Value, container: &Container, facts: &Facts) {
     }
     if let Some(label) = &facts.security.label {
         linux["mountLabel"] = json!(label);
-    }
-    if let Some((uids, gids)) = &facts.id_mappings {
-        let ranges = |ranges: &[(u32, u32, u32)]| -> Value {
-            let range = |(inside, outside, size): &(u32, u32, u32)| json!({ "containerID": inside, "hostID": outside, "size": size });
-            ranges.iter().map(range).collect()
-        };
-        linux["uidMappings"] = ranges(uids);
-        linux["gidMappings"] = ranges(gids);
     }
     if container.mounts.iter().any(|mount| mount.propagation.ends_with("shared")) {
         linux["rootfsPropagation"] = json!("shared");
@@ -153,6 +148,5 @@ fn namespaces(container: &Container, facts: &Facts) -> Vec<Value> {
     add("ipc", host.ipc_mode == "host", &joined.ipc);
     add("uts", host.uts_mode == "host", &None);
     add("cgroup", host.cgroupns_mode == "host", &None);
-    add("user", facts.id_mappings.is_none(), &None);
     namespaces
 }

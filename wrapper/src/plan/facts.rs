@@ -26,12 +26,10 @@ pub struct Facts {
     pub init: Option<PathBuf>,
     /// Whether the kernel limits swap.
     pub limits_swap: bool,
-    /// The ids of an ordinary user and of the ranges that are theirs: (in the container, on the host, how many).
-    pub id_mappings: Option<(Vec<IdRange>, Vec<IdRange>)>,
+    /// Whether this is an ordinary user's container, in a user namespace around it: without cgroups that are the user's
+    /// own there are neither limits nor rules for devices.
+    pub is_rootless: bool,
 }
-
-/// A range of ids: the first in the container, the first on the host, and how many.
-pub type IdRange = (u32, u32, u32);
 
 /// Namespaces of others: `None` for a new one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

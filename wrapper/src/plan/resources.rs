@@ -18,7 +18,9 @@ pub fn resources(host: &HostConfig, facts: &Facts) -> Value {
     if host.blkio_weight != 0 {
         resources.insert("blockIO".to_owned(), json!({ "weight": host.blkio_weight }));
     }
-    resources.insert("devices".to_owned(), Value::Array(device_rules(host, facts)));
+    if !facts.is_rootless {
+        resources.insert("devices".to_owned(), Value::Array(device_rules(host, facts)));
+    }
     Value::Object(resources)
 }
 

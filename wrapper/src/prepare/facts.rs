@@ -7,6 +7,7 @@ use crate::network;
 use crate::plan::{DeviceNode, Facts, Files, Joined, Seccomp, Security};
 use mydocker_bundles::{User, find_user};
 use mydocker_sys::fs::{OFlag, major, minor, open};
+use mydocker_sys::namespace::is_first_user_namespace;
 use mydocker_sys::{AsFd as _, OwnedFd};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -38,7 +39,7 @@ pub fn find(containers: &Containers, container: &Container, files: Files) -> Res
         devices: devices(container)?,
         init: init.map_err(failed("find", Path::new("/proc/self/exe")))?,
         limits_swap: limits_swap(),
-        id_mappings: None,
+        is_rootless: !is_first_user_namespace(),
     })
 }
 

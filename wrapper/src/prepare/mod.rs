@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! root      the root file system: layers or a directory, under the container's changes
+//! pieces    the same for an ordinary user's view of the host's root, directory by directory
 //! volumes   sources of mounts: made where they are missing, filled from the image
 //! shm       shared memory that other containers may have
 //! files     hostname, hosts, resolv.conf
@@ -15,6 +16,7 @@
 
 mod facts;
 mod files;
+mod pieces;
 mod root;
 mod seccomp;
 mod shm;

@@ -1,12 +1,14 @@
 //! The root file system.
 
-use super::{PrepareError, failed, make_directory};
+use super::{PrepareError, failed, make_directory, pieces};
 use crate::container::{Container, Root};
 use crate::home::Home;
 use mydocker_img::digest::Digest;
 use mydocker_img::overlay::{Overlay, unmount as unmount_overlay};
 use mydocker_img::store::Store;
+use mydocker_sys::Errno;
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
@@ -40,9 +42,26 @@ pub fn mount(home: &Home, container: &Container) -> Result<(), PrepareError> {
     }
     // A monitor that was killed leaves its mount, which may lack what has changed since.
     unmount(home, container)?;
-    let overlay =
-        Overlay { lower, upper: Some((upper, work)), is_volatile: container.host_config.auto_remove };
-    overlay.mount(&directory.join("bundle/rootfs")).map_err(PrepareError::Root)
+    forget_volatile(&work)?;
+    let target = directory.join("bundle/rootfs");
+    let is_volatile = container.host_config.auto_remove;
+    let overlay = Overlay { lower, upper: Some((upper.clone(), work.clone())), is_volatile };
+    match (overlay.mount(&target), &container.root) {
+        (Err(error), Root::View(path)) if error.errno() == Errno::EINVAL => {
+            pieces::mount(path, &pieces::Places { target, upper, work })
+        }
+        (mounted, _) => mounted.map_err(PrepareError::Root),
+    }
+}
+
+/// The kernel marks what was mounted volatile, and does not mount it again: after a crash its files may be torn. A container
+/// that goes with its end outlives no crash, but a restart.
+fn forget_volatile(work: &Path) -> Result<(), PrepareError> {
+    let mark = work.join("work/incompat");
+    match fs::remove_dir_all(&mark) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other.map_err(failed("remove", &mark)),
+    }
 }
 
 /// Takes it away.
@@ -53,7 +72,9 @@ pub fn unmount(home: &Home, container: &Container) -> Result<(), PrepareError> {
     if matches!(container.root, Root::Directory(_)) {
         return Ok(());
     }
-    unmount_overlay(&rootfs(home, container)).map_err(PrepareError::Root)
+    let target = rootfs(home, container);
+    pieces::unmount(&target)?;
+    unmount_overlay(&target).map_err(PrepareError::Root)
 }
 
 fn exists(path: &Path) -> Result<(), PrepareError> {

@@ -28,6 +28,9 @@ use std::path::PathBuf;
 /// Why a container cannot be what was typed.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
+    /// `--log-driver`, `--log-opt`
+    #[error(transparent)]
+    Log(#[from] crate::log::SettingsError),
     /// The value of a flag does not fit.
     #[error("--{flag} {value:?}: {problem}")]
     Value {

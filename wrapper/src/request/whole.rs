@@ -9,6 +9,7 @@ use crate::clock;
 use crate::container::{
     Attachment, Config, Container, HostConfig, ImageOf, LogConfig, Mount, MountKind, Root,
 };
+use crate::log::LogSettings;
 use mydocker_img::image::ContainerConfig;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -221,39 +222,10 @@ fn host_config(args: &ContainerArgs, runtime: &str) -> Result<HostConfig, Reques
 
 fn log_config(args: &ContainerArgs) -> Result<LogConfig, RequestError> {
     let driver = args.life.log_driver.clone().unwrap_or_else(|| "json-file".to_owned());
-    let known: &[&str] = match &*driver {
-        "json-file" => {
-            &["max-size", "max-file", "labels", "env", "tag", "compress", "mode", "max-buffer-size"]
-        }
-        "k8s-file" => &["max-size", "max-file", "path"],
-        "none" => &[],
-        _ => return Err(bad("log-driver", &driver, "it is none of json-file, k8s-file and none")),
-    };
     let config = pairs("log-opt", &args.life.log_opt)?;
-    for (name, value) in &config {
-        match &**name {
-            "max-size" if *value == "-1" => {}
-            "max-size" => drop(bytes("log-opt", value)?),
-            "max-file" if value.parse::<u32>().is_ok_and(|count| count > 0) => {}
-            "max-file" => {
-                return Err(bad("log-opt", &format!("{name}={value}"), "it is no number of at least 1"));
-            }
-            "path" if known.contains(&"path") => {}
-            _ => {
-                return Err(bad(
-                    "log-opt",
-                    &format!("{name}={value}"),
-                    format!(
-                        "the log driver {driver} has no such option here; there are max-size and max-file"
-                    ),
-                ));
-            }
-        }
-        if !known.contains(&&**name) {
-            return Err(bad("log-opt", name, format!("the log driver {driver} has no options")));
-        }
-    }
-    Ok(LogConfig { driver, config })
+    let config = LogConfig { driver, config };
+    LogSettings::check(&config)?;
+    Ok(config)
 }
 
 /// `NAME:ADDRESS`, or docker's newer `NAME=ADDRESS`; the address may be `host-gateway`.

@@ -2,7 +2,7 @@
 
 use crate::attach::{Connection, Request};
 use crate::cli::{AttachArgs, Outcome};
-use crate::client::{self, Person};
+use crate::client::{self, ClientError, Person};
 use crate::container::{Container, Containers, Status};
 use crate::home::Home;
 use crate::monitor::AttachOptions;
@@ -57,5 +57,16 @@ pub(super) fn attach_to(containers: &Containers, container: &Container, options:
         connection.say(&Request::Resize { rows: rows.saturating_add(1), columns })?;
         connection.say(&size)?;
     }
-    Ok(client::serve(&mut person, &mut connection)?)
+    match client::serve(&mut person, &mut connection) {
+        // It has ended just before the monitor has seen that somebody came.
+        Err(ClientError::MonitorGone) if has_ended(containers, &container.id) => {
+            let status = containers.state(&container.id)?.exit_code;
+            Ok(u8::try_from(status).unwrap_or(u8::MAX))
+        }
+        other => Ok(other?),
+    }
+}
+
+fn has_ended(containers: &Containers, id: &str) -> bool {
+    containers.recorded_state(id).is_ok_and(|state| state.status == Status::Exited)
 }

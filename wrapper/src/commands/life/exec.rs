@@ -8,9 +8,10 @@ use crate::home::Home;
 use crate::monitor::runtime_of;
 use crate::oci::Oci;
 use mydocker_bundles::{UserError, all_capabilities, find_user};
-use mydocker_sys::fs::{OFlag, STDIN, open};
-use mydocker_sys::tty::is_terminal;
-use std::ffi::OsString;
+use mydocker_sys::AsFd as _;
+use mydocker_sys::fs::{AT_FDCWD, OFlag, STDIN, STDOUT, open, unlink_if_present};
+use mydocker_sys::tty::{is_terminal, size};
+use serde_json::{Value, json};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,10 @@ enum ExecError {
     User(String, #[source] UserError),
     #[error("cannot read the file of variables {0:?}")]
     EnvFile(PathBuf, #[source] io::Error),
+    #[error("cannot read the container's configuration {0:?}")]
+    Config(PathBuf, #[source] io::Error),
+    #[error("cannot write {0:?}")]
+    Write(PathBuf, #[source] io::Error),
     #[error("{0:?} is no variable: it has no name, or a space in it")]
     Env(String),
     #[error(transparent)]
@@ -54,10 +59,11 @@ pub fn exec(args: &ExecArgs, home: &Home) -> Outcome {
     let place = home.run_of(&container.id);
     let log = place.join(format!("exec-{}.log", std::process::id()));
     let oci = Oci::new(home, runtime_of(&container, home)).logging_to(&log);
+    let process = place.join(format!("exec-{}.json", std::process::id()));
+    write_process(&process, &described(args, home, &container, &state)?)?;
     let mut command = oci.command("exec");
-    command.args(flags(args, &container, &state)?);
-    let words = || [OsString::from(&container.id)].into_iter().chain(args.command.iter().map(OsString::from));
-    let session = Session { command, words: words().collect(), log, directory: place };
+    command.arg("--process").arg(&process);
+    let session = Session { command, id: container.id.clone(), log, directory: place };
     let outcome = if args.tty {
         let open = || Connection::open(home, &container.id, Streams::default());
         session.run_on_terminal(args.interactive, args.detach, &args.detach_keys, open)
@@ -66,6 +72,7 @@ pub fn exec(args: &ExecArgs, home: &Home) -> Outcome {
     } else {
         run_plainly(session, args.interactive)
     };
+    unlink_if_present(AT_FDCWD, &process)?;
     outcome.map_err(Into::into)
 }
 
@@ -79,34 +86,66 @@ fn check(container: &Container, state: &State) -> Result<(), ExecError> {
     }
 }
 
-/// What the runtime is told beside the command. Whatever is not said is as for the container's own program.
-fn flags(args: &ExecArgs, container: &Container, state: &State) -> Result<Vec<OsString>, ExecError> {
-    let mut flags: Vec<OsString> = Vec::new();
-    let mut add = |name: &str, value: &str| flags.extend([OsString::from(name), value.into()]);
-    if args.tty && !container.config.image.env.iter().any(|variable| variable.starts_with("TERM=")) {
-        add("--env", "TERM=xterm");
-    }
-    for variable in variables(args)? {
-        add("--env", &variable);
+/// The process that the runtime is to start: the container's own, less what was typed.
+fn described(args: &ExecArgs, home: &Home, container: &Container, state: &State) -> Result<Value, ExecError> {
+    let path = home.container(&container.id).join("bundle/config.json");
+    let text = fs::read(&path).map_err(|error| ExecError::Config(path.clone(), error))?;
+    let mut config: Value =
+        serde_json::from_slice(&text).map_err(|error| ExecError::Config(path, error.into()))?;
+    let mut process = config["process"].take();
+    process["args"] = json!(args.command);
+    process["terminal"] = json!(args.tty);
+    process["consoleSize"] = Value::Null;
+    if let (true, Ok(size)) = (args.tty, size(STDOUT).or_else(|_| size(STDIN))) {
+        process["consoleSize"] = json!({ "height": size.rows, "width": size.columns });
     }
     if let Some(directory) = &args.workdir {
-        add("--cwd", directory);
+        process["cwd"] = json!(directory);
     }
-    if let (Some(text), Some(process)) = (&args.user, state.process) {
-        let root =
-            open(Path::new(&format!("/proc/{}/root", process.pid)), OFlag::O_PATH | OFlag::O_DIRECTORY)?;
-        let user = find_user(std::os::fd::AsFd::as_fd(&root), text)
-            .map_err(|error| ExecError::User(text.clone(), error))?;
-        add("--user", &format!("{}:{}", user.uid, user.gid));
-        user.groups.iter().for_each(|group| add("--additional-gids", &group.to_string()));
+    environment(&mut process["env"], args, container)?;
+    if let (Some(text), Some(first)) = (&args.user, state.process) {
+        let root = Path::new("/proc").join(first.pid.to_string()).join("root");
+        let root = open(&root, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+        let user = find_user(root.as_fd(), text).map_err(|error| ExecError::User(text.clone(), error))?;
+        process["user"] = json!({ "uid": user.uid, "gid": user.gid, "additionalGids": user.groups });
     }
-    if args.privileged {
-        all_capabilities().iter().for_each(|capability| add("--cap", capability));
+    capabilities(&mut process, args.privileged);
+    Ok(process)
+}
+
+/// A later variable takes the place of an earlier one of its name.
+fn environment(env: &mut Value, args: &ExecArgs, container: &Container) -> Result<(), ExecError> {
+    let mut all: Vec<String> = serde_json::from_value(env.take()).unwrap_or_default();
+    let has_term = container.config.image.env.iter().any(|variable| variable.starts_with("TERM="));
+    let term = (args.tty && !has_term).then(|| "TERM=xterm".to_owned());
+    for variable in term.into_iter().chain(variables(args)?) {
+        let name = variable.split('=').next().unwrap_or_default().to_owned() + "=";
+        all.retain(|other| !other.starts_with(&name));
+        all.push(variable);
     }
-    if args.tty {
-        flags.push("--tty".into());
+    *env = json!(all);
+    Ok(())
+}
+
+/// Who is not root holds none, but can get what the bounding set has.
+fn capabilities(process: &mut Value, privileged: bool) {
+    let bounding = match privileged {
+        true => json!(all_capabilities()),
+        false => process["capabilities"]["bounding"].clone(),
+    };
+    let held = if process["user"]["uid"] == 0 { bounding.clone() } else { json!([]) };
+    process["capabilities"] = json!({ "bounding": bounding, "effective": held, "permitted": held });
+    if privileged {
+        process["apparmorProfile"] = Value::Null;
+        process["noNewPrivileges"] = json!(false);
     }
-    Ok(flags)
+    if let Some(fields) = process.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+}
+
+fn write_process(path: &Path, process: &Value) -> Result<(), ExecError> {
+    fs::write(path, process.to_string()).map_err(|error| ExecError::Write(path.to_owned(), error))
 }
 
 /// The variables of files and flags; one without a value is this program's own, and none if this program has none.

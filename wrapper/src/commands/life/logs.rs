@@ -88,13 +88,14 @@ fn follow(
     // A monitor that is killed changes no file, but its connections end.
     let mut connection = None;
     loop {
+        if connection.is_none() {
+            connection = Connection::open(containers.home(), &container.id, Streams::default())?;
+        }
+        // Looked at after the connection: a monitor that dies from here on is heard of.
         let ended = is_over(containers, &container.id)?;
         show.rest(&mut reader)?;
         if ended {
             return Ok(());
-        }
-        if connection.is_none() {
-            connection = Connection::open(containers.home(), &container.id, Streams::default())?;
         }
         let mut interests = vec![Interest::read(watch.as_fd())];
         interests.extend(connection.iter().map(|connection| Interest::read(connection.as_fd())));

@@ -1,0 +1,141 @@
+//! Logs: what is kept of what containers print.
+
+use mydocker_tests::{Engine, Terminal};
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+
+fn script<'a>(flags: &[&'a str], text: &'a str) -> Vec<&'a str> {
+    let mut words = vec!["run", "--network", "none"];
+    words.extend(flags);
+    words.extend(["/bin/sh", "-c", text]);
+    words
+}
+
+fn log_of(engine: &Engine, name: &str) -> PathBuf {
+    let id = fs::read_link(engine.path("root/names").join(name)).expect("a container");
+    engine.path("root/containers").join(id).join("container.log")
+}
+
+fn run(engine: &Engine, flags: &[&str], text: &str) {
+    engine.command(script(flags, text)).run().succeeds().discard();
+}
+
+#[test]
+fn privileged_the_file_is_dockers_and_streams_come_apart() {
+    let engine = Engine::new();
+    run(&engine, &["--name", "a"], "echo out; echo 'e \"<&>\"' >&2; printf end");
+    let text = fs::read_to_string(log_of(&engine, "a")).expect("a log");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let mut found: Vec<_> =
+        lines.iter().map(|line| (line["stream"].as_str(), line["log"].as_str())).collect();
+    found.sort_unstable();
+    let wanted = [("stderr", "e \"<&>\"\n"), ("stdout", "end"), ("stdout", "out\n")];
+    assert_eq!(found, wanted.map(|(stream, log)| (Some(stream), Some(log))));
+    assert!(text.contains("\\u003c\\u0026\\u003e"), "{text}");
+    let shown = engine.command(["logs", "a"]).run().succeeds();
+    assert_eq!((&*shown.stdout, &*shown.stderr), ("out\nend", "e \"<&>\"\n"));
+}
+
+#[test]
+fn privileged_tails_times_and_details() {
+    let engine = Engine::new();
+    let options =
+        ["--name", "a", "-e", "V=1", "-l", "team=red", "--log-opt", "labels=team", "--log-opt", "env=V"];
+    run(&engine, &options, "for i in 1 2 3 4 5; do echo $i; sleep 0.02; done");
+    assert_eq!(engine.ok(["logs", "--tail", "2", "a"]), "4\n5");
+    assert_eq!(engine.ok(["logs", "-n", "0", "a"]), "");
+    assert_eq!(engine.ok(["logs", "--tail=all", "a"]).lines().count(), 5);
+    assert_eq!(engine.ok(["logs", "--details", "-n", "1", "a"]), "V=1,team=red 5");
+    let timed = engine.ok(["logs", "-t", "a"]);
+    let times: Vec<&str> =
+        timed.lines().filter_map(|line| line.split_once(' ')).map(|(time, _)| time).collect();
+    assert_eq!(times.len(), 5);
+    assert_eq!(engine.ok(["logs", "--since", times[3], "a"]), "4\n5");
+    assert_eq!(engine.ok(["logs", "--until", times[1], "a"]), "1\n2");
+    assert_eq!(engine.ok(["logs", "--since", "1h", "a"]).lines().count(), 5);
+    engine.command(["logs", "--since", "tomorrow", "a"]).run().exits(1).says("--since tomorrow").discard();
+    engine.command(["logs", "--tail", "few", "a"]).run().exits(1).says("--tail few").discard();
+    engine.command(["logs", "nosuch"]).run().exits(1).says("No such container: nosuch").discard();
+}
+
+#[test]
+fn privileged_bytes_and_long_lines_survive() {
+    let engine = Engine::new();
+    let text = "head -c 100000 /dev/zero | tr '\\0' y; echo; printf '\\377\\000\\n'";
+    run(&engine, &["--name", "k8s", "--log-driver", "k8s-file"], text);
+    let shown = engine.command(["logs", "k8s"]).run().succeeds().stdout_bytes;
+    let mut wanted = vec![b'y'; 100_000];
+    wanted.extend(b"\n\xff\x00\n");
+    assert!(shown == wanted, "{} bytes", shown.len());
+    let file = fs::read(log_of(&engine, "k8s")).expect("a log");
+    let first = file.split(|byte| *byte == b'\n').next().expect("a line");
+    let words: Vec<_> = first.splitn(4, |byte| *byte == b' ').collect();
+    assert_eq!((words[1], words[2], words[3].len()), (&b"stdout"[..], &b"P"[..], 16384));
+    run(&engine, &["--name", "json"], text);
+    let shown = engine.ok(["logs", "json"]);
+    assert!(shown.ends_with("y\n\u{fffd}\0") && shown.len() > 100_000);
+}
+
+#[test]
+fn privileged_what_is_followed_comes_until_the_end_over_all_files() {
+    let engine = Engine::new();
+    let options = ["-d", "--name", "a", "--log-opt", "max-size=2k", "--log-opt", "max-file=50"];
+    engine
+        .ok(script(&options, "for i in $(seq 1 200); do echo \"line $i\"; test $i = 100 && sleep 0.3; done"));
+    let followed = engine.command(["logs", "-f", "a"]).run().succeeds().stdout;
+    let wanted: String = (1..=200).map(|number| format!("line {number}\n")).collect();
+    assert_eq!(followed, wanted);
+    assert_eq!(engine.ok(["logs", "a"]) + "\n", wanted);
+    let log = log_of(&engine, "a");
+    assert!(fs::metadata(&log).expect("a log").len() <= 2000);
+    assert!(log.with_extension("log.5").exists());
+    let few = ["--name", "few", "--log-opt", "max-size=2k", "--log-opt", "max-file=2"];
+    run(&engine, &few, "for i in $(seq 1 200); do echo \"line $i\"; done");
+    let kept = engine.ok(["logs", "few"]);
+    assert!(kept.ends_with("line 200") && kept.lines().count() < 100 && !kept.contains("line 1\n"), "{kept}");
+    assert!(!log_of(&engine, "few").with_extension("log.2").exists());
+}
+
+#[test]
+fn privileged_who_follows_ends_with_the_container_or_its_monitor() {
+    let engine = Engine::new();
+    engine.ok(script(&["-d", "--name", "a"], "echo ready; while :; do sleep 0.1; done"));
+    let follows = engine.command(["logs", "-f", "a"]).spawn();
+    follows.wait_for_output("ready");
+    engine.ok(["rm", "-f", "a"]);
+    follows.wait().succeeds().discard();
+    engine.ok(script(&["-d", "--name", "b"], "echo ready; while :; do sleep 0.1; done"));
+    let follows = engine.command(["logs", "-f", "b"]).spawn();
+    follows.wait_for_output("ready");
+    let monitor = rustix::process::Pid::from_raw(engine.pid("b", "monitor")).expect("a process");
+    rustix::process::kill_process(monitor, rustix::process::Signal::KILL).expect("it is there");
+    follows.wait().succeeds().discard();
+}
+
+#[test]
+fn privileged_nothing_is_kept_where_nothing_is_wanted() {
+    let engine = Engine::new();
+    run(&engine, &["--name", "a", "--log-driver", "none"], "echo x");
+    assert!(!log_of(&engine, "a").exists());
+    engine.command(["logs", "a"]).run().exits(1).says("does not support reading").discard();
+    for (flags, text) in [
+        (["--log-driver", "syslog"], "syslog"),
+        (["--log-opt", "compress=true"], "compress"),
+        (["--log-opt", "max-size=huge"], "max-size"),
+    ] {
+        engine.command(script(&flags, "true")).run().exits(125).says(text).discard();
+    }
+}
+
+#[test]
+fn privileged_a_log_cannot_command_a_terminal() {
+    let engine = Engine::new();
+    run(&engine, &["--name", "a"], "printf '\\033]0;title\\007\\033[31mred\\033[0m\\n'");
+    let mut terminal = Terminal::open();
+    let logs = engine.command(["logs", "a"]).on_terminal(&terminal).spawn();
+    let seen = terminal.read_until("\n");
+    assert_eq!(seen, "\\x1b]0;title\\x07\u{1b}[31mred\u{1b}[0m\r\n");
+    logs.wait().succeeds().discard();
+    assert!(engine.ok(["logs", "a"]).contains('\u{7}'));
+}
