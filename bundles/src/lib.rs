@@ -3,15 +3,18 @@
 //! ```text
 //! user      a user's name to numbers, by the files of the image
 //! config    config.json
+//! rootless  the same for an ordinary user
 //! seccomp   the system calls that a container may make if nothing else is said
 //! ```
 #![forbid(unsafe_code)]
 
 mod config;
+mod rootless;
 mod seccomp;
 mod user;
 
 pub use config::{CAPABILITIES, all_capabilities, config};
+pub use rootless::rootless;
 pub use seccomp::default_seccomp;
 pub use user::{User, UserError, find_user};
 

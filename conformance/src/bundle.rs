@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Where the probe lies inside a container.
 pub const PROBE: &str = "/probe";
@@ -149,7 +150,10 @@ impl Bundle {
         // The probe is shared between all bundles: here the root file system needs a copy of its own.
         let probe = self.path(PROBE);
         let copy = self.dir.join("probe-copy");
-        fs::copy(&probe, &copy)?;
+        // Another process writes it: what another thread starts meanwhile would inherit a descriptor of this one's, and
+        // a program that somebody can write to is not executed (ETXTBSY).
+        let copied = Command::new("cp").arg(&probe).arg(&copy).status().context("cp cannot be run")?;
+        anyhow::ensure!(copied.success(), "cp of the probe: {copied}");
         fs::rename(&copy, &probe)?;
         std::os::unix::fs::chown(self.path("/"), Some(id), Some(id))?;
         for entry in fs::read_dir(self.path("/"))? {

@@ -13,9 +13,11 @@
 //! fetch        blobs from a registry into the store, several at a time
 //! store        the images of this host: an OCI layout, and unpacked layers beside it
 //! layer        a layer to a directory and back
+//! mounts       layers as an overlay, and the leases that keep them
 //! carry        archives that other programs read and write
 //! make         new images: a layer, a configuration and a manifest on those of a base
 //! overlay      layers one upon the other, as one tree
+//! verify       whether an image is what somebody has signed
 //! commands     pull, push, ... put together from the above
 //! ```
 #![forbid(unsafe_code)]
@@ -29,6 +31,7 @@ pub mod fetch;
 pub mod image;
 pub mod layer;
 pub mod make;
+pub mod mounts;
 pub mod overlay;
 pub mod plan;
 pub mod platform;
@@ -36,3 +39,4 @@ pub mod reference;
 pub mod registry;
 pub mod resolve;
 pub mod store;
+pub mod verify;

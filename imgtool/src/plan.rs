@@ -97,14 +97,15 @@ pub fn layer_jobs(manifest: &Manifest, config: &ImageConfig) -> Result<Vec<Layer
         .layers
         .iter()
         .zip(&config.rootfs.diff_ids)
-        .map(|(layer, diff_id)| layer_job(layer, diff_id))
+        .zip(config.rootfs.stacked())
+        .map(|((layer, diff_id), stacked)| layer_job(layer, diff_id, stacked))
         .collect()
 }
 
-fn layer_job(layer: &Descriptor, diff_id: &Digest) -> Result<LayerJob, PlanError> {
+fn layer_job(layer: &Descriptor, diff_id: &Digest, stacked: Digest) -> Result<LayerJob, PlanError> {
     let compression = layer_compression(layer)?;
     let (digest, diff_id) = (layer.digest.clone(), diff_id.clone());
-    Ok(LayerJob { digest, size: layer.size, compression, diff_id })
+    Ok(LayerJob { digest, size: layer.size, compression, diff_id, stacked })
 }
 
 fn layer_compression(layer: &Descriptor) -> Result<Compression, PlanError> {
@@ -136,7 +137,7 @@ impl PullPlan {
         let mut seen = HashSet::new();
         let jobs = resolved.images.iter().flat_map(|image| &image.layers).filter(|_| unpack);
         for job in jobs.filter(|job| seen.insert(job.diff_id.clone())) {
-            if !inventory.has_layer(&job.diff_id) {
+            if !inventory.has_layer(&job.diff_id) && !inventory.has_layer(&job.stacked) {
                 steps.push(Step::Unpack(job.clone()));
             }
         }

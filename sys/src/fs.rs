@@ -304,20 +304,15 @@ pub fn fchown_user(fd: impl AsFd, uid: u32) -> Result<()> {
     nix::unistd::fchown(fd, Some(uid.into()), None).context("fchown", || format!("{}, {uid}", describe(fd)))
 }
 
-/// `fchownat(2)` that does not follow a last symbolic link.
+/// `fchownat(2)` that does not follow a last symbolic link; without a group it stays that of its group.
 ///
 /// # Errors
 /// What the kernel says, with the directory and the path.
-pub fn lchownat(dir: impl AsFd, path: &Path, uid: u32, gid: u32) -> Result<()> {
-    let dir = dir.as_fd();
-    nix::unistd::fchownat(
-        dir,
-        path,
-        Some(uid.into()),
-        Some(gid.into()),
-        nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
-    )
-    .context("fchownat", || format!("{}, {uid}, {gid}", at(dir, path)))
+pub fn lchownat(dir: impl AsFd, path: &Path, uid: u32, gid: impl Into<Option<u32>>) -> Result<()> {
+    let (dir, gid) = (dir.as_fd(), gid.into());
+    let flags = nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW;
+    nix::unistd::fchownat(dir, path, Some(uid.into()), gid.map(Into::into), flags)
+        .context("fchownat", || format!("{}, {uid}, {gid:?}", at(dir, path)))
 }
 
 /// `fchmodat(2)` of a path whose last component the caller has just made (it follows a symbolic link).

@@ -274,6 +274,17 @@ pub fn umount(target: &Path, flags: MntFlags) -> Result<()> {
     nix::mount::umount2(target, flags).context("umount2", || format!("{target:?}, {flags:?}"))
 }
 
+/// Whether a mount begins at a path, which is not followed if it is a link (`statx(2)`, Linux 5.8).
+///
+/// # Errors
+/// What the kernel says, with the path.
+pub fn is_mount_point(path: &Path) -> Result<bool> {
+    use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, statx};
+    let stat = statx(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty());
+    let stat = stat.context("statx", || format!("{path:?}"))?;
+    Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
 /// `pivot_root(".", ".")`: the working directory becomes the root, and the old root lies on top of it, to be
 /// taken off with `umount(".", MNT_DETACH)`.
 ///

@@ -1,7 +1,9 @@
 //! Ports of the host that are taken and not served: a socket that is bound and neither listens nor reads.
 
 use crate::error::{Context, Result};
-use nix::sys::socket::{self, AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, sockopt};
+use nix::sys::socket::{
+    self, AddressFamily, Backlog, Shutdown, SockFlag, SockProtocol, SockType, SockaddrStorage, sockopt,
+};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -16,13 +18,40 @@ pub enum Transport {
     Sctp,
 }
 
-/// Takes a port, or with port 0 one that is free. `SO_REUSEADDR` stays off: with it, a server that sets it as well could
-/// bind to the same port as long as nobody listens there. An IPv6 address is for IPv6 alone.
+/// Takes a port, or with port 0 one that is free. An IPv6 address is for IPv6 alone.
 ///
 /// # Errors
 /// `EADDRINUSE` for one that is taken, `EADDRNOTAVAIL` for an address that the host does not have, `EPROTONOSUPPORT` for
 /// a transport that the kernel does not know.
 pub fn hold(transport: Transport, address: SocketAddr) -> Result<OwnedFd> {
+    let fd = new(transport, address)?;
+    match bind(&fd, address) {
+        // The last server's connections may linger there, which keeps nobody from it who says so.
+        Err(error) if error.errno() == crate::Errno::EADDRINUSE && transport == Transport::Tcp => {
+            hold_lingering(address).map_err(|_| error)
+        }
+        bound => bound.map(|()| fd),
+    }
+}
+
+/// `SO_REUSEADDR` must not stay: with it, a server that sets it as well could bind to the same port as long as nobody
+/// listens there. The kernel notes at the port whether all have it, and forgets that when somebody listens; whoever stops
+/// to listen keeps the port.
+fn hold_lingering(address: SocketAddr) -> Result<OwnedFd> {
+    let fd = new(Transport::Tcp, address)?;
+    let reuse = |on: bool| {
+        socket::setsockopt(&fd, sockopt::ReuseAddr, &on).context("setsockopt", || "SO_REUSEADDR".into())
+    };
+    reuse(true)?;
+    bind(&fd, address)?;
+    let backlog = Backlog::new(0).context("listen", || address.to_string())?;
+    socket::listen(&fd, backlog).context("listen", || address.to_string())?;
+    socket::shutdown(fd.as_raw_fd(), Shutdown::Read).context("shutdown", || address.to_string())?;
+    reuse(false)?;
+    Ok(fd)
+}
+
+fn new(transport: Transport, address: SocketAddr) -> Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let (kind, protocol) = match transport {
         Transport::Tcp => (SockType::Stream, SockProtocol::Tcp),
@@ -34,8 +63,11 @@ pub fn hold(transport: Transport, address: SocketAddr) -> Result<OwnedFd> {
     if address.is_ipv6() {
         socket::setsockopt(&fd, sockopt::Ipv6V6Only, &true).context("setsockopt", || "IPV6_V6ONLY".into())?;
     }
-    socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(address)).context("bind", || address.to_string())?;
     Ok(fd)
+}
+
+fn bind(fd: &OwnedFd, address: SocketAddr) -> Result<()> {
+    socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(address)).context("bind", || address.to_string())
 }
 
 /// The port that a socket of [`hold`] has.
@@ -64,5 +96,24 @@ mod tests {
             drop(held);
             hold(transport, again).expect("it is free again");
         }
+    }
+
+    #[test]
+    fn connections_that_linger_do_not_keep_a_port() {
+        use std::net::{TcpListener, TcpStream};
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it has one");
+        let client = TcpStream::connect(address).expect("it listens");
+        // Who closes first waits for stray segments.
+        drop(listener.accept().expect("a client"));
+        drop((listener, client));
+        let held = hold(Transport::Tcp, address).expect("nobody listens there");
+        for _ in 0..2 {
+            assert!(hold(Transport::Tcp, address).is_err());
+            assert!(TcpListener::bind(address).is_err());
+            assert!(TcpStream::connect(address).is_err());
+        }
+        drop(held);
+        TcpListener::bind(address).expect("it is free");
     }
 }

@@ -1,6 +1,12 @@
 //! What the tests with real engines share: an image of a Debian root file system, the engines' daemons, and the
 //! cgroup that an engine leaves to whoever named it.
 
+mod containerd;
+mod podman;
+
+pub use containerd::Containerd;
+pub use podman::Podman;
+
 use crate::{Invocation, Running, cgroup, procfs, wait};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -20,6 +26,9 @@ use xtask::rootfs::{self, Kind};
 /// The name of the image. Its registry part keeps every engine from adding one of its own.
 pub const IMAGE: &str = "mydocker.test/debian:12";
 
+/// The name of the small image.
+pub const BUSYBOX: &str = "mydocker.test/busybox:1";
+
 /// What `PRETTY_NAME` of the image's `/etc/os-release` contains.
 pub const IMAGE_SAYS: &str = "bookworm";
 
@@ -33,28 +42,28 @@ const A_TEST: Duration = Duration::from_secs(240);
 /// When it cannot be made.
 #[must_use]
 pub fn image_archive() -> PathBuf {
-    let layer = rootfs::archive(Kind::Debian).expect("mmdebstrap makes a root file system");
-    let archive = layer.with_file_name("debian-image.tar");
-    let lock = File::create(layer.with_file_name("debian-image.lock")).expect("the cache is writable");
-    flock(&lock, FlockOperation::LockExclusive).expect("a file can be locked");
-    if !is_newer(&archive, &layer) {
-        write_debian(&layer, &archive);
-    }
-    archive
+    archive_of(Kind::Debian, IMAGE)
 }
 
-/// The path of a docker archive with an image of busybox under a name, made once per checkout.
+/// The path of a docker archive with an image of busybox under a name such as [`BUSYBOX`], made once per checkout. It is
+/// imported in a moment.
 ///
 /// # Panics
 /// When it cannot be made.
 #[must_use]
 pub fn busybox_archive(name: &str) -> PathBuf {
-    let layer = rootfs::archive(Kind::Busybox).expect("busybox is installed");
-    let archive = layer.with_file_name(format!("busybox-{}.tar", name.replace(['/', ':'], "-")));
-    let lock = File::create(archive.with_extension("lock")).expect("the cache is writable");
+    archive_of(Kind::Busybox, name)
+}
+
+fn archive_of(kind: Kind, image: &str) -> PathBuf {
+    let layer = rootfs::archive(kind).unwrap_or_else(|error| panic!("{image}: {error:#}"));
+    let stem = format!("{}-{}", kind.name(), image.replace(['/', ':'], "-"));
+    let archive = layer.with_file_name(format!("{stem}.tar"));
+    let lock = File::create(layer.with_file_name(format!("{stem}.lock"))).expect("the cache is writable");
     flock(&lock, FlockOperation::LockExclusive).expect("a file can be locked");
     if !is_newer(&archive, &layer) {
-        write_archive(name, &json!({ "Env": ["PATH=/bin"], "Cmd": ["sh"] }), &[&layer], &archive);
+        let config = json!({ "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["/bin/sh"] });
+        write_archive(image, &config, &[&layer], &archive);
     }
     archive
 }
@@ -62,11 +71,6 @@ pub fn busybox_archive(name: &str) -> PathBuf {
 fn is_newer(archive: &Path, layer: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
     matches!((modified(archive), modified(layer)), (Ok(archive), Ok(layer)) if archive > layer)
-}
-
-fn write_debian(layer: &Path, archive: &Path) {
-    let config = json!({ "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["/bin/sh"] });
-    write_archive(IMAGE, &config, &[layer], archive);
 }
 
 /// Writes a docker archive with one image: its name, docker's `config` (`Cmd`, `Env` ...), and its layers, the lowest

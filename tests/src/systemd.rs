@@ -1,7 +1,7 @@
 //! A bus of its own with somebody on it who plays systemd: well, badly, or not at all. The bus is a real dbus-daemon, and
 //! the player speaks through a library that the runtime does not use.
 
-use crate::{cgroup, wait};
+use crate::{Runtime, cgroup, wait};
 use rustbus::connection::{Timeout, ll_conn::DuplexConn};
 use rustbus::message_builder::{MarshalledMessage, MessageBuilder};
 use rustbus::wire::ObjectPath;
@@ -88,6 +88,16 @@ impl Drop for Systemd {
     fn drop(&mut self) {
         end(&self.bus);
     }
+}
+
+/// What the real systemd says of one property of a unit (`systemctl show`).
+///
+/// # Panics
+/// When it does not answer.
+#[must_use]
+pub fn property(runtime: &Runtime, unit: &str, name: &str) -> String {
+    let words = ["systemctl", "show", "--value", "-p", name, unit];
+    runtime.host(words).run().succeeds().stdout.trim().to_owned()
 }
 
 /// Ends the bus, and with it the player, whose connection closes.

@@ -271,6 +271,30 @@ fn privileged_v2_a_container_divides_its_own_group_and_exec_still_finds_it() {
     assert!(cgroup::existing(bundle.cgroup()).is_empty());
 }
 
+/// config-linux.md, Cgroup ownership: root of a user namespace divides the cgroup, and cannot lift a limit.
+#[test]
+fn privileged_v2_a_container_in_a_user_namespace_owns_a_cgroup_that_it_may_write() {
+    let runtime = Runtime::new();
+    let script = "cd /sys/fs/cgroup && mkdir init && echo 1 >init/cgroup.procs && \
+        echo +pids >cgroup.subtree_control && echo divided; echo max >pids.max || echo limited; exec sleep 1000";
+    let bundle = runtime.bundle().script(script).namespace("cgroup", None).user_namespace(100_000, 1000);
+    let bundle = bundle.with(|config| {
+        config["linux"]["resources"]["pids"] = json!({"limit": 50});
+        for mount in config["mounts"].as_array_mut().expect("a list") {
+            if mount["type"] == "cgroup" {
+                mount["options"] = json!(["nosuid", "noexec", "nodev"]);
+            }
+        }
+    });
+    let running = runtime.spawn(&bundle);
+    running.wait_for_output("divided\nlimited\n");
+    assert_eq!(read(&bundle, "pids.max"), "50");
+    assert_eq!(runtime.exec(bundle.id(), ["cat", "/proc/self/cgroup"]).succeeds().stdout, "0::/init\n");
+    runtime.kill(bundle.id(), "KILL").succeeds().discard();
+    running.wait().exits(137).discard();
+    assert!(cgroup::existing(bundle.cgroup()).is_empty());
+}
+
 #[test]
 fn privileged_v2_exec_can_go_into_a_sub_cgroup() {
     let runtime = Runtime::new();

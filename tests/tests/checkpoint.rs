@@ -2,6 +2,7 @@
 //!
 //! Those called `privileged_v2_` need a kernel that Debian's criu can work on, and run in the virtual machine.
 
+use mydocker_tests::systemd::property;
 use mydocker_tests::{Bundle, Outcome, Runtime, Terminal, cgroup, wait};
 use serde_json::json;
 use std::fs;
@@ -181,4 +182,127 @@ fn privileged_v2_what_is_no_checkpoint_is_refused_and_leaves_nothing() {
     fs::write(images.join("descriptors.json"), "[]").expect("it is writable");
     restore(&runtime, &bundle, &["--detach"]).fails().says("criu failed").says("restore.log").discard();
     assert!(!runtime.knows(bundle.id()));
+}
+
+/// systemd has forgotten the scope of the checkpoint, and makes another around criu.
+#[test]
+fn privileged_v2_a_container_comes_back_in_a_new_scope_of_systemd() {
+    let runtime = Runtime::new();
+    let path = format!("system.slice:{}:back", runtime.name());
+    let scope = format!("{}-back.scope", runtime.name());
+    let bundle = counting(&runtime).with(|config| {
+        config["linux"]["cgroupsPath"] = json!(path);
+        config["linux"]["resources"]["memory"] = json!({"limit": 67_108_864});
+    });
+    let id = bundle.id();
+    let run = runtime.command(["--systemd-cgroup", "run", "--detach", "--bundle"]);
+    run.arg(bundle.dir()).arg(id).run().succeeds().discard();
+    wait::until("a count of 3", || (count(&runtime, id) >= 3).then_some(()));
+    checkpoint(&runtime, id, &[]).succeeds().discard();
+    assert_eq!(property(&runtime, &scope, "LoadState"), "not-found");
+
+    let command = runtime.command(["--systemd-cgroup", "restore", "--detach", "--image-path"]);
+    let command = command.arg(runtime.scratch().join("images")).arg("--bundle").arg(bundle.dir());
+    command.arg(id).run().succeeds().discard();
+    let own = fs::read_to_string(format!("/proc/{}/cgroup", runtime.pid(id))).expect("it runs");
+    assert_eq!(own, format!("0::/system.slice/{scope}\n"));
+    assert_eq!(property(&runtime, &scope, "MemoryMax"), "67108864");
+    let restored = count(&runtime, id);
+    assert!(restored >= 3, "{restored}");
+    wait::until("the count to go on", || (count(&runtime, id) > restored).then_some(()));
+    runtime.delete_force(id).succeeds().discard();
+    assert_eq!(property(&runtime, &scope, "LoadState"), "not-found");
+}
+
+#[test]
+fn privileged_v2_a_container_comes_back_into_the_namespaces_that_it_joined() {
+    let runtime = Runtime::new();
+    let script = "ip link add rows0 type dummy && hostname rows && echo ready; exec sleep 1000";
+    let holder = runtime.host(["unshare", "--net", "--uts", "--ipc", "sh", "-c", script]).spawn();
+    holder.wait_for_output("ready");
+    let of = |pid: i32, kind: &str| std::path::PathBuf::from(format!("/proc/{pid}/ns/{kind}"));
+    let kinds = [("network", "net"), ("uts", "uts"), ("ipc", "ipc")];
+    let bundle = kinds.iter().fold(counting(&runtime), |bundle, (kind, file)| {
+        bundle.namespace(kind, Some(&of(holder.pid(), file)))
+    });
+    let bundle = bundle.with(|config| drop(config.as_object_mut().expect("an object").remove("hostname")));
+    let id = bundle.id();
+    runtime.run_detached(&bundle).discard();
+    let are_joined = || {
+        let link = |pid, file| fs::read_link(of(pid, file)).expect("it runs");
+        let pid = runtime.pid(id);
+        kinds.iter().for_each(|(kind, file)| assert_eq!(link(pid, file), link(holder.pid(), file), "{kind}"));
+        let seen = runtime.exec(id, ["sh", "-c", "hostname; ls /sys/class/net"]).succeeds().stdout;
+        assert!(seen.starts_with("rows\n") && seen.contains("rows0\n"), "{seen}");
+    };
+    are_joined();
+    checkpoint(&runtime, id, &[]).succeeds().discard();
+    restore(&runtime, &bundle, &["--detach"]).succeeds().discard();
+    are_joined();
+    runtime.kill_and_delete(id);
+    holder.signal(rustix::process::Signal::KILL);
+    drop(holder.wait());
+}
+
+/// A port of the loopback device that nobody listens at.
+fn free_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("the loopback device is up");
+    listener.local_addr().expect("it is bound").port().to_string()
+}
+
+#[test]
+fn privileged_v2_the_memory_goes_to_a_page_server() {
+    let runtime = Runtime::new();
+    let bundle = counting(&runtime);
+    let id = bundle.id();
+    runtime.run_detached(&bundle).discard();
+    wait::until("a count of 3", || (count(&runtime, id) >= 3).then_some(()));
+    let (pages, port) = (runtime.scratch().join("pages"), free_port());
+    fs::create_dir(&pages).expect("the scratch directory is writable");
+    let server = runtime.host(["criu", "page-server", "--port", &port, "--status-fd", "1", "--images-dir"]);
+    let server = server.arg(&pages).spawn();
+    wait::until("the page server", || (server.stdout() == "\0").then_some(()));
+    checkpoint(&runtime, id, &["--page-server", &format!("127.0.0.1:{port}")]).succeeds().discard();
+    server.wait().succeeds().discard();
+
+    let images = runtime.scratch().join("images");
+    let has_pages = |dir: &std::path::Path| {
+        let names = fs::read_dir(dir).expect("it is there").flatten().map(|entry| entry.file_name());
+        names.into_iter().any(|name| name.to_string_lossy().starts_with("pages-"))
+    };
+    assert!(has_pages(&pages) && !has_pages(&images));
+    runtime.host(["sh", "-c", "mv \"$0\"/*.img \"$1\""]).args([&pages, &images]).run().succeeds().discard();
+    restore(&runtime, &bundle, &["--detach"]).succeeds().discard();
+    assert!(count(&runtime, id) >= 3);
+    runtime.kill_and_delete(id);
+}
+
+/// The checkpoint serves the memory until the restored container has it all.
+#[test]
+fn privileged_v2_a_container_runs_again_before_its_memory_has_come() {
+    let runtime = Runtime::new();
+    let bundle = counting(&runtime);
+    let id = bundle.id();
+    runtime.run_detached(&bundle).discard();
+    wait::until("a count of 3", || (count(&runtime, id) >= 3).then_some(()));
+    let (images, status, port) =
+        (runtime.scratch().join("images"), runtime.scratch().join("status"), free_port());
+    let server = format!("127.0.0.1:{port}");
+    let flags = ["--lazy-pages", "--status-fd", "3", "--page-server", &server, id];
+    let dump = runtime.command(["checkpoint", "--image-path"]).arg(&images).args(flags);
+    let dump = dump.through(["sh", "-c", "exec \"$@\" 3>\"$0\"", status.to_str().expect("UTF-8")]).spawn();
+    wait::until("pages to be served", || fs::read(&status).is_ok_and(|said| said == [0]).then_some(()));
+
+    let words =
+        ["criu", "lazy-pages", "--page-server", "--address", "127.0.0.1", "--port", &port, "--images-dir"];
+    let pages = runtime.host(words).arg(&images).current_dir(&images).spawn();
+    wait::until("the socket of criu", || images.join("lazy-pages.socket").exists().then_some(()));
+    // The dump still has the container's name.
+    let other = runtime.bundle_like(&bundle);
+    restore(&runtime, &other, &["--lazy-pages", "--detach"]).succeeds().discard();
+    assert!(count(&runtime, other.id()) >= 3);
+    pages.wait().succeeds().discard();
+    dump.wait().succeeds().discard();
+    assert!(!runtime.knows(id));
+    runtime.kill_and_delete(other.id());
 }

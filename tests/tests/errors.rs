@@ -252,11 +252,15 @@ fn privileged_a_missing_state_root_is_an_empty_list_and_is_made_when_needed() {
     command(&["run", "--bundle"]).arg(bundle.dir()).arg(bundle.id()).run().succeeds();
 }
 
-/// What `runc spec` writes, but for the version and the hostname.
+/// What `runc spec` writes, but for the version and the hostname: on a host with cgroup v2 alone with a cgroup namespace.
 fn expected_spec() -> Value {
     let mut config: Value = serde_json::from_str(include_str!("data/spec.json")).expect("the file is JSON");
     config["ociVersion"].take();
     config["hostname"].take();
+    if !cgroup::is_v1("pids") {
+        let namespaces = config["linux"]["namespaces"].as_array_mut().expect("a list");
+        namespaces.push(json!({"type": "cgroup"}));
+    }
     config
 }
 

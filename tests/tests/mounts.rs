@@ -229,6 +229,18 @@ impl<'runtime> Nested<'runtime> {
     }
 }
 
+/// A file system of which old kernels can shift the owners has to be below too: a directory of the same one.
+fn nested_alike(runtime: &Runtime) -> Nested<'_> {
+    let dir = host_dir(runtime);
+    let below = runtime.scratch().join("below");
+    for dir in [&dir.join("sub"), &below] {
+        fs::create_dir_all(dir).expect("the scratch directory is writable");
+    }
+    fs::write(below.join("inner"), "inner\n").expect("the scratch directory is writable");
+    runtime.host(["mount", "--bind"]).args([below, dir.join("sub")]).run().succeeds();
+    Nested { runtime, dir }
+}
+
 impl Drop for Nested<'_> {
     fn drop(&mut self) {
         let umount = self.runtime.host(["umount", "--recursive"]).arg(self.dir.join("sub")).run();
@@ -364,6 +376,28 @@ fn privileged_the_end_of_the_old_root_takes_no_shared_mount_off_the_host() {
         runtime.run(&bundle).succeeds();
         assert!(below.join("kept").exists(), "{propagation}");
     }
+}
+
+/// On a host of systemd every mount is shared, and the bundle may lie on another one than `/`, which alone is changed by a
+/// propagation that is not recursive: what the container mounts must not appear there, and the root must be one to pivot to.
+#[test]
+fn privileged_a_bundle_on_a_shared_mount_runs_with_every_propagation_and_shows_the_host_nothing() {
+    let runtime = Runtime::new();
+    let mut bundle = runtime.bundle().args(["true"]).with(|config| {
+        let tell = format!("cp /proc/self/mountinfo {}", runtime.scratch().join("out/mounts").display());
+        config["hooks"]["createRuntime"] = json!([{"path": "/bin/sh", "args": ["sh", "-c", tell]}]);
+    });
+    runtime.host(["mount", "--bind", "--make-shared"]).args([bundle.dir(), bundle.dir()]).run().succeeds();
+    for propagation in ["shared", "rshared", "slave", "rslave", "private", "rprivate"] {
+        bundle.edit(|config| {
+            config["linux"]["rootfsPropagation"] = json!(propagation);
+        });
+        runtime.run(&bundle).succeeds();
+        let seen = fs::read_to_string(runtime.scratch().join("out/mounts")).expect("the hook has run");
+        let leaked = format!("{}/rootfs", bundle.id());
+        assert!(!seen.contains(&leaked), "{propagation}: {seen}");
+    }
+    runtime.host(["umount", "--recursive"]).arg(bundle.dir()).run().succeeds();
 }
 
 #[test]
@@ -608,7 +642,7 @@ fn privileged_mappings_of_a_mount_need_no_option_and_several_mounts_may_share_th
 #[test]
 fn privileged_ridmap_reaches_the_mounts_below_and_idmap_does_not() {
     let runtime = Runtime::new();
-    let nested = Nested::new(&runtime);
+    let nested = nested_alike(&runtime);
     let map = json!([{"containerID": 0, "hostID": 40, "size": 1}]);
     for (option, said) in [("idmap", "40\n0\n"), ("ridmap", "40\n40\n")] {
         let bundle =

@@ -42,7 +42,8 @@ fn privileged_a_device_moves_under_a_new_name_with_its_lasting_global_addresses_
     for unwanted in ["10.9.7.7", "169.254.3.4", "rows0"] {
         assert!(!inside.contains(unwanted), "{unwanted}: {inside}");
     }
-    assert!(!outside.contains("rows0") && outside.contains("rows1"), "{outside}");
+    // The other end is there for as long as the kernel takes to see the end of the container's namespace.
+    assert!(!outside.contains(": rows0") && outside.contains(": lo"), "{outside}");
 }
 
 #[test]

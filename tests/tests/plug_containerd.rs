@@ -2,72 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use mydocker_tests::plug::{CgroupParent, Daemon, IMAGE, IMAGE_SAYS, image_archive};
-use mydocker_tests::{Invocation, Runtime, Terminal, cgroup};
+use mydocker_tests::plug::{Containerd, IMAGE_SAYS};
+use mydocker_tests::{Terminal, cgroup};
 use std::io::Write;
-use std::path::PathBuf;
-
-/// A containerd with directories and a socket of its own, which holds the Debian image.
-struct Containerd {
-    // The order is that of their end: the daemon first, then what its containers leave, then the check.
-    daemon: Daemon,
-    groups: CgroupParent,
-    runtime: Runtime,
-}
-
-impl Containerd {
-    fn start() -> Self {
-        let runtime = Runtime::new();
-        let daemon = Daemon::containerd(runtime.scratch());
-        let containerd = Self { daemon, groups: CgroupParent::new(runtime.name()), runtime };
-        containerd.ctr(["images", "import"]).arg(image_archive()).run().succeeds();
-        containerd
-    }
-
-    /// `ctr ARGS...` in a containerd namespace, and so below a cgroup, that has the name of the scratch directory.
-    fn ctr<const N: usize>(&self, args: [&str; N]) -> Invocation {
-        let socket = self.runtime.scratch().join("containerd.sock");
-        let command = self.runtime.host(["ctr", "--namespace", self.runtime.name(), "--address"]);
-        command.arg(socket).args(args)
-    }
-
-    /// `ctr run OPTIONS... IMAGE ID COMMAND...` with the program under test as the runtime.
-    fn run(&self, options: &[&str], id: &str, command: &[&str]) -> Invocation {
-        self.ctr(["run", "--runc-binary"])
-            .arg(self.runtime.program())
-            .arg("--runc-root")
-            .arg(self.runtime.scratch().join("runc"))
-            .arg("--fifo-dir")
-            .arg(self.fifos())
-            .args(options)
-            .args([IMAGE, id])
-            .args(command)
-    }
-
-    /// Where ctr makes the pipes that the shim opens: a place that both of their mount namespaces see.
-    fn fifos(&self) -> PathBuf {
-        self.runtime.scratch().join("fifos")
-    }
-
-    /// The status that `ctr task list` shows.
-    fn status(&self, id: &str) -> Option<String> {
-        let list = self.ctr(["task", "list"]).run().succeeds().stdout;
-        let line = list.lines().find(|line| line.split_whitespace().next() == Some(id))?;
-        line.split_whitespace().nth(2).map(str::to_owned)
-    }
-
-    /// Demands that nothing of any container is left: its task, its record, its cgroups, its root file system.
-    fn holds_nothing(&self) {
-        assert_eq!(self.ctr(["task", "list", "--quiet"]).run().succeeds().stdout, "");
-        assert_eq!(self.ctr(["container", "list", "--quiet"]).run().succeeds().stdout, "");
-        assert_eq!(self.groups.children(), Vec::<PathBuf>::new());
-        assert_eq!(self.daemon.mounts_with(self.runtime.name()), Vec::<String>::new());
-    }
-}
 
 #[test]
 fn privileged_containerd_runs_debian_with_its_streams_and_status() {
-    let containerd = Containerd::start();
+    let containerd = Containerd::with_debian();
     let script = ". /etc/os-release; echo $PRETTY_NAME; echo aside >&2; exit 42";
     let outcome = containerd.run(&["--rm"], "talks", &["sh", "-c", script]).run().exits(42);
     assert!(outcome.stdout.contains(IMAGE_SAYS), "{}", outcome.describe());
@@ -90,7 +31,7 @@ fn privileged_containerd_runs_debian_with_its_streams_and_status() {
 
 #[test]
 fn privileged_containerd_gives_a_container_a_terminal() {
-    let containerd = Containerd::start();
+    let containerd = Containerd::with_debian();
     let mut terminal = Terminal::open();
     terminal.resize(31, 97);
     let shell = containerd.run(&["--rm", "--tty"], "shell", &["sh"]).on_terminal(&terminal).spawn();
@@ -107,7 +48,7 @@ fn privileged_containerd_gives_a_container_a_terminal() {
 
 #[test]
 fn privileged_containerd_execs_pauses_resumes_measures_and_kills() {
-    let containerd = Containerd::start();
+    let containerd = Containerd::with_debian();
     let script = "trap 'exit 9' TERM; echo up; sleep infinity & wait";
     let limit = ["--rm", "--memory-limit", "67108864"];
     let running = containerd.run(&limit, "life", &["sh", "-c", script]).spawn();
@@ -124,7 +65,7 @@ fn privileged_containerd_execs_pauses_resumes_measures_and_kills() {
 
     containerd.ctr(["task", "pause", "life"]).run().succeeds().discard();
     assert_eq!(containerd.status("life").as_deref(), Some("PAUSED"));
-    let group = format!("{}/life", containerd.runtime.name());
+    let group = format!("{}/life", containerd.runtime().name());
     assert!(cgroup::is_frozen(&group));
     containerd.ctr(["task", "resume", "life"]).run().succeeds().discard();
     assert_eq!(containerd.status("life").as_deref(), Some("RUNNING"));
@@ -143,7 +84,7 @@ fn privileged_containerd_execs_pauses_resumes_measures_and_kills() {
 
 #[test]
 fn privileged_containerd_deletes_a_detached_container() {
-    let containerd = Containerd::start();
+    let containerd = Containerd::with_debian();
     containerd.run(&["--detach"], "sleeper", &["sleep", "infinity"]).run().succeeds().discard();
     assert_eq!(containerd.status("sleeper").as_deref(), Some("RUNNING"));
     containerd.ctr(["task", "delete", "--force", "sleeper"]).run().exits(0).discard();
@@ -153,7 +94,7 @@ fn privileged_containerd_deletes_a_detached_container() {
 
 #[test]
 fn privileged_containerd_hears_why_a_container_cannot_start() {
-    let containerd = Containerd::start();
+    let containerd = Containerd::with_debian();
     let missing = containerd.run(&["--rm"], "missing", &["/no/such/program"]).run().fails();
     missing.says("/no/such/program").says("no such file or directory").discard();
     let forbidden = containerd.run(&["--rm"], "forbidden", &["/etc/passwd"]).run().fails();

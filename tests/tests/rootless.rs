@@ -290,9 +290,7 @@ fn privileged_a_container_without_a_cgroup_cannot_change_anybodys() {
         let outcome = user.bundle_command("run", &bundle, &[]).run().succeeds();
         assert_eq!(outcome.stdout, "done\n", "{}", outcome.describe());
     }
-    for dir in cgroup::existing(&name) {
-        fs::remove_dir(dir).expect("nothing is left in it");
-    }
+    user.end_delegation();
 }
 
 #[test]

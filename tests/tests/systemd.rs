@@ -1,7 +1,7 @@
 //! The systemd cgroup driver: behind a systemd that is played on a bus of its own, and (`privileged_v2_`) with the real
 //! one, where it is process 1.
 
-use mydocker_tests::systemd::{Play, Systemd};
+use mydocker_tests::systemd::{Play, Systemd, property};
 use mydocker_tests::{Bundle, Invocation, Outcome, Runtime, cgroup, procfs, wait};
 use serde_json::{Value, json};
 use std::fs;
@@ -158,12 +158,6 @@ fn privileged_hybrid_a_delete_without_the_bus_ends_the_processes_and_can_be_repe
     assert!(!runtime.knows(bundle.id()));
 }
 
-/// `systemctl show` of one property.
-fn property(runtime: &Runtime, unit: &str, name: &str) -> String {
-    let words = ["systemctl", "show", "--value", "-p", name, unit];
-    runtime.host(words).run().succeeds().stdout.trim().to_owned()
-}
-
 fn group(scope: &str) -> PathBuf {
     Path::new("/sys/fs/cgroup").join(scope)
 }
@@ -220,6 +214,53 @@ fn privileged_v2_the_scope_has_the_limits_as_properties_and_as_files() {
     runtime.host(["systemctl", "daemon-reload"]).run().succeeds();
     files.iter().for_each(|(name, value)| assert_eq!(file(&scope, name), *value, "{name} after both"));
     assert_eq!(property(&runtime, &scope, "MemoryMax"), "134217728");
+    end(&runtime, &bundle);
+}
+
+/// What systemd and the kernel have of the limits: properties and files.
+fn in_force(runtime: &Runtime, scope: &str) -> Vec<String> {
+    let properties = ["CPUQuotaPerSecUSec", "CPUWeight", "AllowedCPUs", "MemoryLow", "TasksMax"];
+    let files = ["cpu.max", "cpu.weight", "cpuset.cpus", "memory.low", "pids.max"];
+    let properties = properties.map(|name| format!("{name}={}", property(runtime, scope, name)));
+    properties.into_iter().chain(files.map(|name| format!("{name}={}", file(scope, name)))).collect()
+}
+
+#[test]
+fn privileged_v2_an_update_reaches_systemd_and_a_refused_one_changes_nothing() {
+    let runtime = Runtime::new();
+    let bundle = scoped(&runtime);
+    let scope = scope(&runtime);
+    create(&runtime, &bundle).run().succeeds();
+    let update = |flags: &[&str]| runtime.command(["update"]).args(flags).arg(bundle.id()).run();
+    let flags = ["--cpu-quota=20000", "--cpu-period=100000", "--cpu-share=2048", "--cpuset-cpus=0-1"];
+    let more = ["--memory-reservation=33554432", "--pids-limit=40"];
+    update(&[&flags[..], &more[..]].concat()).succeeds().discard();
+    let wanted = [
+        "CPUQuotaPerSecUSec=200ms",
+        "CPUWeight=174",
+        "AllowedCPUs=0-1",
+        "MemoryLow=33554432",
+        "TasksMax=40",
+        "cpu.max=20000 100000",
+        "cpu.weight=174",
+        "cpuset.cpus=0-1",
+        "memory.low=33554432",
+        "pids.max=40",
+    ];
+    assert_eq!(in_force(&runtime, &scope), wanted);
+    update(&["--pids-limit=41", "--cpuset-cpus=0-99"]).fails().says("/linux/resources/cpu/cpus").discard();
+    assert_eq!(in_force(&runtime, &scope), wanted);
+    runtime.host(["systemctl", "daemon-reload"]).run().succeeds();
+    assert_eq!(in_force(&runtime, &scope), wanted);
+    // What is no limit any more is told as well.
+    update(&["--cpu-quota=-1", "--pids-limit=-1"]).succeeds().discard();
+    runtime.host(["systemctl", "daemon-reload"]).run().succeeds();
+    let now = in_force(&runtime, &scope);
+    for unlimited in
+        ["CPUQuotaPerSecUSec=infinity", "TasksMax=infinity", "cpu.max=max 100000", "pids.max=max"]
+    {
+        assert!(now.iter().any(|line| line == unlimited), "{unlimited}: {now:?}");
+    }
     end(&runtime, &bundle);
 }
 

@@ -297,3 +297,56 @@ fn privileged_two_families_of_addresses() {
     scene.down(&container);
     scene.assert_clean();
 }
+
+/// Runs the test of this name again as root of a new user namespace, which is what an ordinary user can be.
+fn again_in_user_namespace(test: &str) {
+    let own = std::env::current_exe().expect("a path");
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "--"]).arg(own).args([
+        "--exact",
+        test,
+        "--nocapture",
+    ]);
+    let output = command.output().expect("unshare is there");
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+fn privileged_an_ordinary_users_container_is_connected_by_pasta() {
+    if mydocker_sys::namespace::is_first_user_namespace() {
+        return again_in_user_namespace("privileged_an_ordinary_users_container_is_connected_by_pasta");
+    }
+    let scene = Scene::new();
+    let container = scene.container("one", &["bridge"], |container| {
+        container.host_config.port_bindings = vec![binding(8080, None)];
+    });
+    let up = scene.up(&container).expect("a network");
+    assert!(!up.nameservers.is_empty() && up.held.is_empty());
+    assert!(
+        scene.said(&container, &["ip", "addr"]).contains(&up.endpoints["bridge"].addresses[0].0.to_string())
+    );
+    let mut server = scene.serve(&container, 8080);
+    assert_eq!(fetched("127.0.0.1".parse().expect("an address"), up.ports[0].host_port), "served\n");
+    server.wait().expect("it ends");
+    let other = scene.container("two", &["bridge"], |container| {
+        container.host_config.port_bindings = vec![binding(1, Some(up.ports[0].host_port))];
+    });
+    let error = scene.up(&other).expect_err("the port is taken").to_string();
+    assert!(error.contains("port is already allocated"), "{error}");
+    // What was killed is undone as well.
+    let pid = scene.base.path().join("run/networks/pasta").join(&container.id);
+    let pid = fs::read_to_string(pid).expect("it runs");
+    assert!(Command::new("kill").args(["-9", pid.trim()]).status().expect("kill").success());
+    scene.down(&container);
+    scene.up(&other).expect("the port is free");
+    scene.down(&other);
+    let left = ["run/networks/pasta", "run/netns"]
+        .map(|place| fs::read_dir(scene.base.path().join(place)).map_or(0, Iterator::count));
+    assert_eq!(left, [0, 0]);
+    let wish = Wish { name: "net".to_owned(), ..Wish::default() };
+    let error =
+        Networks::open(scene.home()).expect("room").create(&wish).expect_err("it takes root").to_string();
+    assert!(error.contains("takes root"), "{error}");
+}

@@ -52,10 +52,10 @@ enum Vm {
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
-    /// Build the workspace's tests, and run those that the profiles for the machine choose in it
+    /// Build the black-box tests and the conformance suite, and run in it what the profiles for the machine choose
     Test {
         /// How many seconds the machine may take in all; it is killed then
-        #[arg(long, value_name = "SECONDS", default_value_t = 2400)]
+        #[arg(long, value_name = "SECONDS", default_value_t = 3000)]
         timeout: u64,
         /// Rounds of scripts/vm-suite.sh, and words for nextest after them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -183,9 +183,13 @@ fn idmap_applies_the_mappings_of_the_mount(case: &Case<'_>) -> Result<()> {
 
 fn ridmap_applies_them_to_mounts_below(case: &Case<'_>) -> Result<()> {
     let source = case.dir().join("source");
-    fs::create_dir_all(source.join("below"))?;
-    let below = super::options::Mounted::tmpfs(&source.join("below"))?;
-    fs::write(source.join("below/file"), "")?;
+    let other = case.dir().join("other");
+    for dir in [&source.join("below"), &other] {
+        fs::create_dir_all(dir)?;
+    }
+    fs::write(other.join("file"), "")?;
+    // A tmpfs can have its owners shifted since Linux 6.3 only; so the mount below has the same file system.
+    let below = super::options::Mounted::directory(&other, &source.join("below"))?;
     let bundle = case.bundle()?.mount("/mnt", "none", &source, &["rbind", "ridmap"]);
     let last = bundle.config["mounts"].as_array().map_or(0, Vec::len) - 1;
     let bundle = bundle

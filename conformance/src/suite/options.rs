@@ -162,6 +162,14 @@ impl Mounted {
         Self::with(point, MountAttrFlags::empty())
     }
 
+    /// Mounts the directory `from` at `point`, with its file system.
+    pub(super) fn directory(from: &Path, point: &Path) -> Result<Self> {
+        let open = |path: &Path| sys::fs::open(path, sys::fs::OFlag::O_PATH);
+        let tree = sys::mount::open_tree(open(from)?, sys::mount::Clone::One)?;
+        sys::mount::attach(tree, open(point)?)?;
+        Ok(Self(point.to_owned()))
+    }
+
     fn with(point: &Path, attributes: MountAttrFlags) -> Result<Self> {
         let tmpfs = sys::mount::FsContext::open("tmpfs")?.mount(attributes)?;
         sys::mount::attach(tmpfs, sys::fs::open(point, sys::fs::OFlag::O_PATH)?)?;

@@ -1,8 +1,6 @@
 //! What can be typed, as data. Nothing here looks at the environment or at the disk.
 
-use super::args_local::{
-    BundleArgs, DfArgs, GcArgs, HistoryArgs, ImagesArgs, InspectArgs, PruneArgs, RmiArgs, TagArgs,
-};
+use super::args_local::*;
 use super::args_make::{CommitArgs, DiffArgs, ExportArgs, ImportArgs, LoadArgs, SaveArgs};
 use clap::Args;
 use std::path::PathBuf;
@@ -28,6 +26,8 @@ pub enum Command {
     Commit(CommitArgs),
     /// `df`
     Df(DfArgs),
+    /// `fsck`
+    Fsck(FsckArgs),
     /// `diff`
     Diff(DiffArgs),
     /// `export`
@@ -48,18 +48,28 @@ pub enum Command {
     Login(LoginArgs),
     /// `logout`
     Logout(LogoutArgs),
+    /// `mount`
+    Mount(MountArgs),
     /// `prune`
     Prune(PruneArgs),
     /// `pull`
     Pull(PullArgs),
     /// `push`
     Push(PushArgs),
+    /// `referrers`
+    Referrers(ReferrersArgs),
     /// `rmi`
     Rmi(RmiArgs),
     /// `save`
     Save(SaveArgs),
     /// `tag`
     Tag(TagArgs),
+    /// `unmount`
+    Unmount(UnmountArgs),
+    /// `unpack`
+    Unpack(UnpackArgs),
+    /// `verify`
+    Verify(VerifyArgs),
 }
 
 /// How registries are spoken to.

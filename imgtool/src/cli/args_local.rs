@@ -7,6 +7,9 @@ use std::path::PathBuf;
 /// `bundle`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct BundleArgs {
+    /// Mount the layers instead of copying them; 'unmount' undoes it
+    #[arg(long)]
+    pub overlay: bool,
     /// The image: a name, or the beginning of its id
     #[arg(value_name = "IMAGE")]
     pub image: String,
@@ -143,4 +146,82 @@ pub struct PruneArgs {
     /// Remove only these: until=TIME, label=NAME[=VALUE], label!=NAME[=VALUE]
     #[arg(long, value_name = "NAME=VALUE")]
     pub filter: Vec<String>,
+}
+
+/// `fsck`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct FsckArgs {
+    /// Mend what can be mended here; what is damaged is moved away, so that the next pull brings it again
+    #[arg(long)]
+    pub repair: bool,
+}
+
+/// `mount`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct MountArgs {
+    /// The image: a name, or the beginning of its id; without it, list what is mounted
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// The directory to mount it on; one of the store if not given
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
+
+/// `unmount`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct UnmountArgs {
+    /// Unmount every bundle and every view
+    #[arg(long, short, conflicts_with = "targets")]
+    pub all: bool,
+    /// Directories of bundles and views, or images whose views are meant
+    #[arg(value_name = "DIR", required_unless_present = "all")]
+    pub targets: Vec<String>,
+}
+
+/// `unpack`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct UnpackArgs {
+    /// The image: a name, or the beginning of its id
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// The directory, which is new or empty
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+}
+
+/// `verify`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct VerifyArgs {
+    /// How the registry is spoken to
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    /// File with a public key that has to have signed the image, in PEM; of several, one
+    #[arg(long, value_name = "FILE")]
+    pub key: Vec<PathBuf>,
+    /// File that says which images have to be signed by whom; the usual policy.json if neither this nor a key is given
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// File with a sigstore bundle; then no registry is asked
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Vec<PathBuf>,
+    /// The image in the store: a name, or the beginning of its id
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+}
+
+/// `referrers`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct ReferrersArgs {
+    /// How the registry is spoken to
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    /// List only those of this type
+    #[arg(long, value_name = "TYPE")]
+    pub artifact_type: Option<String>,
+    /// 'json', or a template such as '{{.Digest}} {{.ArtifactType}}', with 'table' before it for a table
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// The image in its registry
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
 }

@@ -1,9 +1,10 @@
 //! From the process's arguments to its exit status.
 
 use super::{
-    BundleArgs, Command, CommitArgs, Context, DfArgs, DiffArgs, Environment, ExportArgs, GcArgs, GlobalArgs,
-    HistoryArgs, ImagesArgs, ImportArgs, InspectArgs, LoadArgs, LoginArgs, LogoutArgs, PruneArgs, PullArgs,
-    PushArgs, RmiArgs, SaveArgs, TagArgs, chain,
+    BundleArgs, Command, CommitArgs, Context, DfArgs, DiffArgs, Environment, ExportArgs, FsckArgs, GcArgs,
+    GlobalArgs, HistoryArgs, ImagesArgs, ImportArgs, InspectArgs, LoadArgs, LoginArgs, LogoutArgs, MountArgs,
+    PruneArgs, PullArgs, PushArgs, ReferrersArgs, RmiArgs, SaveArgs, TagArgs, UnmountArgs, UnpackArgs,
+    VerifyArgs, chain,
 };
 use crate::commands;
 use mydocker_cmdline::{Entry, Program, Request, entry, one_line, print};
@@ -23,6 +24,7 @@ const COMMANDS: &[Entry<Command>] = &[
     entry!("bundle", "Make an image a bundle that any OCI runtime runs", BundleArgs, Command::Bundle),
     entry!("commit", "Make an image of what was changed in a bundle", CommitArgs, Command::Commit),
     entry!("df", "Tell what the image store takes, and what of it could go", DfArgs, Command::Df),
+    entry!("fsck", "Check whether the image store is whole, and mend it", FsckArgs, Command::Fsck),
     entry!("diff", "Tell what differs between two images, or in a bundle", DiffArgs, Command::Diff),
     entry!("export", "Write the whole tree of an image or a bundle as one tar", ExportArgs, Command::Export),
     entry!("gc", "Remove what no name leads to, and what killed commands have left", GcArgs, Command::Gc),
@@ -33,12 +35,18 @@ const COMMANDS: &[Entry<Command>] = &[
     entry!("load", "Bring in the images of an archive", LoadArgs, Command::Load),
     entry!("login", "Keep a name and a password for a registry", LoginArgs, Command::Login),
     entry!("logout", "Forget what is kept for a registry", LogoutArgs, Command::Logout),
+    entry!("mount", "Mount an image to be looked at", MountArgs, Command::Mount),
     entry!("prune", "Remove images that nobody needs", PruneArgs, Command::Prune),
     entry!("pull", "Fetch an image from a registry", PullArgs, Command::Pull),
     entry!("push", "Bring an image to a registry", PushArgs, Command::Push),
+    entry!("referrers", "List what a registry has about an image", ReferrersArgs, Command::Referrers),
     entry!("rmi", "Take names away, and remove images without a name", RmiArgs, Command::Rmi),
     entry!("save", "Write images to an archive that other programs load", SaveArgs, Command::Save),
     entry!("tag", "Give an image one more name", TagArgs, Command::Tag),
+    entry!("umount", "The same as unmount", UnmountArgs, Command::Unmount),
+    entry!("unmount", "Take mounts of images and of bundles away", UnmountArgs, Command::Unmount),
+    entry!("unpack", "Make an image a root file system", UnpackArgs, Command::Unpack),
+    entry!("verify", "Check an image's digests and its signatures", VerifyArgs, Command::Verify),
 ];
 
 /// What a command leads to: the exit status.
@@ -73,6 +81,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Bundle(args) => commands::bundle(&args, context)?,
         Command::Commit(args) => commands::commit_command(&args, context)?,
         Command::Df(args) => commands::df(&args, context)?,
+        Command::Fsck(args) => commands::fsck(&args, context)?,
         Command::Diff(args) => commands::diff_command(&args, context)?,
         Command::Export(args) => commands::export_command(&args, context)?,
         Command::Gc(args) => commands::gc(&args, context)?,
@@ -83,12 +92,17 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Load(args) => commands::load_command(&args, context)?,
         Command::Login(args) => commands::login(&args, context)?,
         Command::Logout(args) => commands::logout(&args, context)?,
+        Command::Mount(args) => commands::mount(&args, context)?,
         Command::Prune(args) => commands::prune(&args, context)?,
         Command::Pull(args) => commands::pull(&args, context)?,
         Command::Push(args) => commands::push(&args, context)?,
+        Command::Referrers(args) => commands::referrers(&args, context)?,
         Command::Rmi(args) => commands::rmi(&args, context)?,
         Command::Save(args) => commands::save_command(&args, context)?,
         Command::Tag(args) => commands::tag(&args, context)?,
+        Command::Unmount(args) => commands::unmount(&args, context)?,
+        Command::Unpack(args) => commands::unpack(&args, context)?,
+        Command::Verify(args) => commands::verify(&args, context)?,
     }
     Ok(0)
 }

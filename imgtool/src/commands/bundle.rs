@@ -4,10 +4,12 @@ use super::local::{FindError, find};
 use crate::cli::{BundleArgs, Context};
 use crate::fetch::LayerJob;
 use crate::image::BUNDLE_ANNOTATION;
-use crate::layer::{Budget, Inflate, LayerError, Unpack, Whiteouts};
+use crate::layer::{Budget, Inflate, LayerError, Unpack, Unpacker, Whiteouts};
+use crate::mounts::{MountError, Purpose, lease_name, mount_layers, unmount, whole_path};
 use crate::plan::{PlanError, layer_jobs};
-use crate::store::{Image, Store, StoreError};
-use mydocker_bundles::{ImageSettings, UserError, config, find_user};
+use crate::store::{Hold, Holder, Image, Store, StoreError};
+use mydocker_bundles::{ImageSettings, UserError, config, find_user, rootless};
+use mydocker_sys::process::{egid, euid};
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::AsFd as _;
@@ -29,6 +31,9 @@ pub enum BundleError {
     /// A layer.
     #[error("cannot unpack layer {0}")]
     Layer(crate::digest::Digest, #[source] LayerError),
+    /// Its mount.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// Its user.
     #[error("cannot tell who the image's process runs as")]
     User(#[from] UserError),
@@ -53,24 +58,28 @@ pub enum BundleError {
 /// [`BundleError`]; then nothing is left of the bundle.
 pub fn bundle(args: &BundleArgs, context: &Context) -> Result<(), BundleError> {
     let store = context.store()?;
-    let _hold = store.hold()?;
+    let hold = store.hold()?;
     let image = store.image(&find(&store, &args.image)?.target)?;
     let jobs = layer_jobs(&image.manifest, &image.config)?;
     let is_new = make_directory(&args.directory)?;
-    let made = fill(&store, &image, &jobs, &args.directory);
+    let made = match args.overlay {
+        true => mount(&store, &hold, &image, &jobs, &args.directory),
+        false => copy(&store, &jobs, &args.directory),
+    };
+    let made = made.and_then(|()| configure(&image, &args.directory));
     if made.is_err() {
-        take_back(&args.directory, is_new)?;
+        take_back(&store, args.overlay, &args.directory, is_new)?;
     }
     made
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BundleError {
+pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BundleError {
     let path = path.to_owned();
     move |source| BundleError::Io { action, path, source }
 }
 
 /// Makes the directory, and returns whether it is new. Setuid programs of the image are nobody's on the host.
-fn make_directory(directory: &Path) -> Result<bool, BundleError> {
+pub(super) fn make_directory(directory: &Path) -> Result<bool, BundleError> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let mut entries = fs::read_dir(directory).map_err(failed("read the directory", directory))?;
@@ -83,10 +92,19 @@ fn make_directory(directory: &Path) -> Result<bool, BundleError> {
     }
 }
 
-fn take_back(directory: &Path, is_new: bool) -> Result<(), BundleError> {
-    let rootfs = directory.join("rootfs");
-    if rootfs.is_dir() {
-        fs::remove_dir_all(&rootfs).map_err(failed("remove", &rootfs))?;
+fn take_back(store: &Store, overlay: bool, directory: &Path, is_new: bool) -> Result<(), BundleError> {
+    if overlay {
+        let owner = whole_path(directory)?;
+        let name = lease_name(Holder::Bundle, &owner);
+        if let Some(lease) = store.leases()?.iter().find(|lease| lease.name == name) {
+            unmount(store, lease)?;
+        }
+    }
+    for name in ["rootfs", "upper", "work"] {
+        let path = directory.join(name);
+        if path.is_dir() {
+            fs::remove_dir_all(&path).map_err(failed("remove", &path))?;
+        }
     }
     if is_new {
         fs::remove_dir(directory).map_err(failed("remove", directory))?;
@@ -94,22 +112,57 @@ fn take_back(directory: &Path, is_new: bool) -> Result<(), BundleError> {
     Ok(())
 }
 
-fn fill(store: &Store, image: &Image, jobs: &[LayerJob], directory: &Path) -> Result<(), BundleError> {
-    let rootfs = directory.join("rootfs");
-    DirBuilder::new().mode(0o700).create(&rootfs).map_err(failed("make the directory", &rootfs))?;
-    let root = File::open(&rootfs).map_err(failed("open", &rootfs))?;
-    let target = root.try_clone().map_err(failed("open", &rootfs))?;
-    let mut unpack = Unpack::new(target.into(), Whiteouts::Apply);
+fn make(directory: &Path, name: &str) -> Result<PathBuf, BundleError> {
+    let path = directory.join(name);
+    DirBuilder::new().mode(0o700).create(&path).map_err(failed("make the directory", &path))?;
+    Ok(path)
+}
+
+fn copy(store: &Store, jobs: &[LayerJob], directory: &Path) -> Result<(), BundleError> {
+    unpack_into(store, jobs, &make(directory, "rootfs")?)
+}
+
+/// Mounts the layers as the root file system. The image is leased before, so that it is there as long as the bundle is.
+fn mount(
+    store: &Store,
+    hold: &Hold,
+    image: &Image,
+    jobs: &[LayerJob],
+    directory: &Path,
+) -> Result<(), BundleError> {
+    let owner = whole_path(directory)?;
+    let layers =
+        Unpacker::new(store).stack(jobs).map_err(|(digest, source)| BundleError::Layer(digest, source))?;
+    let [rootfs, upper, work] = ["rootfs", "upper", "work"].map(|name| make(&owner, name));
+    let (rootfs, upper, work) = (rootfs?, upper?, work?);
+    store.lease(hold, &lease_name(Holder::Bundle, &owner), Holder::Bundle, &image.target, &owner)?;
+    Ok(mount_layers(store, &layers, Purpose::Run(&upper, &work), &rootfs)?)
+}
+
+/// Unpacks all layers into an empty directory.
+pub(super) fn unpack_into(store: &Store, jobs: &[LayerJob], rootfs: &Path) -> Result<(), BundleError> {
+    let root = File::open(rootfs).map_err(failed("open", rootfs))?;
+    let mut unpack = Unpack::new(root.into(), Whiteouts::Apply);
     for job in jobs {
         let blob = store.blob(&job.digest)?.ok_or_else(|| StoreError::Missing(job.digest.clone()))?;
         apply(&mut unpack, job, blob.file())
             .map_err(|source| BundleError::Layer(job.digest.clone(), source))?;
     }
-    if let Some(last) = jobs.last() {
-        unpack.finish().map_err(|source| BundleError::Layer(last.digest.clone(), source))?;
+    match jobs.last() {
+        Some(last) => unpack.finish().map_err(|source| BundleError::Layer(last.digest.clone(), source)),
+        None => Ok(()),
     }
+}
+
+/// Writes config.json, for which the lists of users in the root file system are needed.
+fn configure(image: &Image, directory: &Path) -> Result<(), BundleError> {
+    let rootfs = directory.join("rootfs");
+    let root = File::open(&rootfs).map_err(failed("open", &rootfs))?;
     let user = find_user(root.as_fd(), &image.config.config.user)?;
-    let config = config(&settings(image), &user);
+    let mut config = config(&settings(image), &user);
+    if euid() != 0 {
+        config = rootless(config, euid(), egid());
+    }
     let path = directory.join("config.json");
     fs::write(&path, format!("{config:#}\n")).map_err(failed("write", &path))
 }

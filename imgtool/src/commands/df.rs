@@ -87,10 +87,10 @@ fn held(store: &Store) -> Result<HashMap<Digest, usize>, StoreError> {
 
 /// The layers of an image, each once, with their sizes.
 fn layers(store: &Store, one: &Listed) -> Vec<(Digest, u64)> {
-    let layers = one.image.config.rootfs.diff_ids.iter().zip(&one.image.manifest.layers);
     let mut seen = HashSet::new();
-    let sized = layers.filter(|(id, _)| seen.insert((*id).clone()));
-    sized.map(|(id, layer)| (id.clone(), store.layer_size(id).unwrap_or(layer.size))).collect()
+    let mut layers = store.layers(&one.image);
+    layers.retain(|layer| seen.insert(layer.diff_id.clone()));
+    layers.into_iter().map(|layer| (layer.diff_id, layer.size)).collect()
 }
 
 /// Each image once, whatever names it has.

@@ -74,8 +74,8 @@ struct Step {
 
 /// The first step first. Layers of which the history says nothing are steps too.
 fn steps(store: &Store, image: &Image) -> Vec<Step> {
-    let mut layers = image.config.rootfs.diff_ids.iter().zip(&image.manifest.layers);
-    let mut size = || layers.next().map(|(id, layer)| store.layer_size(id).unwrap_or(layer.size));
+    let mut layers = store.layers(image).into_iter();
+    let mut size = || layers.next().map(|layer| layer.size);
     let mut steps: Vec<Step> = Vec::new();
     for history in &image.config.history {
         let size = if history.empty_layer { 0 } else { size().unwrap_or(0) };

@@ -194,8 +194,8 @@ fn container_config(image: &Image) -> Value {
 
 /// Where the layers lie, those that are unpacked, as overlayfs is given them: the highest first.
 fn graph_driver(store: &Store, image: &Image) -> Value {
-    let here = image.config.rootfs.diff_ids.iter().rev().filter(|layer| store.has_layer(layer));
-    let mut layers = here.map(|layer| store.layer_path(layer).display().to_string());
+    let here = store.layers(image).into_iter().rev().filter_map(|layer| layer.path);
+    let mut layers = here.map(|path| path.display().to_string());
     let mut data = Map::new();
     if let Some(upper) = layers.next() {
         data.insert("UpperDir".to_owned(), upper.into());

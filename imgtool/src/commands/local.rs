@@ -42,11 +42,13 @@ pub struct Found {
 /// [`FindError`].
 pub fn find(store: &Store, text: &str) -> Result<Found, FindError> {
     let by_name = Reference::parse(text).map(Reference::or_latest);
-    let all = store.names()?;
-    let named = by_name.as_ref().ok().and_then(|name| all.iter().find(|(known, _)| known == name));
+    let all = store.entries()?;
+    let is_named =
+        |known: &Option<Reference>| known.as_ref().is_some_and(|known| by_name.as_ref() == Ok(known));
+    let named = all.iter().find(|(known, _)| is_named(known));
     let (id, target, name) = match named {
-        Some((name, target)) => (store.image(target)?.id().clone(), target.clone(), Some(name.clone())),
-        None => match by_id(text, &ids(store, &all))? {
+        Some((Some(name), target)) => (store.image(target)?.id().clone(), target.clone(), Some(name.clone())),
+        _ => match by_id(text, &ids(store, &all))? {
             Some((id, target)) => (id, target, None),
             // What is no name either is told with the character that does not fit.
             None => return Err(by_name.err().map_or_else(|| FindError::None(text.to_owned()), Into::into)),
@@ -55,12 +57,12 @@ pub fn find(store: &Store, text: &str) -> Result<Found, FindError> {
     let is_it = |other: &Descriptor| {
         other.digest == target.digest || store.image(other).is_ok_and(|image| *image.id() == id)
     };
-    let names = all.iter().filter(|(_, other)| is_it(other)).map(|(name, _)| name.clone()).collect();
+    let names = all.iter().filter(|(_, other)| is_it(other)).filter_map(|(name, _)| name.clone()).collect();
     Ok(Found { id, target, name, names })
 }
 
 /// The ids of the images that can be read.
-fn ids(store: &Store, all: &[(Reference, Descriptor)]) -> HashMap<Digest, (Digest, Descriptor)> {
+fn ids(store: &Store, all: &[(Option<Reference>, Descriptor)]) -> HashMap<Digest, (Digest, Descriptor)> {
     let mut ids = HashMap::new();
     for (_, target) in all {
         if !ids.contains_key(&target.digest)

@@ -3,7 +3,7 @@
 use crate::cli::{Connection, Context, Display, PullArgs, human_size};
 use crate::digest::Digest;
 use crate::fetch::{FetchError, Fetcher};
-use crate::layer::Unpacker;
+use crate::layer::{LayerError, Unpacker};
 use crate::plan::{PullPlan, Step};
 use crate::platform::{Platform, PlatformError};
 use crate::reference::{DEFAULT_TAG, Reference};
@@ -31,6 +31,9 @@ pub enum PullError {
     /// Its blobs did not come.
     #[error("cannot pull {0}")]
     Fetch(Reference, #[source] Box<FetchError>),
+    /// A layer that needs those below was not unpacked.
+    #[error("cannot unpack layer {0}")]
+    Unpack(Digest, #[source] LayerError),
     /// A document did not come into the store.
     #[error("cannot pull {0}")]
     Ingest(Reference, #[source] Box<IngestError>),
@@ -106,6 +109,11 @@ fn carry_out(
     display
         .during(|| fetcher.run(plan.fetches()))
         .map_err(|error| PullError::Fetch(reference.clone(), Box::new(error)))?;
+    // Layers that need those below could not be unpacked while they came.
+    let unpacks = plan.steps.iter().any(|step| matches!(step, Step::Unpack(_)));
+    for image in resolved.images.iter().filter(|_| unpacks) {
+        unpacker.stack(&image.layers).map_err(|(digest, source)| PullError::Unpack(digest, source))?;
+    }
     keep_documents(resolved, store).map_err(|error| PullError::Ingest(reference.clone(), Box::new(error)))?;
     for step in &plan.steps {
         if let Step::Record { reference, target } = step {

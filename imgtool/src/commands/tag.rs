@@ -57,7 +57,9 @@ pub fn tag(args: &TagArgs, context: &Context) -> Result<(), NamesError> {
     let store = context.store()?;
     let _hold = store.hold()?;
     let found = find(&store, &args.image)?;
-    Ok(store.record(&name, &found.target)?)
+    store.record(&name, &found.target)?;
+    // An image that had no name has one now.
+    Ok(store.forget_nameless(&[found.target])?)
 }
 
 /// Takes names away, and removes what no other name leads to.
@@ -95,7 +97,10 @@ fn untag(store: &Store, image: &str, force: bool) -> Result<(), NamesError> {
             let names = names.iter().map(Reference::familiar).collect::<Vec<_>>().join(", ");
             return Err(NamesError::SeveralNames { id: id.short().to_owned(), names });
         }
-        None => names,
+        None => {
+            store.forget_nameless(&[target])?;
+            names
+        }
     };
     for name in going {
         if store.forget(&name)? {

@@ -7,7 +7,7 @@ pub use engine::{Fetch, FetchError, Fetcher, NoProgress, Progress};
 pub use stream::{Aborted, BlobReader, Stream};
 
 use crate::digest::Digest;
-use crate::image::Compression;
+use crate::image::{Compression, RootFs};
 use std::error::Error;
 
 /// A layer that is to be unpacked: what comes, and what it has to be.
@@ -21,6 +21,18 @@ pub struct LayerJob {
     pub compression: Compression,
     /// The digest of the layer when it is not compressed.
     pub diff_id: Digest,
+    /// What the unpacked layer is called where it has taken something over from the layers below it, and so is right above
+    /// them only; else it is called by its `diff_id`.
+    pub stacked: Digest,
+}
+
+impl LayerJob {
+    /// Whether there is no layer below it.
+    #[must_use]
+    pub fn is_lowest(&self) -> bool {
+        let alone = RootFs { diff_ids: vec![self.diff_id.clone()], ..RootFs::default() };
+        alone.stacked().first() == Some(&self.stacked)
+    }
 }
 
 /// Who takes layers while they are fetched.

@@ -115,6 +115,21 @@ pub struct RootFs {
     pub diff_ids: Vec<Digest>,
 }
 
+impl RootFs {
+    /// What each layer is called where it depends on those below it, the lowest first. As in a chainID (image-spec,
+    /// config.md) all of them are in it; but the lowest one has a name of its own as well.
+    #[must_use]
+    pub fn stacked(&self) -> Vec<Digest> {
+        let mut below = "stacked".to_owned();
+        let next = |diff_id: &Digest| {
+            let stacked = Digest::of(diff_id.algorithm(), format!("{below} {diff_id}").as_bytes());
+            below = stacked.to_string();
+            stacked
+        };
+        self.diff_ids.iter().map(next).collect()
+    }
+}
+
 /// How a layer came about.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct History {

@@ -5,12 +5,16 @@
 //! tar       the archive, entry by entry
 //! tree      the directory: names become descriptors, and nothing leads out of it
 //! unpack    an entry to a file, a whiteout to a removal or to what overlayfs takes for one
+//! lower     what the layers below a layer show
+//! copy_up   what a layer takes over from those below
 //! sink      unpacked layers in the store, while their blobs come
 //! view      a tree as it is seen, also layers above each other
 //! pack      the way back: a tree, or what changed in it, to a layer
 //! ```
 
+mod copy_up;
 mod inflate;
+mod lower;
 pub mod pack;
 mod sink;
 pub mod tar;
@@ -20,7 +24,9 @@ mod tree;
 mod unpack;
 pub mod view;
 
+pub use copy_up::describe_like;
 pub use inflate::{Budget, Inflate, OverBudget};
+pub use lower::Lower;
 pub use sink::Unpacker;
 pub use unpack::{Unpack, Whiteouts, unpack};
 
@@ -53,6 +59,9 @@ pub enum LayerError {
         /// What the kernel says.
         source: mydocker_sys::Error,
     },
+    /// It is unpacked by itself, and gives a file of a layer below another name, or puts something into a directory there.
+    #[error("it needs the layers below it")]
+    NeedsLower,
     /// The tar is not that of the image.
     #[error("its content has the digest {found}; the image's configuration says {expected}")]
     WrongDiffId {

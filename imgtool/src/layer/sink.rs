@@ -1,10 +1,14 @@
 //! Layers of the store, unpacked while their blobs come.
 
-use super::{Budget, Inflate, LayerError, Whiteouts, unpack};
+use super::{Budget, Inflate, LayerError, Lower, Unpack, Whiteouts};
+use crate::digest::Digest;
 use crate::fetch::{BlobReader, LayerJob, LayerSink};
-use crate::store::{LayerIngest, Store};
+use crate::store::{LayerIngest, Store, StoreError};
 use std::error::Error;
+use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 /// Unpacks layers into a store.
 #[derive(Debug)]
@@ -19,23 +23,72 @@ impl<'a> Unpacker<'a> {
         Self { store }
     }
 
-    /// Unpacks one layer; it is in the store only if it is the right one.
+    /// Unpacks one layer by itself; it is in the store only if it is the right one. A layer that needs those below is left
+    /// for [`stack`](Self::stack).
     ///
     /// # Errors
     /// [`LayerError`]; then nothing is left of it.
     pub fn unpack(&self, job: &LayerJob, blob: impl Read) -> Result<(), LayerError> {
-        if self.store.has_layer(&job.diff_id) {
+        if self.store.unpacked(&job.diff_id, &job.stacked).is_some() {
             return Ok(());
         }
+        let lower = job.is_lowest().then(Lower::default);
+        match self.unpack_over(job, blob, lower) {
+            Err(LayerError::NeedsLower) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Unpacks from their blobs what is missing of the layers of an image, which are given the lowest first, and returns where
+    /// they lie.
+    ///
+    /// # Errors
+    /// [`LayerError`] with the digest of the layer's blob.
+    pub fn stack(&self, jobs: &[LayerJob]) -> Result<Vec<PathBuf>, (Digest, LayerError)> {
+        let mut layers: Vec<PathBuf> = Vec::new();
+        for job in jobs {
+            let key = match self.store.unpacked(&job.diff_id, &job.stacked) {
+                Some(key) => key,
+                None => self.unpack_here(job, &layers).map_err(|error| (job.digest.clone(), error))?,
+            };
+            layers.push(self.store.layer_path(&key));
+        }
+        Ok(layers)
+    }
+
+    /// Unpacks a layer whose blob is in the store on others, the lowest first.
+    fn unpack_here(&self, job: &LayerJob, below: &[PathBuf]) -> Result<Digest, LayerError> {
+        let blob = self.store.blob(&job.digest)?.ok_or_else(|| StoreError::Missing(job.digest.clone()))?;
+        let open =
+            |path: &PathBuf| File::open(path).map(OwnedFd::from).map_err(crate::store::failed("open", path));
+        let lower = below.iter().rev().map(open).collect::<Result<Vec<_>, _>>()?;
+        self.unpack_over(job, blob.file(), Some(Lower::new(lower)))
+    }
+
+    /// Unpacks a layer, and returns what it is called.
+    fn unpack_over(
+        &self,
+        job: &LayerJob,
+        blob: impl Read,
+        lower: Option<Lower>,
+    ) -> Result<Digest, LayerError> {
         let layer = LayerIngest::begin(self.store, &job.diff_id)?;
         let archive =
             Inflate::new(blob, job.diff_id.algorithm(), Budget::default()).map_err(LayerError::Read)?;
-        let (rest, size) = unpack(archive, layer.directory()?, Whiteouts::Overlay)?;
+        let mut unpack = Unpack::new(layer.directory()?, Whiteouts::Overlay);
+        if let Some(lower) = lower {
+            unpack = unpack.over(lower);
+        }
+        let rest = unpack.layer(archive)?;
+        let (size, is_stacked) = (unpack.size(), unpack.has_taken_over());
+        unpack.finish()?;
         let found = rest.finish().map_err(LayerError::Read)?;
         if found != job.diff_id {
             return Err(LayerError::WrongDiffId { found, expected: job.diff_id.clone() });
         }
-        Ok(layer.commit(size)?)
+        let key = if is_stacked { &job.stacked } else { &job.diff_id };
+        layer.commit_as(self.store, key, size)?;
+        Ok(key.clone())
     }
 }
 

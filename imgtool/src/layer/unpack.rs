@@ -1,6 +1,7 @@
 //! Entries become files (image-spec, layer.md, "Applying Changesets").
 
 use super::LayerError;
+use super::lower::Lower;
 use super::tar::{Entry, Kind, Reader, Region, Time};
 use super::tree::{Place, Tree, remove, shown};
 use mydocker_sys::Errno;
@@ -40,29 +41,41 @@ pub enum Whiteouts {
 /// What a directory gets when everything is in it: till then it is its maker's own, with no default ACL to inherit, and
 /// its time is not yet changed by what is put into it.
 #[derive(Debug, Default)]
-struct Finish {
+pub(super) struct Finish {
     mode: u32,
     owner: Option<(u32, u32)>,
     modified: Option<Time>,
     attributes: Vec<(CString, Vec<u8>)>,
     is_opaque: bool,
+    /// Whether it was made on the way to something else, and nothing has described it.
+    pub(super) is_implied: bool,
+}
+
+impl Finish {
+    pub(super) fn implied() -> Self {
+        Self { mode: 0o755, is_implied: true, ..Self::default() }
+    }
 }
 
 /// A directory that layers are unpacked to.
 #[derive(Debug)]
 pub struct Unpack {
-    tree: Tree,
-    whiteouts: Whiteouts,
+    pub(super) tree: Tree,
+    pub(super) whiteouts: Whiteouts,
     /// An ordinary user can neither give files away nor make devices.
     is_root: bool,
     /// Root in a user namespace can give files away, but makes no devices and sets no attributes that are the host's alone.
     is_host: bool,
-    directories: BTreeMap<PathBuf, Finish>,
+    pub(super) directories: BTreeMap<PathBuf, Finish>,
+    /// What is below a layer for overlayfs, if that is known.
+    pub(super) lower: Option<Lower>,
+    /// Whether something of it was copied.
+    pub(super) takes_over: bool,
     /// What this layer has put into the tree, with the directories above: its own whiteouts do not concern it.
     own: HashSet<PathBuf>,
     buffer: Vec<u8>,
     /// What all files have, in bytes, without their holes.
-    size: u64,
+    pub(super) size: u64,
 }
 
 /// Unpacks one archive into the empty directory `root`, and returns its source and how many bytes its files have.
@@ -70,7 +83,7 @@ pub struct Unpack {
 /// # Errors
 /// [`LayerError`].
 pub fn unpack<R: Read>(archive: R, root: OwnedFd, whiteouts: Whiteouts) -> Result<(R, u64), LayerError> {
-    let mut unpack = Unpack::new(root, whiteouts);
+    let mut unpack = Unpack::new(root, whiteouts).over(Lower::default());
     let rest = unpack.layer(archive)?;
     let size = unpack.size;
     unpack.finish()?;
@@ -88,6 +101,9 @@ impl Unpack {
             is_root: mydocker_sys::process::euid() == 0,
             is_host: mydocker_sys::process::euid() == 0 && mydocker_sys::namespace::is_first_user_namespace(),
             directories: BTreeMap::from([(PathBuf::new(), top)]),
+            // What is below is in the directory itself.
+            lower: (whiteouts == Whiteouts::Apply).then(Lower::default),
+            takes_over: false,
             own: HashSet::new(),
             buffer: vec![0; BUFFER],
             size: 0,
@@ -107,11 +123,18 @@ impl Unpack {
         Ok(reader.into_source())
     }
 
+    /// What all files have, in bytes, without their holes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Gives all directories their owners, permissions, attributes and times, those below first.
     ///
     /// # Errors
-    /// [`LayerError::Kernel`].
-    pub fn finish(self) -> Result<(), LayerError> {
+    /// [`LayerError::Kernel`], or [`LayerError::NeedsLower`].
+    pub fn finish(mut self) -> Result<(), LayerError> {
+        self.describe_implied()?;
         for (path, finish) in self.directories.iter().rev() {
             let failed = |source| LayerError::Kernel { path: path.clone(), source };
             let name = if path.as_os_str().is_empty() { Path::new(".") } else { path };
@@ -145,11 +168,7 @@ impl Unpack {
             Kind::HardLink(target) => Some(self.target(&path, target)?),
             _ => None,
         };
-        let directories = &mut self.directories;
-        let mut made = |made: &Path| {
-            directories.insert(made.to_owned(), Finish { mode: 0o755, ..Finish::default() });
-        };
-        let Some(place) = self.tree.place(&path, &mut made)? else { return self.top(entry) };
+        let Some(place) = self.place(&path)? else { return self.top(entry) };
         let name = place.name.as_os_str().as_bytes().to_owned();
         if let Some(hidden) = name.strip_prefix(WHITEOUT) {
             return self.whiteout(&path, place, &name, hidden);
@@ -159,11 +178,7 @@ impl Unpack {
         match entry.kind {
             Kind::Directory => self.directory(entry, &place).map_err(failed),
             Kind::File(ref regions) => {
-                let file = self.create(&place, |place| {
-                    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
-                    openat(&*place.parent, &place.name, flags, 0o600)
-                });
-                let file = file.map_err(failed)?;
+                let file = self.new_file(&place).map_err(failed)?;
                 self.fill(&path, &file, regions.as_deref(), entry.size, data)?;
                 self.describe_file(&file, &entry).map_err(failed)
             }
@@ -210,6 +225,13 @@ impl Unpack {
         }
     }
 
+    pub(super) fn new_file(&mut self, place: &Place) -> Result<OwnedFd, mydocker_sys::Error> {
+        self.create(place, |place| {
+            let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
+            openat(&*place.parent, &place.name, flags, 0o600)
+        })
+    }
+
     fn clear(&mut self, place: &Place) -> Result<(), mydocker_sys::Error> {
         remove(&place.parent, &place.name)?;
         let path = place.path();
@@ -240,13 +262,14 @@ impl Unpack {
         Ok(())
     }
 
-    fn describe_directory(&mut self, path: PathBuf, entry: Entry, is_opaque: bool) {
+    pub(super) fn describe_directory(&mut self, path: PathBuf, entry: Entry, is_opaque: bool) {
         let finish = self.directories.entry(path).or_default();
         finish.mode = entry.mode;
         finish.owner = Some((entry.uid, entry.gid));
         finish.modified = Some(entry.modified);
         finish.attributes = entry.attributes;
         finish.is_opaque |= is_opaque;
+        finish.is_implied = false;
     }
 
     fn fill<R: Read>(
@@ -286,7 +309,7 @@ impl Unpack {
 
     /// The owner comes first, since a change of it takes setuid bits and capabilities away; an ACL comes after the
     /// permissions, which would change its mask.
-    fn describe_file(&self, file: &OwnedFd, entry: &Entry) -> Result<(), mydocker_sys::Error> {
+    pub(super) fn describe_file(&self, file: &OwnedFd, entry: &Entry) -> Result<(), mydocker_sys::Error> {
         if self.is_root {
             fchown(file, entry.uid, entry.gid)?;
         }
@@ -295,15 +318,6 @@ impl Unpack {
             self.attribute(name, |name| fsetxattr(file, name, value))?;
         }
         set_modified(file, entry.modified.seconds, entry.modified.nanoseconds)
-    }
-
-    /// What a hard link leads to.
-    fn target(&mut self, path: &[u8], target: &[u8]) -> Result<Place, LayerError> {
-        let refuse = |problem| LayerError::Refused { path: shown(path), problem };
-        match self.tree.find(target)? {
-            Some(place) => Ok(place),
-            None => Err(refuse("it is a hard link to something that is not there")),
-        }
     }
 
     /// Owner, permissions and times belong to the file, and came with its first name.
@@ -325,7 +339,7 @@ impl Unpack {
     }
 
     /// Links, devices and pipes: what is not opened.
-    fn special(&mut self, entry: &Entry, place: &Place) -> Result<(), mydocker_sys::Error> {
+    pub(super) fn special(&mut self, entry: &Entry, place: &Place) -> Result<(), mydocker_sys::Error> {
         let device = |place: &Place, kind, major: u32, minor: u32| {
             mknodat(&*place.parent, &place.name, kind, 0o600, makedev(major.into(), minor.into()))
         };

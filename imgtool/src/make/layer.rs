@@ -60,7 +60,7 @@ pub fn add_tar<E: From<AddLayerError> + From<io::Error> + Send>(
     make: impl FnOnce(&mut TarSink) -> Result<(), E>,
 ) -> Result<NewLayer, E> {
     let mut blob = FreshBlob::begin(store).map_err(AddLayerError::from)?;
-    let mut layer = LayerIngest::begin_new(store).map_err(AddLayerError::from)?;
+    let layer = LayerIngest::begin_new(store).map_err(AddLayerError::from)?;
     let directory = layer.directory().map_err(AddLayerError::from)?;
     let (tap, blocks) = Blocks::tap();
     let mut out = |bytes: &[u8]| blob.write(bytes).map_err(|error| E::from(AddLayerError::from(error)));
@@ -78,8 +78,7 @@ pub fn add_tar<E: From<AddLayerError> + From<io::Error> + Send>(
         (Err(error), _) => return Err(error),
     };
     let descriptor = keep(store, blob, compression)?;
-    layer.name(store, &encoded.diff_id);
-    layer.commit(size).map_err(AddLayerError::from)?;
+    layer.commit_as(store, &encoded.diff_id, size).map_err(AddLayerError::from)?;
     Ok(NewLayer { descriptor, diff_id: encoded.diff_id })
 }
 

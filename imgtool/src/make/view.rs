@@ -7,6 +7,7 @@ use crate::plan::{PlanError, layer_jobs};
 use crate::store::{Image, Store, StoreError};
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 /// Why the tree of an image cannot be seen.
 #[derive(Debug, thiserror::Error)]
@@ -27,29 +28,21 @@ pub enum ViewError {
 /// # Errors
 /// [`ViewError`].
 pub fn tree_of(store: &Store, image: &Image) -> Result<Directory, ViewError> {
-    unpack_missing(store, image)?;
-    let uppermost_first = image.config.rootfs.diff_ids.iter().rev();
-    let layers = uppermost_first.map(|diff_id| open(store, diff_id)).collect::<Result<_, _>>()?;
+    let layers = unpack_missing(store, image)?;
+    let layers = layers.iter().rev().map(|path| open(path)).collect::<Result<_, _>>()?;
     Ok(Directory::overlay(layers))
 }
 
-/// Unpacks the layers of an image of a store, which has to be held, that are not unpacked yet.
+/// Unpacks the layers of an image of a store, which has to be held, that are not unpacked yet, and returns where all lie, the
+/// lowest first.
 ///
 /// # Errors
 /// [`ViewError`].
-pub fn unpack_missing(store: &Store, image: &Image) -> Result<(), ViewError> {
-    let unpacker = Unpacker::new(store);
-    for job in layer_jobs(&image.manifest, &image.config)? {
-        if store.has_layer(&job.diff_id) {
-            continue;
-        }
-        let blob = store.blob(&job.digest)?.ok_or_else(|| StoreError::Missing(job.digest.clone()))?;
-        unpacker.unpack(&job, blob.file()).map_err(|error| ViewError::Layer(job.digest.clone(), error))?;
-    }
-    Ok(())
+pub fn unpack_missing(store: &Store, image: &Image) -> Result<Vec<PathBuf>, ViewError> {
+    let jobs = layer_jobs(&image.manifest, &image.config)?;
+    Unpacker::new(store).stack(&jobs).map_err(|(digest, error)| ViewError::Layer(digest, error))
 }
 
-fn open(store: &Store, diff_id: &Digest) -> Result<OwnedFd, StoreError> {
-    let path = store.layer_path(diff_id);
-    File::open(&path).map(OwnedFd::from).map_err(crate::store::failed("open", &path))
+fn open(path: &Path) -> Result<OwnedFd, StoreError> {
+    File::open(path).map(OwnedFd::from).map_err(crate::store::failed("open", path))
 }

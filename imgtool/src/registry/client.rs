@@ -80,7 +80,10 @@ impl Client {
 
     /// Asks the servers one after the other until one answers; what the last one says is the error, for it is the
     /// registry itself.
-    fn first<T>(&self, ask: impl Fn(&Session) -> Result<T, RegistryError>) -> Result<T, RegistryError> {
+    pub(super) fn first<T>(
+        &self,
+        ask: impl Fn(&Session) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
         let preferred = self.preferred.load(Ordering::Relaxed) % self.sessions.len();
         let others = (0..self.sessions.len()).filter(|index| *index != preferred);
         let mut failed: Option<RegistryError> = None;

@@ -9,6 +9,7 @@
 //! session    a request that is let in, redirected and repeated
 //! client     manifests and blobs
 //! upload     the way back
+//! referrers  what there is about a manifest
 //! retry      how long to wait
 //! ```
 
@@ -17,6 +18,7 @@ pub mod client;
 mod error;
 pub mod hosts;
 pub mod http;
+mod referrers;
 pub mod retry;
 pub mod session;
 pub mod tls;

@@ -16,7 +16,7 @@ pub struct Collected {
     pub layers: Vec<Digest>,
     /// Leases whose owner is gone.
     pub leases: Vec<Lease>,
-    /// Pieces of blobs, of layers and of leases that a killed command left.
+    /// Pieces of blobs, of layers and of leases that a killed command left, and what fsck has put aside.
     pub pieces: usize,
     /// What blobs, layers and pieces of blobs had, in bytes.
     pub bytes: u64,
@@ -80,7 +80,9 @@ impl Store {
                 reachable.blobs.insert(manifest.config.digest.clone());
                 if manifest.config.media_type.kind() == Kind::Config && self.has_blob(&manifest.config.digest)
                 {
-                    reachable.layers.extend(self.config(&manifest)?.rootfs.diff_ids);
+                    let rootfs = self.config(&manifest)?.rootfs;
+                    reachable.layers.extend(rootfs.stacked());
+                    reachable.layers.extend(rootfs.diff_ids);
                 }
                 Ok(())
             }
@@ -141,6 +143,11 @@ impl Store {
             let path = self.unfinished_layers().join(name);
             fs::remove_dir_all(&path).map_err(failed("remove", &path))?;
             collected.pieces += 1;
+        }
+        let damaged = self.damaged();
+        if damaged.exists() {
+            collected.pieces += names_in(&damaged)?.len();
+            fs::remove_dir_all(&damaged).map_err(failed("remove", &damaged))?;
         }
         Ok(())
     }
@@ -218,7 +225,7 @@ pub(super) fn names_in(directory: &Path) -> Result<Vec<String>, StoreError> {
 }
 
 /// The digests that are names in a directory; other names are not ours.
-fn digests_in(directory: &Path, algorithm: Algorithm) -> Result<Vec<Digest>, StoreError> {
+pub(super) fn digests_in(directory: &Path, algorithm: Algorithm) -> Result<Vec<Digest>, StoreError> {
     let names = names_in(directory)?.into_iter();
     Ok(names.filter_map(|name| Digest::parse(&format!("{}:{name}", algorithm.name())).ok()).collect())
 }

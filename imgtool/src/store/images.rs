@@ -5,6 +5,7 @@ use crate::digest::Digest;
 use crate::image::{DOCUMENT_LIMIT, Descriptor, Document, ImageConfig, Manifest};
 use crate::platform::Platform;
 use std::fs;
+use std::path::PathBuf;
 
 /// An image: its manifest and its configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,17 @@ pub struct Image {
     pub manifest: Manifest,
     /// The configuration.
     pub config: ImageConfig,
+}
+
+/// A layer of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageLayer {
+    /// The digest of the layer when it is not compressed.
+    pub diff_id: Digest,
+    /// Where it lies unpacked; `None` if it is not.
+    pub path: Option<PathBuf>,
+    /// How many bytes its files have, or its blob if that is not known.
+    pub size: u64,
 }
 
 impl Image {
@@ -78,8 +90,28 @@ impl Store {
     /// How many bytes the files of an image have; a layer that is not unpacked counts as its blob.
     #[must_use]
     pub fn image_size(&self, image: &Image) -> u64 {
-        let layers = image.manifest.layers.iter().zip(&image.config.rootfs.diff_ids);
-        let size = |(layer, diff_id): (&Descriptor, &Digest)| self.layer_size(diff_id).unwrap_or(layer.size);
-        layers.map(size).fold(0, u64::saturating_add)
+        self.layers(image).iter().map(|layer| layer.size).fold(0, u64::saturating_add)
+    }
+
+    /// What the unpacked layers of an image are called, the lowest first: by these digests [`layer_path`](Self::layer_path)
+    /// finds them. One that is not unpacked is called by its diffID.
+    #[must_use]
+    pub fn layer_keys(&self, config: &ImageConfig) -> Vec<Digest> {
+        let keys = config.rootfs.diff_ids.iter().zip(config.rootfs.stacked());
+        keys.map(|(diff_id, stacked)| self.unpacked(diff_id, &stacked).unwrap_or_else(|| diff_id.clone()))
+            .collect()
+    }
+
+    /// The layers of an image, the lowest first.
+    #[must_use]
+    pub fn layers(&self, image: &Image) -> Vec<ImageLayer> {
+        let rootfs = &image.config.rootfs;
+        let layers = image.manifest.layers.iter().zip(&rootfs.diff_ids).zip(rootfs.stacked());
+        let layer = |((layer, diff_id), stacked): ((&Descriptor, &Digest), Digest)| {
+            let key = self.unpacked(diff_id, &stacked);
+            let size = key.as_ref().and_then(|key| self.layer_size(key)).unwrap_or(layer.size);
+            ImageLayer { diff_id: diff_id.clone(), path: key.map(|key| self.layer_path(&key)), size }
+        };
+        layers.map(layer).collect()
     }
 }

@@ -8,10 +8,10 @@ use mydocker_sys::fs::lock_exclusive;
 use mydocker_sys::sync::sync_file_system;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The annotation that names an entry (image-spec, annotations.md).
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 impl Store {
     /// Gives an image its name; an image that had the name loses it. This is what makes an image visible, so everything
@@ -89,10 +89,31 @@ impl Store {
         let mut index = self.index()?;
         change(&mut index);
         sync_file_system(&directory).map_err(|source| StoreError::Lock { path: layout.clone(), source })?;
-        write_atomically(&layout.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-        let path = layout.join("index.json");
-        let bytes = serde_json::to_vec(&index).map_err(|error| failed("write", &path)(error.into()))?;
-        write_atomically(&path, &bytes)
+        self.write_layout_file()?;
+        self.write_index(&index)
+    }
+
+    pub(super) fn write_layout_file(&self) -> Result<(), StoreError> {
+        write_atomically(&self.layout().join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)
+    }
+
+    /// Writes the index, and beside the layout a copy, from which a lost one is made anew.
+    pub(super) fn write_index(&self, index: &Index) -> Result<(), StoreError> {
+        let path = self.layout().join("index.json");
+        let bytes = serde_json::to_vec(index).map_err(|error| failed("write", &path)(error.into()))?;
+        write_atomically(&path, &bytes)?;
+        // Not synced: what counts is the index, and one of the two is whole whenever the power goes.
+        let copy = self.index_copy_path();
+        fs::write(&copy, &bytes).map_err(failed("write", &copy))
+    }
+
+    fn index_copy_path(&self) -> PathBuf {
+        self.root().join("index.copy")
+    }
+
+    /// The copy of the index, if it can be read.
+    pub(super) fn index_copy(&self) -> Option<Index> {
+        serde_json::from_slice(&fs::read(self.index_copy_path()).ok()?).ok()
     }
 
     /// What a name stands for: by its tag, or by its digest if it has one.
@@ -114,7 +135,11 @@ impl Store {
         let path = self.layout().join("index.json");
         let file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Index::empty()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Without names everything would look as if nobody needed it.
+                let is_lost = self.index_copy_path().exists();
+                return if is_lost { Err(StoreError::IndexLost(path)) } else { Ok(Index::empty()) };
+            }
             Err(error) => return Err(failed("open", &path)(error)),
         };
         let mut bytes = Vec::new();
@@ -125,7 +150,7 @@ impl Store {
 }
 
 /// The name of an entry; other programs may have made one that is none.
-fn named(entry: &Descriptor) -> Option<Reference> {
+pub(super) fn named(entry: &Descriptor) -> Option<Reference> {
     entry.annotations.get(REF_NAME).and_then(|name| Reference::parse(name).ok()).map(Reference::or_latest)
 }
 

@@ -17,8 +17,6 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 #[derive(Debug)]
 pub struct LayerIngest {
     path: PathBuf,
-    target: PathBuf,
-    size_file: PathBuf,
     is_kept: bool,
 }
 
@@ -32,21 +30,15 @@ impl LayerIngest {
         let name = format!("{}-{number}-{}", std::process::id(), diff_id.short());
         let path = store.unfinished_layers().join(name);
         DirBuilder::new().mode(0o700).create(&path).map_err(failed("make the directory", &path))?;
-        let (target, size_file) = (store.layer_path(diff_id), store.layer_size_path(diff_id));
-        Ok(Self { path, target, size_file, is_kept: false })
+        Ok(Self { path, is_kept: false })
     }
 
-    /// Makes an empty directory for one of which the digest is not known yet; [`name`](Self::name) tells it.
+    /// Makes an empty directory for one of which the digest is not known yet.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn begin_new(store: &Store) -> Result<Self, StoreError> {
         Self::begin(store, &Digest::sha256(b""))
-    }
-
-    /// Says which layer it is, which is what its content has to say.
-    pub fn name(&mut self, store: &Store, diff_id: &Digest) {
-        (self.target, self.size_file) = (store.layer_path(diff_id), store.layer_size_path(diff_id));
     }
 
     /// The directory that it is unpacked to.
@@ -57,13 +49,15 @@ impl LayerIngest {
         File::open(&self.path).map(OwnedFd::from).map_err(failed("open", &self.path))
     }
 
-    /// Makes it a layer of the store, whose files have `size` bytes. If another process was quicker, its layer stays, which is the same.
+    /// Makes it the layer `key` of the store, whose files have `size` bytes. If another process was quicker, its layer stays,
+    /// which is the same.
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    pub fn commit(mut self, size: u64) -> Result<(), StoreError> {
-        fs::write(&self.size_file, size.to_string()).map_err(failed("write", &self.size_file))?;
-        match fs::rename(&self.path, &self.target) {
+    pub fn commit_as(mut self, store: &Store, key: &Digest, size: u64) -> Result<(), StoreError> {
+        let size_file = store.layer_size_path(key);
+        fs::write(&size_file, size.to_string()).map_err(failed("write", &size_file))?;
+        match fs::rename(&self.path, store.layer_path(key)) {
             Err(error)
                 if matches!(
                     error.kind(),

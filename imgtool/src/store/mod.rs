@@ -2,17 +2,22 @@
 //!
 //! ```text
 //! ROOT/oci/oci-layout, index.json, blobs/   an OCI image layout, which other tools read as it is
-//! ROOT/layers/ALGORITHM/HEX                 unpacked layers, by the digest of the uncompressed layer (diffID)
+//! ROOT/layers/ALGORITHM/HEX                 unpacked layers, by the digest of the uncompressed layer (diffID); one that has
+//!                                           taken something over from those below by that of all of them
 //! ROOT/ingest/ALGORITHM-HEX                 blobs that are on their way; what a killed pull leaves, the next one goes on with
 //! ROOT/layers/ALGORITHM/HEX.size              how many bytes the files of a layer have, in decimal digits
 //! ROOT/unpacking/                           layers that are being unpacked
 //! ROOT/leases/NAME                          images that a container or a bundle needs, whether they have a name or not
+//! ROOT/index.copy                           what index.json is made anew from when it is lost
+//! ROOT/damaged/                             what fsck has taken out of the way
+//! ROOT/mounts/, empty/                      views of images, and a layer with nothing in it
 //! ROOT/lock                                 shared by who adds, exclusive for who removes
 //! ```
 //!
 //! Whatever is in `blobs` has been verified, since it comes there by [`Ingest::commit`] and [`FreshBlob::commit`] alone. An image exists when its tag
 //! is recorded, which comes last; all that a crash can leave is files that nothing points to.
 
+mod check;
 mod collect;
 mod fresh;
 mod images;
@@ -20,10 +25,12 @@ mod index;
 mod ingest;
 mod layers;
 mod leases;
+mod rebuild;
 
+pub use check::{Check, Finding, Mending};
 pub use collect::{Collected, StoreUsage, Usage};
 pub use fresh::{FreshBlob, SealedBlob};
-pub use images::Image;
+pub use images::{Image, ImageLayer};
 pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
 pub use layers::LayerIngest;
 pub use leases::{Holder, Lease};
@@ -63,6 +70,9 @@ pub enum StoreError {
         /// What the kernel says.
         source: mydocker_sys::Error,
     },
+    /// There were names, and now there is no list of them.
+    #[error("{0:?}, the list of names, is lost; 'mydocker-img fsck --repair' makes a new one")]
+    IndexLost(PathBuf),
     /// A lease that cannot be.
     #[error("lease {name:?} is refused: {problem}")]
     Lease {
@@ -169,6 +179,18 @@ impl Store {
         self.root.join("unpacking")
     }
 
+    /// Where images are mounted that are not to be mounted anywhere else.
+    #[must_use]
+    pub fn mounts(&self) -> PathBuf {
+        self.root.join("mounts")
+    }
+
+    /// Where lies what turned out to be damaged.
+    #[must_use]
+    pub fn damaged(&self) -> PathBuf {
+        self.root.join("damaged")
+    }
+
     /// Whether a blob is there.
     #[must_use]
     pub fn has_blob(&self, digest: &Digest) -> bool {
@@ -179,6 +201,13 @@ impl Store {
     #[must_use]
     pub fn has_layer(&self, diff_id: &Digest) -> bool {
         self.layer_path(diff_id).is_dir()
+    }
+
+    /// What an unpacked layer is called: by its diffID or, where it depends on those below, `stacked`; `None` if it is not
+    /// there.
+    #[must_use]
+    pub fn unpacked(&self, diff_id: &Digest, stacked: &Digest) -> Option<Digest> {
+        [diff_id, stacked].into_iter().find(|key| self.has_layer(key)).cloned()
     }
 
     /// Opens a blob; `None` if it is not there.

@@ -91,11 +91,20 @@ impl Cgroup {
     /// [`Error::Control`]; the processes after the one that could not be signalled were signalled all the same.
     pub fn kill_all(&self, signal: i32, deadline: Instant) -> Result<(), Error> {
         let own = self.still_own()?;
-        match signal {
-            _ if own.record().directories.is_empty() => Ok(()),
+        let signalled = match signal {
+            _ if own.is_gone() => Ok(()),
             SIGKILL => own.kill_at_once(deadline),
             _ => own.signal_all(signal, deadline),
+        };
+        match signalled {
+            // systemd removes a scope as soon as its last process has ended.
+            Err(_) if self.still_own()?.is_gone() => Ok(()),
+            other => other,
         }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.record().directories.is_empty()
     }
 
     fn kill_at_once(&self, deadline: Instant) -> Result<(), Error> {

@@ -169,7 +169,7 @@ impl FromIterator<Controller> for ControllerSet {
 /// What a hierarchy is for, spelled in records as the second field of `/proc/self/cgroup`: `cpu,cpuacct`,
 /// `name=systemd`, or nothing for cgroup v2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
+#[serde(try_from = "String", into = "String")]
 pub enum HierarchyKind {
     /// cgroup v1 with these controllers.
     V1(ControllerSet),
@@ -179,12 +179,24 @@ pub enum HierarchyKind {
     Unified,
 }
 
-impl From<String> for HierarchyKind {
-    fn from(text: String) -> Self {
-        match text.strip_prefix("name=") {
-            Some(name) => Self::Named(name.to_owned()),
-            None if text.is_empty() => Self::Unified,
-            None => Self::V1(ControllerSet::from_names(text.split(','))),
+/// A text that names no hierarchy: no runtime has written it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no cgroup controller")]
+pub struct UnknownController(String);
+
+impl TryFrom<String> for HierarchyKind {
+    type Error = UnknownController;
+
+    fn try_from(text: String) -> Result<Self, UnknownController> {
+        if let Some(name) = text.strip_prefix("name=") {
+            return Ok(Self::Named(name.to_owned()));
+        }
+        if text.is_empty() {
+            return Ok(Self::Unified);
+        }
+        match text.split(',').find(|name| Controller::from_name(name).is_none()) {
+            Some(unknown) => Err(UnknownController(unknown.to_owned())),
+            None => Ok(Self::V1(ControllerSet::from_names(text.split(',')))),
         }
     }
 }

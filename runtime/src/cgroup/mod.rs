@@ -10,6 +10,7 @@
 //! Cgroup::create        directories, then limits         (undoes itself on failure)
 //! Change::new           the limits that an update writes  (pure)
 //! Cgroup::update        writes them, or takes them back
+//! owner                 whom it is given to            (pure)
 //! Cgroup::join          descriptors that let the new process put itself in
 //! systemd               the same through a unit of systemd
 //! ```
@@ -25,6 +26,7 @@ pub mod layout;
 pub mod lower;
 pub mod manager;
 pub mod oom;
+mod owner;
 pub mod path;
 mod permission;
 pub mod plan;
@@ -38,6 +40,7 @@ pub use layout::{Controller, ControllerSet, Hierarchy, HierarchyKind, Layout, La
 pub use lower::{Devices, Lowered, Write};
 pub use manager::{Cgroup, Error, JoinFds};
 pub use oom::OomWatch;
+pub use owner::owner;
 pub use path::{CgroupPath, PathError};
 pub use permission::{PermissionError, keep_permitted};
 pub use plan::{Limit, PlanError, ResourcePlan, Setting};

@@ -143,23 +143,9 @@ impl CgroupRecord {
     /// [`BelowError`] for a path that would leave the container's cgroup, or a controller that it is not in.
     pub fn below(&self, words: &[String]) -> Result<Self, BelowError> {
         let mut record = self.clone();
-        let mut named: Vec<&str> = Vec::new();
-        for word in words {
-            let (controllers, path) = match word.split_once(':') {
-                Some((controllers, path)) => (Some(controllers), path),
-                None if words.len() > 1 => return Err(BelowError::Unnamed(word.clone())),
-                None => (None, word.as_str()),
-            };
-            for controller in controllers.into_iter().flat_map(|list| list.split(',')) {
-                if named.contains(&controller) {
-                    return Err(BelowError::Twice(controller.to_owned()));
-                }
-                named.push(controller);
-            }
-            if path.split('/').any(|name| name == "..") {
-                return Err(BelowError::DotDot(word.clone()));
-            }
-            record.descend(word, controllers, path.trim_matches('/'))?;
+        // What contradicts itself does so on every host: that comes before what this one lacks.
+        for (word, (controllers, path)) in words.iter().zip(sub_groups(words)?) {
+            record.descend(word, controllers, path)?;
         }
         Ok(record)
     }
@@ -184,6 +170,30 @@ impl CgroupRecord {
     pub fn is_frozen(&self) -> bool {
         super::Cgroup::open(self.clone()).is_frozen().unwrap_or(false)
     }
+}
+
+/// The controllers, if any are named, and the path of each word.
+fn sub_groups(words: &[String]) -> Result<Vec<(Option<&str>, &str)>, BelowError> {
+    let mut named: Vec<&str> = Vec::new();
+    let mut groups = Vec::new();
+    for word in words {
+        let (controllers, path) = match word.split_once(':') {
+            Some((controllers, path)) => (Some(controllers), path),
+            None if words.len() > 1 => return Err(BelowError::Unnamed(word.clone())),
+            None => (None, word.as_str()),
+        };
+        for controller in controllers.into_iter().flat_map(|list| list.split(',')) {
+            if named.contains(&controller) {
+                return Err(BelowError::Twice(controller.to_owned()));
+            }
+            named.push(controller);
+        }
+        if path.split('/').any(|name| name == "..") {
+            return Err(BelowError::DotDot(word.clone()));
+        }
+        groups.push((controllers, path.trim_matches('/')));
+    }
+    Ok(groups)
 }
 
 /// Why there is no such cgroup below a container's.

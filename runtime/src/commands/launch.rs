@@ -4,7 +4,7 @@ use super::bundle::{self, Bundle, Driver};
 use super::container;
 use super::delete::{remove_cgroup, remove_class, run_poststop};
 use super::report::{and_undo, cgroup_failed, failed, launch_failed, refusal, require_support, state_failed};
-use crate::cgroup::{Cgroup, JoinFds, UnitPlan};
+use crate::cgroup::{self, Cgroup, JoinFds, UnitPlan};
 use crate::cli::{Context, LaunchArgs, Report, rfc3339_nano};
 use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Notify, PlaceError, Until};
 use crate::host::HostFacts;
@@ -269,7 +269,13 @@ pub(super) fn make_cgroup(
     record.cgroup = cgroup.record().clone().unless_empty();
     // What was made is known to be ours from here on.
     entry.save(record).map_err(state_failed)?;
+    give_away(bundle, &cgroup).map_err(cgroup_failed)?;
     cgroup.join_fds().map_err(cgroup_failed)
+}
+
+/// Lets the container's user divide the cgroup, where the container can write to it.
+fn give_away(bundle: &Bundle, cgroup: &Cgroup) -> Result<(), cgroup::Error> {
+    cgroup::owner(&bundle.spec, cgroup.record()).map_or(Ok(()), |user| cgroup.give_to(user))
 }
 
 /// Has systemd start the container's unit around its first process, and makes the rest.
@@ -285,7 +291,8 @@ pub(super) fn start_unit(
     // What was made is known to be ours from here on, also where it is not all.
     record.cgroup = Some(cgroup.record().clone());
     entry.save(record)?;
-    Ok(completed?)
+    completed?;
+    Ok(give_away(bundle, &cgroup)?)
 }
 
 /// The directory for the socket through which the container says that it is ready, and the socket itself where the program

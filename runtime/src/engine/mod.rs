@@ -32,7 +32,7 @@ pub use console::{ConsoleError, PidfdKind, send_pidfd, send_terminal};
 pub use failure::{Code, Failure};
 pub use foreground::{Foreground, ForegroundError};
 pub use joined::JoinedError;
-pub use message::{Channel, parse_failure};
+pub use message::{Channel, Report, parse_failure};
 pub use mount_points::{make_mount_points, raise_loopback_of};
 pub use notify::{DIRECTORY_INSIDE, Notify, NotifyError, SOCKET_NAME, manager};
 pub use parent::{Commit, CommitError, Error, Launch, Launched, PlaceError, Until, end, launch};

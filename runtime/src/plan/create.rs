@@ -196,14 +196,14 @@ impl Planner<'_> {
 
     fn mounts(&mut self) {
         let root = &self.spec.root;
+        let propagation = host_propagation(root.propagation);
         if self.has_mount_namespace() {
-            self.steps.push(Step::SetHostPropagation { flags: host_propagation(root.propagation) });
+            self.steps.push(Step::SetHostPropagation { flags: propagation });
         }
-        let shared = root.propagation.is_some_and(|flags| flags & libc::MS_SHARED != 0);
         self.steps.push(Step::AttachRoot {
             path: root.path.clone(),
             bind: self.has_mount_namespace(),
-            isolate: shared,
+            isolate: leaves_shared(propagation),
         });
         let place = mounts::Place {
             cgroup: self.options.cgroup,

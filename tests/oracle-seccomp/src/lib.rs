@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cause;
+pub mod comparison;
 pub mod model;
 pub mod oracle;
 pub mod profiles;

@@ -1,5 +1,6 @@
 //! Engines that take images from the tool under test, and give it theirs: each with a storage of its own.
 
+use super::tree::{self, Listing};
 use crate::plug::{CgroupParent, Daemon, Reaper};
 use crate::{Invocation, Runtime};
 use serde_json::json;
@@ -94,6 +95,24 @@ impl Containerd {
         let socket = self.runtime.scratch().join("containerd.sock");
         let command = self.runtime.host(["ctr", "--namespace", self.runtime.name(), "--address"]);
         command.arg(socket).args(words).deadline(A_LONG_TIME)
+    }
+
+    /// The tree of an image of a registry that speaks plain HTTP, as the overlayfs snapshotter has it.
+    ///
+    /// # Panics
+    /// When it cannot be pulled or mounted.
+    #[must_use]
+    pub fn snapshot(&self, image: &str) -> Listing {
+        let target = self.runtime.scratch().join("snapshot");
+        fs::create_dir(&target).expect("the scratch directory is writable");
+        let overlayfs = ["--snapshotter", "overlayfs", image];
+        let words = ["images", "pull", "--plain-http"].into_iter().chain(overlayfs);
+        self.command(words).run().succeeds().discard();
+        let words = ["images", "mount"].into_iter().chain(overlayfs);
+        self.command(words).arg(&target).run().succeeds().discard();
+        let listing = tree::list(&target);
+        self.command(["images", "unmount"]).arg(&target).run().succeeds().discard();
+        listing
     }
 
     /// `ctr run --rm IMAGE ID WORDS...`, and what that prints.

@@ -13,6 +13,7 @@ pub use registry::{Authority, Registry, RegistryOptions, TokenServer};
 pub use server::{Body, Reply, Request, Server};
 
 use crate::invocation::Invocation;
+use mydocker_sys::mount::{MntFlags, umount};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,19 @@ pub fn program() -> PathBuf {
     let program = named.or(built).unwrap_or_default();
     assert!(program.is_file(), "{} is missing: run `make`, or set MYDOCKER_IMG", program.display());
     program
+}
+
+impl Drop for Img {
+    /// A test that fails leaves what it has mounted, which would stay for ever.
+    fn drop(&mut self) {
+        let base = self.base.path().to_owned();
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let points = table.lines().filter_map(|line| line.split(' ').nth(4)).map(Path::new);
+        for point in points.filter(|point| point.starts_with(&base)) {
+            // The directory cannot be removed then, which is seen.
+            drop(umount(point, MntFlags::MNT_DETACH));
+        }
+    }
 }
 
 /// The image tool with a store, a home and a scratch directory of its own.

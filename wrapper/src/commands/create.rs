@@ -182,7 +182,7 @@ fn from_image(
         Err(CreateError::Find(FindError::None(name))) => return Err(CreateError::NoImage(name)),
         other => other?,
     };
-    let layers = image.config.rootfs.diff_ids.iter().map(ToString::to_string).collect();
+    let layers = store.layer_keys(&image.config).iter().map(ToString::to_string).collect();
     let origin = Origin {
         image: Some(ImageOf {
             name: name.to_owned(),

@@ -5,6 +5,7 @@
 
 use super::error::failed;
 use super::files::{self, Locked};
+use super::rootless::is_rootless;
 use super::{NetworkError, Subnet};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,7 +17,7 @@ const HOST: &str = "/run/lock/mydocker";
 /// The directory of what all homes of the host share; an ordinary user's networks are in namespaces of their own.
 #[must_use]
 pub(super) fn shared_directory(run: &Path) -> PathBuf {
-    if mydocker_sys::process::euid() == 0 { PathBuf::from(HOST) } else { run.to_owned() }
+    if is_rootless() { run.to_owned() } else { PathBuf::from(HOST) }
 }
 
 /// The subnets of the host, locked.

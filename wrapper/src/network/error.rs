@@ -154,6 +154,11 @@ pub enum NetworkError {
         /// Where it should be.
         address: IpAddr,
     },
+    /// It takes root.
+    #[error(
+        "{0} takes root; an ordinary user's containers have --network bridge, host, none or container:NAME"
+    )]
+    Rootless(String),
     /// What a container shares with the host or another one cannot be changed.
     #[error("{0}")]
     Mode(String),

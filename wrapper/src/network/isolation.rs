@@ -3,7 +3,7 @@
 //! netavark makes the rules: whatever comes from one bridge and goes to another one is dropped. Two things it does not see
 //! to, and so are done here. What comes for a published port of the host is to reach it from everywhere, also from another
 //! network. And netavark 1.4 takes the rule that leads to all this away with the last container of any network, although
-//! others rely on it.
+//! others rely on it: so there is another one to the same end, which it does not know.
 
 use super::NetworkError;
 use super::netavark::{Info, on_path, read, wait};
@@ -17,10 +17,16 @@ const CHAIN: &str = "NETAVARK_ISOLATION_1";
 /// What the packet filter has led from a port of the host to a container, and the answers to it.
 const PUBLISHED: &[&str] = &["-m", "conntrack", "--ctstate", "DNAT", "-j", "RETURN"];
 
-/// Lets what is published through: to be called when netavark has made the rules of a network, which come before those
+/// The rule by which forwarded packets come to the chain. Its comment makes it another one than netavark's.
+const JUMP: &[&str] = &["FORWARD", "-m", "comment", "--comment", "mydocker", "-j", CHAIN];
+
+/// Isolates networks, and lets what is published through: to be called when netavark has made the rules of a network, which come before those
 /// that were there.
 pub(super) fn after_joining(info: &Info, publishes: bool) -> Result<(), NetworkError> {
     for program in programs(info) {
+        if !filter(&program, &[&["-C"], JUMP].concat(), Stdio::null())? {
+            filter(&program, &[&["-I"], JUMP].concat(), Stdio::null())?;
+        }
         let rules = rules(&program)?;
         let is_published = |rule: &String| rule.ends_with(&PUBLISHED.join(" "));
         let is_there = rules.iter().any(is_published);
@@ -35,19 +41,19 @@ pub(super) fn after_joining(info: &Info, publishes: bool) -> Result<(), NetworkE
     Ok(())
 }
 
-/// Keeps the networks that are left isolated: to be called when netavark has taken a container off a network.
+/// Forgets all that when no network is left: to be called when netavark has taken a container off a network.
 pub(super) fn after_parting(info: &Info) -> Result<(), NetworkError> {
     if interface_exists(&info.network_interface) {
         return Ok(());
     }
     for program in programs(info) {
         let rules = rules(&program)?;
-        let jump = ["FORWARD", "-j", CHAIN];
-        let is_needed = rules.iter().any(|rule| rule.contains(" -i "));
-        if is_needed && !filter(&program, &[&["-C"], &jump[..]].concat(), Stdio::null())? {
-            filter(&program, &[&["-I"], &jump[..]].concat(), Stdio::null())?;
+        if rules.iter().any(|rule| rule.contains(" -i ")) {
+            continue;
         }
-        if !is_needed && !rules.is_empty() {
+        // What is not there need not go.
+        filter(&program, &[&["-D"], JUMP].concat(), Stdio::null())?;
+        if !rules.is_empty() {
             filter(&program, &[&["-D", CHAIN], PUBLISHED].concat(), Stdio::null())?;
         }
     }

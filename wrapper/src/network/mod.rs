@@ -12,6 +12,7 @@
 //! subnet       ranges of addresses
 //! ports        ports of the host that lead to a container
 //! resolver     the lines of resolv.conf and hosts
+//! rootless     the network of an ordinary user's containers
 //! netns        network namespaces with a name
 //! netavark     interfaces, routes, packet filter
 //! isolation    what networks do not let through
@@ -36,6 +37,7 @@ mod networks;
 mod ports;
 mod record;
 mod resolver;
+mod rootless;
 mod subnet;
 mod up;
 mod wish;

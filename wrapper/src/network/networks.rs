@@ -13,6 +13,7 @@ use super::claims::Claims;
 use super::error::failed;
 use super::files::{self, Locked};
 use super::record::{BRIDGE_NAME, Network, Pool};
+use super::rootless::refuse_if_rootless;
 use super::wish::Wish;
 use crate::clock;
 use crate::container::Containers;
@@ -74,6 +75,7 @@ impl Networks {
     /// # Errors
     /// [`NetworkError`].
     pub fn create(&self, wish: &Wish) -> Result<Network, NetworkError> {
+        refuse_if_rootless("a network of containers")?;
         check_name(&wish.name)?;
         let _lock = self.lock()?;
         if self.find(&wish.name).is_ok_and(|network| network.name == wish.name) || wish.name == "default" {

@@ -5,7 +5,7 @@ use super::joined::Joined;
 use super::networks::is_up;
 use super::record::Network;
 use super::resolver::{extra_hosts, own_names};
-use super::{NetworkError, Networks, Resolver, netns, ports};
+use super::{NetworkError, Networks, Resolver, netns, ports, rootless};
 use crate::container::{Attachment, Container, Containers, Endpoint, PublishedPort, State};
 use crate::home::Home;
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,6 +98,9 @@ fn own(containers: &Containers, container: &Container) -> Result<Up, NetworkErro
     }
     // A monitor that starts a container again may not know of networks that it was connected to meanwhile.
     let container = &containers.load(&container.id)?;
+    if rootless::is_rootless() {
+        return own_rootless(home, container);
+    }
     let networks = Networks::open(home)?;
     let places = places(&networks, container)?;
     let mut up = resolved(container, &places)?;
@@ -106,6 +109,23 @@ fn own(containers: &Containers, container: &Container) -> Result<Up, NetworkErro
     let made = join_all(home, &networks, container, &places, &up.ports);
     let endpoints = made.inspect_err(|_| drop(clear(home, &container.id, names(&places))))?;
     Ok(with_endpoints(up, container, endpoints))
+}
+
+fn own_rootless(home: &Home, container: &Container) -> Result<Up, NetworkError> {
+    rootless::check(container)?;
+    let mut up = resolved(container, &[])?;
+    let forwards_names = up.nameservers.is_empty();
+    if forwards_names {
+        up.nameservers.push(rootless::FORWARDER);
+    }
+    if container.networks.is_empty() {
+        netns::make(&home.netns(&container.id))?;
+        return Ok(up);
+    }
+    up.ports = rootless::published(container)?;
+    let made = rootless::connect(home, container, &up.ports, forwards_names);
+    let endpoint = made.inspect_err(|_| drop(clear(home, &container.id, BTreeSet::new())))?;
+    Ok(with_endpoints(up, container, BTreeMap::from([("bridge".to_owned(), endpoint)])))
 }
 
 /// What a container that runs is to be told about names, after it has joined or left a network; `None` for one whose names
@@ -258,6 +278,7 @@ fn clear(home: &Home, id: &str, mut names: BTreeSet<String>) -> Vec<NetworkError
 
 /// Gives back a container's namespace and addresses.
 fn forget(home: &Home, joined: &Joined, id: &str, names: &BTreeSet<String>) -> Result<(), NetworkError> {
+    rootless::disconnect(home, id)?;
     let namespace = home.netns(id);
     if namespace.exists() {
         netns::remove(&namespace)?;
@@ -279,6 +300,7 @@ pub fn connect(
     id: &str,
     wish: Attachment,
 ) -> Result<(), NetworkError> {
+    rootless::refuse_if_rootless("joining a network")?;
     let _lock = containers.lock(id)?;
     let mut container = containers.load(id)?;
     check_mode(&container, network)?;
@@ -309,6 +331,7 @@ pub fn connect(
 /// # Errors
 /// [`NetworkError`].
 pub fn disconnect(containers: &Containers, network: &Network, id: &str) -> Result<(), NetworkError> {
+    rootless::refuse_if_rootless("leaving a network")?;
     let _lock = containers.lock(id)?;
     let mut container = containers.load(id)?;
     check_mode(&container, network)?;

@@ -18,46 +18,65 @@ use crate::rootfs::{self, Kind};
 /// Where nextest's descriptions lie in the machine, below the workspace.
 const DESCRIPTIONS: &str = "target/vm";
 
-/// The workspace with its tests as a payload, whose command runs the rounds that `arguments` name, or all.
+/// The packages whose tests or programs run there.
+const PACKAGES: [&str; 2] = ["mydocker-tests", "mydocker-conformance"];
+
+/// The sources and those tests as a payload, whose command runs the rounds that `arguments` name, or all.
 ///
 /// # Errors
 ///
 /// When a test does not compile, or something cannot be copied.
 pub fn payload(arguments: &[String]) -> Result<Payload> {
     let workspace = crate::workspace();
-    // Made here, where mmdebstrap has a mirror; the tests inside find it in the cache.
-    rootfs::archive(Kind::Debian)?;
+    let packages = PACKAGES.iter().flat_map(|package| ["--package", package]);
     let binaries = cargo(
-        &["nextest", "list", "--workspace", "--locked"],
+        &["nextest", "list", "--locked"].into_iter().chain(packages).collect::<Vec<_>>(),
         &["--list-type", "binaries-only", "--message-format", "json"],
     )?;
     let metadata = cargo(&["metadata", "--locked"], &["--format-version", "1"])?;
+    let programs = programs(&serde_json::from_slice(&binaries)?)?;
 
     let mut payload = Payload::new()?;
     add_sources(&payload, workspace)?;
-    for program in programs(&serde_json::from_slice(&binaries)?)? {
-        payload.add_stripped(&program)?;
+    for program in &programs {
+        payload.add_stripped(program)?;
     }
-    for directory in ["bin", ".cache/rootfs"] {
-        payload.add(&workspace.join(directory))?;
-    }
+    add_archive(&payload, Kind::Busybox)?;
     for (name, text) in [("binaries.json", binaries), ("metadata.json", metadata)] {
         fs::write(payload.place(&workspace.join(DESCRIPTIONS).join(name))?, text)?;
     }
     payload.show(workspace);
+    payload.add(&workspace.join("bin"))?;
     payload.add(&nextest()?)?;
     let suite = workspace.join("scripts/vm-suite.sh");
     let words = [suite.as_os_str()].into_iter().chain(arguments.iter().map(AsRef::as_ref));
-    let environment = environment(&nextest()?);
+    let environment = environment(&nextest()?, named(&programs, "conformance")?);
     payload.command(&format!("#!/bin/sh\n{environment}exec {}\n", quoted(words)))?;
     Ok(payload)
 }
 
 /// What the suite's script knows from outside.
-fn environment(nextest: &Path) -> String {
+fn environment(nextest: &Path, conformance: &Path) -> String {
     let descriptions = crate::workspace().join(DESCRIPTIONS);
     let export = |name: &str, value: &Path| format!("export {name}={}\n", quoted([value]));
-    export("VM_NEXTEST", nextest) + &export("VM_DESCRIPTIONS", &descriptions)
+    export("VM_NEXTEST", nextest)
+        + &export("VM_DESCRIPTIONS", &descriptions)
+        + &export("VM_CONFORMANCE", conformance)
+}
+
+/// Copies the archive of a root file system and what made it to the cache inside, where tests look for it.
+fn add_archive(payload: &Payload, kind: Kind) -> Result<()> {
+    let archive = rootfs::archive(kind)?;
+    for file in [archive.with_extension("recipe"), archive] {
+        let copy = payload.place(&file)?;
+        fs::copy(&file, copy).with_context(|| format!("cannot copy {}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn named<'a>(programs: &'a [PathBuf], name: &str) -> Result<&'a Path> {
+    let found = programs.iter().find(|program| program.file_name().is_some_and(|own| own == name));
+    found.map(PathBuf::as_path).with_context(|| format!("no package has the program {name}"))
 }
 
 /// Copies what git tracks or would track: tests read data, and nextest its configuration.

@@ -112,13 +112,6 @@ fn escaped_mount_points_are_told_as_they_are() {
 }
 
 #[test]
-fn a_hierarchy_is_recorded_in_the_kernel_s_spelling() {
-    for text in ["", "cpu,cpuacct", "name=systemd"] {
-        assert_eq!(HierarchyKind::from(text.to_owned()).to_string(), text);
-    }
-}
-
-#[test]
 fn privileged_this_machine_s_layout_has_a_directory_behind_every_mount_point() {
     let layout = Layout::load(Controller::ALL.into_iter().collect()).unwrap();
     for hierarchy in &layout.hierarchies {
@@ -135,4 +128,18 @@ fn every_controller_is_found_by_both_of_its_names() {
         }
     }
     assert_eq!(Controller::from_name("rw"), None);
+}
+
+/// The spelling is the kernel's. A name of no controller was read as a hierarchy without any, and that written as v2.
+#[test]
+fn a_hierarchy_is_recorded_by_its_controllers_and_read_when_all_are_known() {
+    let read = |text: &str| serde_json::from_value::<HierarchyKind>(serde_json::json!(text));
+    for text in ["", "cpu,cpuacct", "memory", "name=systemd"] {
+        let kind = read(text).expect("a hierarchy");
+        assert_eq!(serde_json::json!(kind), text);
+    }
+    for text in ["ipc", "cpu,ipc", ","] {
+        let error = read(text).expect_err("no hierarchy").to_string();
+        assert!(error.contains("is no cgroup controller"), "{error}");
+    }
 }

@@ -60,12 +60,10 @@ fn ancestor(home: &Home, text: &str) -> Ancestor {
     let found = Store::open(&home.images()).ok().and_then(|store| {
         let found = find(&store, text).ok()?;
         let image = store.image(&found.target).ok()?;
-        Some((found.id, image))
+        Some((found.id, store.layer_keys(&image.config)))
     });
     let (id, layers) = match found {
-        Some((id, image)) => {
-            (Some(id.to_string()), image.config.rootfs.diff_ids.iter().map(Digest::to_string).collect())
-        }
+        Some((id, layers)) => (Some(id.to_string()), layers.iter().map(Digest::to_string).collect()),
         None => (None, Vec::new()),
     };
     Ancestor { text: text.to_owned(), id, layers }

@@ -1,0 +1,296 @@
+//! Which images have to be signed by whom: the file of skopeo, podman and CRI-O (containers-policy.json(5)).
+
+use super::{KeyError, PublicKey};
+use crate::reference::Reference;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What the file may have, in bytes.
+const FILE_LIMIT: u64 = 4 << 20;
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    default: Vec<RawRequirement>,
+    #[serde(default)]
+    transports: BTreeMap<String, BTreeMap<String, Vec<RawRequirement>>>,
+}
+
+/// A requirement as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawRequirement {
+    #[serde(rename = "type")]
+    kind: String,
+    key_path: Option<PathBuf>,
+    key_data: Option<String>,
+    #[serde(default)]
+    key_paths: Vec<PathBuf>,
+    #[serde(default)]
+    key_datas: Vec<String>,
+    signed_identity: Option<RawIdentity>,
+    #[serde(flatten)]
+    other: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawIdentity {
+    #[serde(rename = "type")]
+    kind: String,
+    docker_reference: Option<String>,
+    docker_repository: Option<String>,
+}
+
+/// What is asked of an image.
+#[derive(Debug, Clone)]
+pub enum Requirement {
+    /// Nothing.
+    Accept,
+    /// More than anybody has.
+    Reject,
+    /// A signature.
+    Signed(Signed),
+}
+
+/// A signature that is asked for.
+#[derive(Debug, Clone)]
+pub struct Signed {
+    /// One of these has to have made it.
+    pub keys: Vec<PublicKey>,
+    /// Which name in it is accepted.
+    pub identity: Identity,
+}
+
+/// Which name a signature may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// Just that of the image.
+    Exact,
+    /// The same; of an image by its digest, any name of the repository.
+    RepositoryDigestOrExact,
+    /// Any of the same repository.
+    Repository,
+    /// Just this one.
+    ExactReference(Reference),
+    /// Any of this repository.
+    ExactRepository(String),
+}
+
+/// Why a policy cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// Its file cannot be read.
+    #[error("cannot read the policy {0:?}")]
+    Read(PathBuf, #[source] mydocker_sys::Error),
+    /// It is no policy.
+    #[error("{0:?} is no policy (containers-policy.json)")]
+    Json(PathBuf, #[source] serde_json::Error),
+    /// It asks for something that is not known.
+    #[error("the policy asks for {0}, which is not supported")]
+    Unsupported(String),
+    /// Nothing is asked at all, which the format forbids.
+    #[error(
+        "the policy has an empty list of requirements for {0:?}; 'insecureAcceptAnything' asks for nothing"
+    )]
+    Empty(String),
+    /// A signature without a key.
+    #[error("the policy asks for a signature and names no key ('keyPath', 'keyData')")]
+    NoKey,
+    /// A key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl Policy {
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// [`PolicyError`].
+    pub fn read(path: &Path) -> Result<Self, PolicyError> {
+        let bytes = mydocker_sys::fs::read_regular(path, FILE_LIMIT)
+            .map_err(|source| PolicyError::Read(path.to_owned(), source))?;
+        serde_json::from_slice(&bytes).map_err(|source| PolicyError::Json(path.to_owned(), source))
+    }
+
+    /// What is asked of an image of a registry. The longest scope counts: the whole name, the repository, what is above it,
+    /// the host, `*.` and a domain, everything.
+    ///
+    /// # Errors
+    /// [`PolicyError`].
+    pub fn requirements(&self, name: &Reference) -> Result<Vec<Requirement>, PolicyError> {
+        let docker = self.transports.get("docker");
+        let found = docker.and_then(|scopes| {
+            scopes_of(name).into_iter().find_map(|scope| scopes.get(&scope).map(|found| (scope, found)))
+        });
+        let (scope, raw) = found.unwrap_or_else(|| ("default".to_owned(), &self.default));
+        if raw.is_empty() {
+            return Err(PolicyError::Empty(scope));
+        }
+        raw.iter().map(RawRequirement::parse).collect()
+    }
+}
+
+fn scopes_of(name: &Reference) -> Vec<String> {
+    let mut scopes = vec![name.to_string()];
+    let mut rest = name.name();
+    loop {
+        scopes.push(rest.clone());
+        match rest.rsplit_once('/') {
+            Some((above, _)) => rest = above.to_owned(),
+            None => break,
+        }
+    }
+    let host = name.host().rsplit_once(':').map_or(name.host(), |(host, _)| host);
+    let mut domain = host;
+    while let Some((_, above)) = domain.split_once('.') {
+        scopes.push(format!("*.{above}"));
+        domain = above;
+    }
+    scopes.push(String::new());
+    scopes
+}
+
+impl RawRequirement {
+    fn parse(&self) -> Result<Requirement, PolicyError> {
+        if let Some(name) = self.other.keys().next() {
+            return Err(PolicyError::Unsupported(format!(
+                "{name:?} in a requirement of type {:?}",
+                self.kind
+            )));
+        }
+        match self.kind.as_str() {
+            "insecureAcceptAnything" => Ok(Requirement::Accept),
+            "reject" => Ok(Requirement::Reject),
+            "sigstoreSigned" => {
+                let identity = self.signed_identity.as_ref().map(RawIdentity::parse).transpose()?;
+                let identity = identity.unwrap_or(Identity::RepositoryDigestOrExact);
+                Ok(Requirement::Signed(Signed { keys: self.keys()?, identity }))
+            }
+            kind => Err(PolicyError::Unsupported(format!("a requirement of type {kind:?}"))),
+        }
+    }
+
+    fn keys(&self) -> Result<Vec<PublicKey>, PolicyError> {
+        let mut keys = Vec::new();
+        for path in self.key_path.iter().chain(&self.key_paths) {
+            keys.push(PublicKey::read(path)?);
+        }
+        for data in self.key_data.iter().chain(&self.key_datas) {
+            let name = "keyData of the policy";
+            let pem = BASE64_STANDARD.decode(data).map_err(|_| KeyError::Pem(name.to_owned()))?;
+            keys.push(PublicKey::parse(&pem, name)?);
+        }
+        if keys.is_empty() { Err(PolicyError::NoKey) } else { Ok(keys) }
+    }
+}
+
+impl RawIdentity {
+    fn parse(&self) -> Result<Identity, PolicyError> {
+        let unsupported = |what: &str| PolicyError::Unsupported(format!("a signedIdentity {what}"));
+        match (self.kind.as_str(), &self.docker_reference, &self.docker_repository) {
+            ("matchExact", None, None) => Ok(Identity::Exact),
+            ("matchRepoDigestOrExact", None, None) => Ok(Identity::RepositoryDigestOrExact),
+            ("matchRepository", None, None) => Ok(Identity::Repository),
+            ("exactReference", Some(name), None) => {
+                let name = Reference::parse(name).map_err(|_| unsupported("that is no name"))?;
+                Ok(Identity::ExactReference(name.or_latest()))
+            }
+            ("exactRepository", None, Some(name)) => {
+                let name = Reference::parse(name).map_err(|_| unsupported("that is no name"))?;
+                Ok(Identity::ExactRepository(name.name()))
+            }
+            (kind, ..) => Err(unsupported(&format!("of type {kind:?}, with these fields"))),
+        }
+    }
+}
+
+impl Identity {
+    /// Whether a signature under the name `signed` is one for the image called `name`. cosign signs repositories without a
+    /// tag.
+    #[must_use]
+    pub fn accepts(&self, signed: &str, name: &Reference) -> bool {
+        let Ok(signed) = Reference::parse(signed) else { return false };
+        let same_repository = signed.name() == name.name();
+        let has_no_tag = signed.tag().is_none() && signed.digest().is_none();
+        match self {
+            Self::Exact => signed == *name,
+            Self::RepositoryDigestOrExact if name.digest().is_some() => same_repository,
+            Self::RepositoryDigestOrExact => signed == *name || same_repository && has_no_tag,
+            Self::Repository => same_repository,
+            Self::ExactReference(wanted) => signed.or_latest() == *wanted,
+            Self::ExactRepository(wanted) => signed.name() == *wanted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(text: &str) -> Reference {
+        Reference::parse(text).expect(text)
+    }
+
+    #[test]
+    fn the_longest_scope_counts() {
+        let scopes = scopes_of(&reference("registry.example.com:5000/team/app:1"));
+        assert_eq!(
+            scopes,
+            [
+                "registry.example.com:5000/team/app:1",
+                "registry.example.com:5000/team/app",
+                "registry.example.com:5000/team",
+                "registry.example.com:5000",
+                "*.example.com",
+                "*.com",
+                ""
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_refused_by_name() {
+        let requirements = |text: &str| {
+            let policy: Policy = serde_json::from_str(text).expect(text);
+            policy
+                .requirements(&reference("h.io/a:1"))
+                .map(|found| found.len())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(requirements(r#"{"default":[{"type":"reject"}]}"#), Ok(1));
+        for (text, part) in [
+            (r#"{"default":[]}"#, "empty"),
+            (r#"{"default":[{"type":"signedBy"}]}"#, "\"signedBy\""),
+            (r#"{"default":[{"type":"sigstoreSigned"}]}"#, "no key"),
+            (r#"{"default":[{"type":"sigstoreSigned","fulcio":{}}]}"#, "\"fulcio\""),
+            (r#"{"default":[{"type":"sigstoreSigned","keyData":"eA=="}]}"#, "PEM"),
+            (r#"{"default":[{"type":"reject"}],"transports":{"docker":{"h.io":[{"type":"x"}]}}}"#, "\"x\""),
+        ] {
+            let error = requirements(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_are_compared_as_the_policy_says() {
+        let tagged = reference("h.io/a:1");
+        for (identity, signed, fits) in [
+            (Identity::Exact, "h.io/a:1", true),
+            (Identity::Exact, "h.io/a", false),
+            (Identity::RepositoryDigestOrExact, "h.io/a", true),
+            (Identity::RepositoryDigestOrExact, "h.io/a:2", false),
+            (Identity::Repository, "h.io/a:2", true),
+            (Identity::Repository, "h.io/b:1", false),
+            (Identity::ExactRepository("h.io/b".to_owned()), "h.io/b", true),
+            (Identity::ExactReference(reference("h.io/c:latest")), "h.io/c", true),
+            (Identity::Repository, "UPPER", false),
+        ] {
+            assert_eq!(identity.accepts(signed, &tagged), fits, "{identity:?} {signed}");
+        }
+    }
+}
