@@ -46,10 +46,16 @@ bench: dependencies-bench all
 bench-images: dependencies-bench all
 	cargo run --release --locked --package mydocker-benches -- --images --iterations 5
 
-## make install PREFIX=/usr/local: the programs to PREFIX/bin (DESTDIR is honoured)
+## make install PREFIX=/usr/local: programs, manual pages and completions to PREFIX (DESTDIR is honoured)
+SHARE     = $(DESTDIR)$(PREFIX)/share
+COMPLETED = bash-completion/completions/mydocker fish/vendor_completions.d/mydocker.fish zsh/site-functions/_mydocker
 install: all
-	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -d "$(DESTDIR)$(PREFIX)/bin" $(foreach file,$(COMPLETED),"$(SHARE)/$(dir $(file))")
 	install -m 0755 $(BINARIES) "$(DESTDIR)$(PREFIX)/bin"
+	bin/mydocker man "$(SHARE)/man/man1"
+	bin/mydocker completion bash > "$(SHARE)/bash-completion/completions/mydocker"
+	bin/mydocker completion fish > "$(SHARE)/fish/vendor_completions.d/mydocker.fish"
+	bin/mydocker completion zsh > "$(SHARE)/zsh/site-functions/_mydocker"
 
 ## make fmt, make lint: what CI asks of the code's form
 fmt:

@@ -61,6 +61,24 @@ pub struct Entry<C: 'static> {
     pub end: FlagsEnd,
     /// Reads the words after its name.
     pub parse: ParseWords<C>,
+    /// Adds its flags and arguments, or the commands of a group, for completions and manual pages.
+    pub describe: fn(clap::Command) -> clap::Command,
+    /// A command line to begin with; empty for none.
+    pub example: &'static str,
+}
+
+impl<C> Entry<C> {
+    /// The same with an example, which its help text shows.
+    #[must_use]
+    pub const fn with_example(self, example: &'static str) -> Self {
+        Self { example, ..self }
+    }
+}
+
+/// Adds the flags and arguments `T` to a command.
+#[must_use]
+pub fn describe<T: Args>(command: clap::Command) -> clap::Command {
+    T::augment_args(command)
 }
 
 /// Describes a command: its name, what it does, the type of its arguments, the variant that holds them, and where its
@@ -76,6 +94,8 @@ macro_rules! entry {
             about: $about,
             end: $end,
             parse: |program, entry, words| program.parse_args::<$args>(entry, words, $variant),
+            describe: $crate::describe::<$args>,
+            example: "",
         }
     };
 }
@@ -89,6 +109,8 @@ macro_rules! group {
             about: $about,
             end: $crate::FlagsEnd::FirstArgument,
             parse: |_, _, words| $program.parse_group(words),
+            describe: |command| $program.describe_commands(command),
+            example: "",
         }
     };
 }
@@ -152,12 +174,48 @@ impl<C> Program<C> {
     }
 
     fn parse_named(&self, name: &OsStr, words: Vec<OsString>) -> Result<Request<C>, UsageError> {
-        let found = self.entries().find(|entry| entry.name == name);
-        let entry = found.ok_or_else(|| UsageError::UnknownCommand {
-            name: name.to_string_lossy().into_owned(),
-            hint: format!("see '{} --help' for the commands that exist", self.name),
-        })?;
+        let synonym = SYNONYMS.iter().find(|(other, _)| name == *other).map(|(_, name)| OsStr::new(*name));
+        let named = |name: &OsStr| self.entries().find(|entry| entry.name == name);
+        let entry = named(name).or_else(|| named(synonym?)).ok_or_else(|| self.unknown(name))?;
         (entry.parse)(self, entry, words)
+    }
+
+    fn unknown(&self, name: &OsStr) -> UsageError {
+        let name = name.to_string_lossy().into_owned();
+        let names = self.entries().filter(|entry| !entry.about.is_empty()).map(|entry| entry.name);
+        let similar = names.map(|known| (distance(known, &name), known)).min();
+        // A third of the letters may be wrong, so that a short word is not taken for any other short word.
+        let similar = similar.filter(|(distance, _)| distance * 3 <= name.chars().count().max(3));
+        let all = format!("see '{} --help' for the commands that exist", self.name);
+        let hint = similar.map_or(all.clone(), |(_, similar)| format!("did you mean '{similar}'? {all}"));
+        UsageError::UnknownCommand { name, hint }
+    }
+
+    /// The help text of a command whose words another program parses.
+    #[must_use]
+    pub fn help_of(&self, entry: &Entry<C>) -> String {
+        let name = format!("{} {}", self.name, entry.name);
+        let command = (entry.describe)(base(clap::Command::new(entry.name)).bin_name(name));
+        let command = command.about(entry.about).long_about(None);
+        with_example(command, entry.example).render_help().to_string()
+    }
+
+    /// All that can be typed, for completions and manual pages; `G` are the flags before the command.
+    #[must_use]
+    pub fn described<G: Args>(&self) -> clap::Command {
+        let program = G::augment_args(base(clap::Command::new(self.name))).about(self.about).long_about(None);
+        self.describe_commands(program)
+    }
+
+    /// Adds the commands to their program or group, but for those that nobody types.
+    #[must_use]
+    pub fn describe_commands(&self, program: clap::Command) -> clap::Command {
+        let typed = self.entries().filter(|entry| !entry.about.is_empty());
+        typed.fold(program, |program, entry| {
+            let command = (entry.describe)(base(clap::Command::new(entry.name)));
+            let command = command.about(entry.about).long_about(None).disable_help_subcommand(true);
+            program.subcommand(with_example(command, entry.example))
+        })
     }
 
     /// Parses the words after a command's name into its arguments `T`.
@@ -174,7 +232,7 @@ impl<C> Program<C> {
         let command = T::augment_args(base(clap::Command::new(entry.name)).bin_name(&name));
         let words = sort(&command, entry.end, words).into_words();
         // The documentation of the argument structs is for programmers, and not the help text.
-        let command = command.about(entry.about).long_about(None);
+        let command = with_example(command.about(entry.about).long_about(None), entry.example);
         match command.try_get_matches_from(words).and_then(|matches| T::from_arg_matches(&matches)) {
             Ok(args) => Ok(Request::Command(variant(args))),
             Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Request::Print(error.to_string())),
@@ -229,6 +287,31 @@ impl<C> Program<C> {
     }
 }
 
+/// Other words for commands, where a program or a group has no command of the name.
+const SYNONYMS: &[(&str, &str)] = &[("list", "ls"), ("remove", "rm")];
+
+fn with_example(command: clap::Command, example: &'static str) -> clap::Command {
+    if example.is_empty() { command } else { command.after_help(format!("Example:\n  {example}")) }
+}
+
+/// How many letters have to be changed, added, left out or exchanged with their neighbour to make one word of another.
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let mut rows = vec![(0..=other.len()).collect::<Vec<usize>>()];
+    for (i, a) in one.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in other.iter().enumerate() {
+            let mut best = (rows[i][j] + usize::from(a != b)).min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
+                best = best.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[one.len()][other.len()]
+}
+
 /// Last flag wins, and no word is the program's name. The letter `h` is left to commands that have another use for it.
 fn base(command: clap::Command) -> clap::Command {
     let help = clap::Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print this text");
@@ -249,4 +332,73 @@ fn usage_error(error: &clap::Error, program: &str) -> UsageError {
     let tip = paragraphs.map(str::trim_start).find_map(|text| text.strip_prefix("tip: ")).map(one_line);
     let help = format!("see '{program} --help'");
     UsageError::Arguments { message, hint: tip.map_or(help.clone(), |tip| format!("{tip}; {help}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+    struct NoArgs {}
+
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    struct Done(&'static str);
+
+    const PROGRAM: Program<Done> = Program { name: "it", about: "Does it", commands: &[COMMANDS] };
+
+    const COMMANDS: &[Entry<Done>] = &[
+        crate::entry!("start", "Start it", NoArgs, |_| Done("start")).with_example("it start"),
+        crate::entry!("ls", "List them", NoArgs, |_| Done("ls")),
+        crate::entry!("hidden", "", NoArgs, |_| Done("hidden")),
+        crate::group!("group", "More of it", GROUP),
+    ];
+
+    const GROUP: Program<Done> = Program { name: "it group", about: "Does more", commands: &[IN_GROUP] };
+
+    const IN_GROUP: &[Entry<Done>] = &[crate::entry!("rm", "Remove it", NoArgs, |_| Done("group rm"))];
+
+    fn request(words: &[&str]) -> Result<Request<Done>, UsageError> {
+        let words = words.iter().map(OsString::from);
+        let (NoArgs {}, rest) = PROGRAM.parse_global::<NoArgs>(words)?;
+        PROGRAM.parse_command::<NoArgs>(rest)
+    }
+
+    #[test]
+    fn a_wrong_word_is_answered_with_a_right_one() {
+        for (word, hint) in [
+            ("strat", "did you mean 'start'?"),
+            ("starts", "did you mean 'start'?"),
+            ("gruop", "did you mean 'group'?"),
+            ("lx", "did you mean 'ls'?"),
+        ] {
+            let error = request(&[word]).expect_err(word);
+            assert!(error.hint().starts_with(hint), "{word}: {}", error.hint());
+        }
+        for word in ["x", "build", "hiden"] {
+            let error = request(&[word]).expect_err(word);
+            assert!(error.hint().starts_with("see 'it --help'"), "{word}: {}", error.hint());
+        }
+    }
+
+    #[test]
+    fn other_words_for_a_command_are_understood() {
+        assert_eq!(request(&["list"]), Ok(Request::Command(Done("ls"))));
+        assert_eq!(request(&["group", "remove"]), Ok(Request::Command(Done("group rm"))));
+        assert!(request(&["remove"]).is_err());
+    }
+
+    #[test]
+    fn help_ends_with_an_example() {
+        let Ok(Request::Print(help)) = request(&["start", "--help"]) else { panic!("help") };
+        assert!(help.trim_end().ends_with("Example:\n  it start"), "{help}");
+    }
+
+    #[test]
+    fn all_that_can_be_typed_is_described() {
+        let described = PROGRAM.described::<NoArgs>();
+        let names: Vec<&str> = described.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(names, ["start", "ls", "group"]);
+        let group = described.find_subcommand("group").expect("a group");
+        assert!(group.find_subcommand("rm").is_some());
+    }
 }

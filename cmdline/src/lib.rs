@@ -11,6 +11,6 @@ mod commands;
 mod text;
 mod words;
 
-pub use commands::{Entry, ParseWords, Program, Request, Rest, UsageError};
+pub use commands::{Entry, ParseWords, Program, Request, Rest, UsageError, describe};
 pub use text::{one_line, print};
 pub use words::{FlagsEnd, Sorted, parse_bool, sort};

@@ -51,8 +51,9 @@ pub fn reset_disposition(signal: Signal) -> Result<()> {
 pub struct Received {
     /// Its number.
     pub number: i32,
-    /// The sender's pid as this process sees it; 0 when the kernel sent it.
-    pub sender: u32,
+    /// The kernel sent it by itself, as it does for a terminal. The sender's pid would not tell: a process of an outer pid
+    /// namespace has none here.
+    pub by_kernel: bool,
 }
 
 /// Blocked signals, read from a descriptor (`signalfd(2)`).
@@ -76,7 +77,10 @@ impl SignalQueue {
     /// What the kernel says.
     pub fn next(&self) -> Result<Option<Received>> {
         let info = self.0.read_signal().context("read", || "signalfd".into())?;
-        Ok(info.map(|info| Received { number: info.ssi_signo as i32, sender: info.ssi_pid }))
+        Ok(info.map(|info| Received {
+            number: info.ssi_signo as i32,
+            by_kernel: info.ssi_code == libc::SI_KERNEL,
+        }))
     }
 }
 

@@ -237,14 +237,25 @@ impl Drop for Engine {
 pub fn busybox_layer() -> &'static [u8] {
     static LAYER: OnceLock<Vec<u8>> = OnceLock::new();
     LAYER.get_or_init(|| {
-        let place = tempfile::Builder::new().prefix("mde-").tempdir().expect("a scratch directory");
-        fill_with_busybox(place.path());
-        let mut tar = Command::new("tar");
-        tar.args(["--sort=name", "--numeric-owner", "-C"]).arg(place.path()).args(["-c", "."]);
-        let tar = tar.output().expect("tar is there");
-        assert!(tar.status.success(), "tar of the busybox image");
-        tar.stdout
+        let busybox = Path::new("/bin/busybox");
+        assert!(busybox.is_file(), "busybox is missing: install busybox-static");
+        layer_of(busybox)
     })
+}
+
+/// A layer with the busybox that this file is.
+///
+/// # Panics
+/// When busybox is not installed, or there is no room.
+#[must_use]
+pub fn layer_of(busybox: &Path) -> Vec<u8> {
+    let place = tempfile::Builder::new().prefix("mde-").tempdir().expect("a scratch directory");
+    fill_with(place.path(), busybox);
+    let mut tar = Command::new("tar");
+    tar.args(["--sort=name", "--numeric-owner", "-C"]).arg(place.path()).args(["-c", "."]);
+    let tar = tar.output().expect("tar is there");
+    assert!(tar.status.success(), "tar of the busybox image");
+    tar.stdout
 }
 
 /// Makes a root file system of busybox.
@@ -254,11 +265,15 @@ pub fn busybox_layer() -> &'static [u8] {
 pub fn fill_with_busybox(root: &Path) {
     let busybox = Path::new("/bin/busybox");
     assert!(busybox.is_file(), "busybox is missing: install busybox-static");
+    fill_with(root, busybox);
+}
+
+fn fill_with(root: &Path, busybox: &Path) {
     for directory in ["bin", "etc", "proc", "sys", "dev", "tmp", "root", "home", "var/log", "usr"] {
         fs::create_dir_all(root.join(directory)).expect("room");
     }
     fs::copy(busybox, root.join("bin/busybox")).expect("room");
-    let applets = Command::new(busybox).arg("--list").output().expect("busybox lists its tools");
+    let applets = Command::new("/bin/busybox").arg("--list").output().expect("busybox lists its tools");
     for applet in String::from_utf8_lossy(&applets.stdout).lines().filter(|name| *name != "busybox") {
         symlink("busybox", root.join("bin").join(applet)).expect("room");
     }

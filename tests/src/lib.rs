@@ -27,13 +27,16 @@
 pub mod bundle;
 pub mod canary;
 pub mod cgroup;
+pub mod emulation;
 pub mod engine;
+pub mod http;
 pub mod img;
 pub mod invocation;
 pub mod leftovers;
 pub mod plug;
 pub mod probe;
 pub mod procfs;
+pub mod real;
 pub mod refusal;
 pub mod runtime;
 pub mod strace;

@@ -4,9 +4,11 @@
 use crate::{Invocation, Running, cgroup, procfs, wait};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -36,7 +38,23 @@ pub fn image_archive() -> PathBuf {
     let lock = File::create(layer.with_file_name("debian-image.lock")).expect("the cache is writable");
     flock(&lock, FlockOperation::LockExclusive).expect("a file can be locked");
     if !is_newer(&archive, &layer) {
-        write_archive(&layer, &archive);
+        write_debian(&layer, &archive);
+    }
+    archive
+}
+
+/// The path of a docker archive with an image of busybox under a name, made once per checkout.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn busybox_archive(name: &str) -> PathBuf {
+    let layer = rootfs::archive(Kind::Busybox).expect("busybox is installed");
+    let archive = layer.with_file_name(format!("busybox-{}.tar", name.replace(['/', ':'], "-")));
+    let lock = File::create(archive.with_extension("lock")).expect("the cache is writable");
+    flock(&lock, FlockOperation::LockExclusive).expect("a file can be locked");
+    if !is_newer(&archive, &layer) {
+        write_archive(name, &json!({ "Env": ["PATH=/bin"], "Cmd": ["sh"] }), &[&layer], &archive);
     }
     archive
 }
@@ -46,29 +64,44 @@ fn is_newer(archive: &Path, layer: &Path) -> bool {
     matches!((modified(archive), modified(layer)), (Ok(archive), Ok(layer)) if archive > layer)
 }
 
-fn write_archive(layer: &Path, archive: &Path) {
-    let parts = tempfile::tempdir_in(archive.with_file_name("")).expect("the cache is writable");
+fn write_debian(layer: &Path, archive: &Path) {
+    let config = json!({ "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["/bin/sh"] });
+    write_archive(IMAGE, &config, &[layer], archive);
+}
+
+/// Writes a docker archive with one image: its name, docker's `config` (`Cmd`, `Env` ...), and its layers, the lowest
+/// first.
+pub(crate) fn write_archive(name: &str, config: &Value, layers: &[&Path], archive: &Path) {
+    let parts = tempfile::tempdir_in(archive.with_file_name("")).expect("the scratch directory is writable");
     let file = |name: &str| parts.path().join(name);
-    fs::hard_link(layer, file("layer.tar")).expect("a hard link within the cache");
-    let digest = program("sha256sum", &[layer.as_os_str()]);
-    let digest = digest.split(' ').next().expect("sha256sum prints the digest first");
+    let names: Vec<String> = (0..layers.len()).map(|number| format!("layer{number}.tar")).collect();
+    for (layer, name) in layers.iter().zip(&names) {
+        fs::hard_link(layer, file(name)).or_else(|_| symlink(layer, file(name))).expect("a link to a layer");
+    }
+    let digest = |layer: &&Path| {
+        let line = program("sha256sum", &[layer.as_os_str()]);
+        format!("sha256:{}", line.split(' ').next().expect("sha256sum prints the digest first"))
+    };
+    let diff_ids: Vec<String> = layers.iter().map(digest).collect();
     let config = json!({
         "architecture": "amd64",
         "os": "linux",
-        "config": { "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["/bin/sh"] },
-        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{digest}")] },
+        "config": config,
+        "rootfs": { "type": "layers", "diff_ids": diff_ids },
     });
-    let manifest = json!([{ "Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"] }]);
-    fs::write(file("config.json"), config.to_string()).expect("the cache is writable");
-    fs::write(file("manifest.json"), manifest.to_string()).expect("the cache is writable");
+    let manifest = json!([{ "Config": "config.json", "RepoTags": [name], "Layers": names }]);
+    fs::write(file("config.json"), config.to_string()).expect("the scratch directory is writable");
+    fs::write(file("manifest.json"), manifest.to_string()).expect("the scratch directory is writable");
     let unfinished = file("image.tar");
-    let words = ["-C".as_ref(), parts.path().as_os_str(), "-cf".as_ref(), unfinished.as_os_str()];
-    let members = ["manifest.json", "config.json", "layer.tar"].map(AsRef::as_ref);
+    // A layer of another file system is a symbolic link, which -h follows.
+    let words = ["-C".as_ref(), parts.path().as_os_str(), "-hcf".as_ref(), unfinished.as_os_str()];
+    let members = ["manifest.json", "config.json"].into_iter().chain(names.iter().map(String::as_str));
+    let members: Vec<&OsStr> = members.map(OsStr::new).collect();
     program("tar", &[&words[..], &members[..]].concat());
-    fs::rename(unfinished, archive).expect("a rename within the cache");
+    fs::rename(unfinished, archive).expect("a rename within a directory");
 }
 
-fn program(name: &str, words: &[&std::ffi::OsStr]) -> String {
+fn program(name: &str, words: &[&OsStr]) -> String {
     let output = Command::new(name).args(words).output().unwrap_or_else(|error| panic!("{name}: {error}"));
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -148,6 +181,16 @@ impl Daemon {
     /// When it does not come up.
     #[must_use]
     pub fn containerd(scratch: &Path) -> Self {
+        let command = Invocation::new(&scratch.join("out"), ["containerd", "--config"]);
+        Self::start(command.arg(Self::containerd_config(scratch)), "containerd successfully booted")
+    }
+
+    /// Writes the configuration of [`Daemon::containerd`], and returns where it is.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn containerd_config(scratch: &Path) -> PathBuf {
         let place = scratch.display();
         let config = format!(
             r#"
@@ -161,8 +204,7 @@ address = "{place}/containerd.sock"
         );
         let file = scratch.join("containerd.toml");
         fs::write(&file, config).expect("the scratch directory is writable");
-        let command = Invocation::new(&scratch.join("out"), ["containerd", "--config"]).arg(file);
-        Self::start(command, "containerd successfully booted")
+        file
     }
 
     /// The mount points of the daemon's mount namespace whose path contains `text`.

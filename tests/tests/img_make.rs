@@ -245,3 +245,62 @@ fn privileged_what_cannot_be_committed_is_refused_and_leaves_nothing() {
     img.command(["commit"]).arg(img.path("bare")).arg("new:1").run().fails().says("--base").discard();
     assert_eq!((img.entries().len(), img.unfinished()), (1, 0));
 }
+
+#[test]
+fn privileged_an_ordinary_user_commits_what_an_overlay_mount_of_users_marks() {
+    let img = Img::new();
+    let (place, program) = (img.path("user"), img.path("program"));
+    fs::copy(mydocker_tests::img::program(), &program).expect("writable");
+    fs::create_dir_all(place.join("upper/hidden")).expect("writable");
+    fs::write(place.join("upper/hidden/file"), b"text").expect("writable");
+    set_attribute(&place.join("upper/hidden"), c"user.overlay.opaque", b"y");
+    let script = format!(
+        "chmod 755 . program; chown -R 61001:61001 user; cd user; mknod -m 0 upper/gone c 0 0; \
+         as() {{ setpriv --reuid 61001 --regid 61001 --clear-groups --no-new-privs \"$@\"; }}; \
+         as ../program --root store commit --base scratch --upper upper new:1 >&2; \
+         as ../program --root store bundle new:1 made; as ../program --root store diff made; \
+         as ../program --root store export new:1 | tar -tf -; {}",
+        "as ../program --root store save --format oci-archive new:1 | tar -tf - | grep -c blobs/sha256/."
+    );
+    let said = run(Command::new("sh").args(["-ec", &script]).current_dir(img.path("")));
+    assert_eq!(said, "./\nhidden/\nhidden/file\n3\n");
+}
+
+#[test]
+fn privileged_a_full_disk_is_told_and_leaves_the_store_as_it_was() {
+    let img = Img::new();
+    for name in ["store", "small", "large"] {
+        fs::create_dir(img.path(name)).expect("writable");
+    }
+    let script = format!(
+        "mount -t tmpfs -o size=8m tmpfs store; echo x > small/file; head -c 20000000 /dev/urandom > large/file; \
+         img='{} --root store'; $img commit --base scratch --upper small kept:1 >/dev/null; \
+         if $img commit --base kept:1 --upper large new:1 2>error; then exit 9; fi; cat error; \
+         if tar -C large -c file | $img import - new:1 2>error; then exit 9; fi; cat error; \
+         $img images --format '{{{{.Repository}}}}'; ls store/ingest store/unpacking; $img gc | tail -1; \
+         $img commit --base kept:1 --upper small new:1 >/dev/null; $img diff kept:1 new:1",
+        mydocker_tests::img::program().display()
+    );
+    let mut command = Command::new("unshare");
+    let said = run(command.args(["--mount", "sh", "-ec", &script]).current_dir(img.path("")));
+    let told = said.matches("No space left on device").count();
+    assert_eq!(told, 2, "{said}");
+    assert!(said.ends_with("kept\nstore/ingest:\n\nstore/unpacking:\nTotal reclaimed space: 0B\n"), "{said}");
+}
+
+#[test]
+fn an_import_takes_little_memory_however_large_a_file_is() {
+    use std::io::Write as _;
+    let img = Img::new();
+    let archive = mydocker_tests::img::tar_of_one_file("large", &vec![7; 200 << 20]);
+    let (most, rest) = archive.split_at(archive.len() - 4096);
+    let mut running = img.command(["import", "-", "large:1"]).stdin_pipe().spawn();
+    let stdin = running.stdin.as_mut().expect("a pipe was asked for");
+    // All but what a pipe holds has been read when this returns.
+    stdin.write_all(most).expect("it reads");
+    let peak = mydocker_tests::procfs::status_field(running.pid(), "VmHWM").expect("it runs");
+    running.stdin.as_mut().expect("a pipe").write_all(rest).expect("it reads");
+    running.wait().succeeds().discard();
+    let kibibytes: u64 = peak.trim_end_matches(" kB").parse().expect("a number");
+    assert!(kibibytes <= 40_000, "{peak}");
+}

@@ -248,3 +248,42 @@ fn privileged_a_caller_killed_during_the_start_leaves_a_container_that_runs() {
     engine.ok(["rm", "-f", "a"]);
     assert!(engine.ids().is_empty());
 }
+
+/// Makes a container look as after a reboot: nothing of it runs, and its record is about another boot.
+fn lose_power(engine: &Engine, name: &str) {
+    if engine.state(name)["status"] == "running" {
+        let process = engine.pid(name, "process");
+        kill(engine.pid(name, "monitor"));
+        kill(process);
+    }
+    let id = fs::read_link(engine.path("root/names").join(name)).expect("a container");
+    let path = engine.path("root/containers").join(id).join("state.json");
+    let mut state = engine.state(name);
+    state["boot"] = "another".into();
+    fs::write(path, state.to_string()).expect("room");
+}
+
+#[test]
+fn privileged_after_a_reboot_what_should_run_is_started() {
+    let engine = Engine::new();
+    let text = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+    let all = ["always", "unless-stopped", "on-failure", "no"];
+    for policy in all {
+        engine.ok(script(&["-d", "--name", policy, "--restart", policy], text));
+    }
+    engine.ok(script(&["-d", "--name", "stopped", "--restart", "unless-stopped"], text));
+    engine.ok(["stop", "stopped"]);
+    engine.ok(script(&["-d", "--name", "well", "--restart", "on-failure"], "exit 0"));
+    engine.wait_for_record("well", "exited");
+    engine.ok(script(&["-d", "--name", "gone", "--rm"], text));
+    for name in all.into_iter().chain(["stopped", "well", "gone"]) {
+        lose_power(&engine, name);
+    }
+    let mut started: Vec<_> = engine.ok(["start", "--all-restartable"]).lines().map(str::to_owned).collect();
+    started.sort();
+    assert_eq!(started, ["always", "on-failure", "unless-stopped"]);
+    assert_eq!(status(&engine, "no"), "exited");
+    assert_eq!(status(&engine, "gone"), "");
+    assert_eq!(engine.ok(["start", "--all-restartable"]), "");
+    engine.command(["start", "--all-restartable", "no"]).run().exits(1).says("leave the names out").discard();
+}

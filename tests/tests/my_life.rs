@@ -185,6 +185,19 @@ fn privileged_a_container_that_fails_to_start_says_so_and_stays() {
 }
 
 #[test]
+fn privileged_a_runtime_that_is_missing_is_named_and_leaves_nothing_that_stays() {
+    let engine = Engine::with_busybox();
+    let run = |flags: &[&str]| {
+        let words = ["run", "--network=none", "--runtime=no-such-runtime"].iter().chain(flags);
+        engine.command(words.chain(&["busybox", "true"])).run().exits(125).says("no-such-runtime").discard();
+    };
+    run(&["--rm"]);
+    assert_eq!(engine.ids(), Vec::<String>::new());
+    run(&["--name=kept"]);
+    engine.ok(["rm", "kept"]);
+}
+
+#[test]
 fn privileged_rm_at_the_end_happens_whoever_started_it_lives() {
     let engine = Engine::new();
     let caller =

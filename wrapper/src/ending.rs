@@ -167,9 +167,15 @@ impl Target {
     }
 }
 
-/// A descriptor of a container's first process, which is itself and no other of its id; `None` if it has ended.
 fn process_of(state: &State) -> Result<Option<OwnedFd>, EndingError> {
-    let Some(process) = state.process else { return Ok(None) };
+    state.process.map_or(Ok(None), |process| Ok(descriptor_of(process)?))
+}
+
+/// A descriptor of a recorded process, which is itself and no other of its id; `None` if it has ended.
+///
+/// # Errors
+/// What the kernel says.
+pub fn descriptor_of(process: Process) -> Result<Option<OwnedFd>, mydocker_sys::Error> {
     let pidfd = match pidfd_open(Pid::from_raw(process.pid)) {
         Err(error) if error.errno() == Errno::ESRCH => return Ok(None),
         other => other?,

@@ -3,7 +3,7 @@
 
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::process::{self, Exit, Forked, Pid};
-use mydocker_sys::signal::{SigSet, Signal, SignalQueue, block, reset_dispositions, set_mask};
+use mydocker_sys::signal::{Received, SigSet, Signal, SignalQueue, block, reset_dispositions, set_mask};
 use mydocker_sys::{AsFd as _, Errno, OwnedFd};
 use std::ffi::{CString, OsString};
 use std::io::Write as _;
@@ -74,9 +74,7 @@ fn look_after(program: Pid, pidfd: &OwnedFd, signals: &SignalQueue) -> mydocker_
     loop {
         poll(&[Interest::read(signals.as_fd()), Interest::read(pidfd.as_fd())], None, "the program")?;
         while let Some(signal) = signals.next()? {
-            if signal.number != Signal::SIGCHLD as i32
-                && !came_from_the_terminal(signal.sender, signal.number)
-            {
+            if signal.number != Signal::SIGCHLD as i32 && !came_from_the_terminal(&signal) {
                 pass_on(pidfd, signal.number)?;
             }
         }
@@ -90,11 +88,11 @@ fn look_after(program: Pid, pidfd: &OwnedFd, signals: &SignalQueue) -> mydocker_
 }
 
 /// The terminal sends its signals to all of its foreground processes, the program among them.
-fn came_from_the_terminal(sender: u32, number: i32) -> bool {
-    sender == 0
+fn came_from_the_terminal(received: &Received) -> bool {
+    received.by_kernel
         && [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGWINCH]
             .iter()
-            .any(|signal| *signal as i32 == number)
+            .any(|signal| *signal as i32 == received.number)
 }
 
 fn pass_on(pidfd: &OwnedFd, number: i32) -> mydocker_sys::Result<()> {

@@ -97,6 +97,12 @@ impl Oci {
         written.map_err(failed)
     }
 
+    /// Whether its state root has anything of a container, which every runtime keeps under the id.
+    #[must_use]
+    pub fn has_record(&self, id: &str) -> bool {
+        self.root.join(id).symlink_metadata().is_ok()
+    }
+
     /// Its program.
     #[must_use]
     pub fn program(&self) -> &PathBuf {
@@ -134,7 +140,7 @@ struct LogLine {
 /// Our runtime has codes; of others only the text tells, which begins the part about the program with `exec`.
 fn status_of(code: Option<&str>, text: &str) -> u8 {
     match code {
-        Some("executable-not-found") => return 127,
+        Some("executable-not-found" | "interpreter-not-found") => return 127,
         Some("executable-not-runnable") => return 126,
         Some(_) => return 125,
         None => {}
@@ -164,6 +170,11 @@ mod tests {
     fn the_status_tells_what_is_wrong_with_the_program() {
         for (code, text, status) in [
             (Some("executable-not-found"), "exec: \"x\": executable file not found in $PATH", 127),
+            (
+                Some("interpreter-not-found"),
+                "exec /x: no such file or directory: its #! line names \"/y\"",
+                127,
+            ),
             (Some("executable-not-runnable"), "exec: \"x\": permission denied", 126),
             (Some("mount"), "mount: no such file or directory", 125),
             (

@@ -115,6 +115,12 @@ impl Place {
             self.path("").display()
         );
         fs::write(self.path("storage.conf"), storage)?;
+        // Locks in shared memory would be left behind, and shared with every other podman of the machine.
+        let engine = format!(
+            "[engine]\nevents_logger = \"none\"\nlock_type = \"file\"\ntmp_dir = \"{}\"\n",
+            self.text("podman-tmp")
+        );
+        fs::write(self.path("containers.conf"), engine)?;
         self.prepare(Program::Podman, Task::Pull)?;
         succeed(&mut self.command(Program::Podman, Task::Pull))?;
         let told = |words: &[&str]| -> Result<String> {
@@ -135,6 +141,7 @@ impl Place {
     fn podman(&self) -> Command {
         let mut command = Command::new("podman");
         command.env("CONTAINERS_STORAGE_CONF", self.path("storage.conf")).env("TMPDIR", self.path(""));
+        command.env("CONTAINERS_CONF", self.path("containers.conf"));
         command
     }
 

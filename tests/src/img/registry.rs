@@ -23,6 +23,8 @@ pub struct RegistryOptions {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Who signs the certificates that clients have to show.
     pub client_authority: Option<PathBuf>,
+    /// Where it keeps images that outlive it; without this they end with it.
+    pub data: Option<PathBuf>,
 }
 
 /// A registry that runs until it is dropped.
@@ -89,7 +91,7 @@ impl Drop for Registry {
 }
 
 fn configuration(options: &RegistryOptions, base: &Path, port: u16) -> String {
-    let data = base.join("data");
+    let data = options.data.clone().unwrap_or_else(|| base.join("data"));
     let mut text = format!(
         "version: 0.1\nlog:\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    rootdirectory: {}\n\
          http:\n  addr: 127.0.0.1:{port}\n",

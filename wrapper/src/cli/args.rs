@@ -24,8 +24,8 @@ pub struct GlobalArgs {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "a process makes one of these")]
 pub enum Command {
-    /// `version`
-    Version(VersionArgs),
+    /// Those about the whole.
+    System(super::SystemCommand),
     /// Those that make containers.
     Run(super::RunCommand),
     /// Those about the life of containers.
@@ -41,7 +41,3 @@ pub enum Command {
     /// `volume ...`
     Volume(super::VolumeCommand),
 }
-
-/// `version`
-#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
-pub struct VersionArgs {}

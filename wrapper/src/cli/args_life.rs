@@ -156,10 +156,3 @@ pub struct ExecArgs {
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<String>,
 }
-
-/// `monitor`: what a command starts, and nobody types.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
-pub struct MonitorArgs {
-    /// The directory of the container
-    pub directory: PathBuf,
-}

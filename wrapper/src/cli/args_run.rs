@@ -335,7 +335,7 @@ pub struct SecurityArgs {
     /// Host name: its own, or host
     #[arg(long, value_name = "NAMESPACE")]
     pub uts: Option<String>,
-    /// Users: host, or the ids as FIRST:SIZE of a range of the host
+    /// Users: host
     #[arg(long, value_name = "NAMESPACE")]
     pub userns: Option<String>,
     /// Cgroups it sees: private or host

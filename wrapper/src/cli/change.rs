@@ -28,22 +28,28 @@ pub enum ChangeCommand {
 pub(super) const CHANGE: &[Entry<Command>] = &[
     entry!("cp", "Copy files between a container and the host", CpArgs, |args| Command::Change(
         ChangeCommand::Cp(args)
-    )),
+    ))
+    .with_example("mydocker cp web:/var/log/app.log ."),
     entry!("diff", "List the files that a container has changed", DiffArgs, |args| Command::Change(
         ChangeCommand::Diff(args)
-    )),
+    ))
+    .with_example("mydocker diff web"),
     entry!("commit", "Make an image of what a container has changed", CommitArgs, |args| Command::Change(
         ChangeCommand::Commit(args)
-    )),
+    ))
+    .with_example("mydocker commit -m 'with my settings' web my-web:1"),
     entry!("export", "Write all files of a container to a tar", ExportArgs, |args| Command::Change(
         ChangeCommand::Export(args)
-    )),
+    ))
+    .with_example("mydocker export -o web.tar web"),
     entry!("rename", "Give a container another name", RenameArgs, |args| Command::Change(
         ChangeCommand::Rename(args)
-    )),
+    ))
+    .with_example("mydocker rename web old-web"),
     entry!("update", "Change the limits of containers", UpdateArgs, |args| Command::Change(
         ChangeCommand::Update(args)
-    )),
+    ))
+    .with_example("mydocker update --memory 200m --cpus 1.5 web"),
 ];
 
 pub(super) fn dispatch(command: ChangeCommand, home: &Home) -> Outcome {

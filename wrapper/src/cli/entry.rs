@@ -1,10 +1,11 @@
 //! From the process's arguments to its exit status.
 
-use super::{Command, GlobalArgs, VersionArgs, change, images, life, look, networks, run as making, volumes};
-use crate::commands;
+use super::{
+    Command, GlobalArgs, change, containers, images, life, look, networks, run as making, system, volumes,
+};
 use crate::home::{Home, Wishes};
-use crate::{init, rootless};
-use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
+use crate::{init, monitor, rootless};
+use mydocker_cmdline::{Program, Request, UsageError, one_line, print};
 use mydocker_img::cli::chain;
 use std::error::Error;
 use std::ffi::OsString;
@@ -23,13 +24,10 @@ const PROGRAM: Program<Command> = Program {
         images::IMAGES,
         networks::NETWORKS,
         volumes::VOLUMES,
-        SYSTEM,
+        containers::CONTAINERS,
+        system::SYSTEM,
     ],
 };
-
-/// About the program itself.
-const SYSTEM: &[Entry<Command>] =
-    &[entry!("version", "Say which versions work together here", VersionArgs, Command::Version)];
 
 /// What a command leads to: the exit status.
 pub type Outcome = Result<u8, Failure>;
@@ -63,8 +61,10 @@ impl<E: Into<Box<dyn Error>>> From<E> for Failure {
 pub fn main_entry() -> ExitCode {
     let mut words = std::env::args_os();
     let own = words.next().unwrap_or_default();
-    if Path::new(&own).file_name().is_some_and(|name| name == init::NAME) {
-        return ExitCode::from(init::main_of_init(words));
+    match Path::new(&own).file_name() {
+        Some(name) if name == init::NAME => return ExitCode::from(init::main_of_init(words)),
+        Some(name) if name == monitor::NAME => return ExitCode::from(monitor::main_of_monitor(words)),
+        _ => {}
     }
     match run(words) {
         Ok(status) => ExitCode::from(status),
@@ -92,9 +92,14 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
     }
 }
 
+/// All that can be typed.
+pub(super) fn described() -> clap::Command {
+    PROGRAM.described::<GlobalArgs>()
+}
+
 fn dispatch(command: Command, home: &Home) -> Outcome {
     match command {
-        Command::Version(args) => commands::version(&args, home),
+        Command::System(command) => system::dispatch(command, home),
         Command::Run(command) => making::dispatch(command, home),
         Command::Change(command) => change::dispatch(command, home),
         Command::Image(args) => images::dispatch(&args, home),

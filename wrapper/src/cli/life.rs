@@ -1,8 +1,6 @@
 //! The life of containers: the commands and their dispatch.
 
-use super::args_life::{
-    AttachArgs, ExecArgs, KillArgs, LogsArgs, MonitorArgs, NamesArgs, RmArgs, StartArgs, StopArgs,
-};
+use super::args_life::{AttachArgs, ExecArgs, KillArgs, LogsArgs, NamesArgs, RmArgs, StartArgs, StopArgs};
 use super::{Command, Outcome};
 use crate::commands::life;
 use crate::home::Home;
@@ -19,8 +17,6 @@ pub enum LifeCommand {
     Kill(KillArgs),
     /// `logs`
     Logs(LogsArgs),
-    /// `monitor`
-    Monitor(MonitorArgs),
     /// `pause`
     Pause(NamesArgs),
     /// `restart`
@@ -41,41 +37,51 @@ pub enum LifeCommand {
 pub(super) const LIFE: &[Entry<Command>] = &[
     entry!("start", "Start containers that have ended or never ran", StartArgs, |args| Command::Life(
         LifeCommand::Start(args)
-    )),
+    ))
+    .with_example("mydocker start web"),
     entry!("stop", "Ask containers to end, and kill those that do not", StopArgs, |args| Command::Life(
         LifeCommand::Stop(args)
-    )),
+    ))
+    .with_example("mydocker stop -t 5 web"),
     entry!("restart", "Stop containers and start them again", StopArgs, |args| Command::Life(
         LifeCommand::Restart(args)
-    )),
+    ))
+    .with_example("mydocker restart web"),
     entry!("kill", "Send containers a signal: KILL, or another", KillArgs, |args| Command::Life(
         LifeCommand::Kill(args)
-    )),
-    entry!("rm", "Remove containers", RmArgs, |args| Command::Life(LifeCommand::Rm(args))),
+    ))
+    .with_example("mydocker kill -s HUP web"),
+    entry!("rm", "Remove containers", RmArgs, |args| Command::Life(LifeCommand::Rm(args)))
+        .with_example("mydocker rm -f web"),
     entry!("wait", "Wait until containers have ended, and print their statuses", NamesArgs, |args| {
         Command::Life(LifeCommand::Wait(args))
-    }),
+    })
+    .with_example("mydocker wait web"),
     entry!("attach", "Connect this terminal to a container that runs", AttachArgs, |args| Command::Life(
         LifeCommand::Attach(args)
-    )),
+    ))
+    .with_example("mydocker attach web"),
     entry!(
         "exec",
         "Run a command in a container that runs",
         ExecArgs,
         |args| Command::Life(LifeCommand::Exec(args)),
         FlagsEnd::FirstArgument
-    ),
+    )
+    .with_example("mydocker exec -ti web sh"),
     entry!("pause", "Freeze all processes of containers", NamesArgs, |args| Command::Life(
         LifeCommand::Pause(args)
-    )),
+    ))
+    .with_example("mydocker pause web"),
     entry!("unpause", "Let the processes of containers go on", NamesArgs, |args| Command::Life(
         LifeCommand::Unpause(args)
-    )),
+    ))
+    .with_example("mydocker unpause web"),
     entry!("logs", "Show what a container has printed", LogsArgs, |args| Command::Life(LifeCommand::Logs(
         args
-    ))),
+    )))
+    .with_example("mydocker logs -f --tail 20 web"),
     // Nobody types it, and no list has it: it has no description.
-    entry!("monitor", "", MonitorArgs, |args| Command::Life(LifeCommand::Monitor(args))),
 ];
 
 pub(super) fn dispatch(command: LifeCommand, home: &Home) -> Outcome {
@@ -84,7 +90,6 @@ pub(super) fn dispatch(command: LifeCommand, home: &Home) -> Outcome {
         LifeCommand::Exec(args) => life::exec(&args, home),
         LifeCommand::Kill(args) => life::kill(&args, home),
         LifeCommand::Logs(args) => life::logs(&args, home),
-        LifeCommand::Monitor(args) => life::monitor(&args, home),
         LifeCommand::Pause(args) => life::pause(&args, home),
         LifeCommand::Restart(args) => life::restart(&args, home),
         LifeCommand::Rm(args) => life::rm(&args, home),

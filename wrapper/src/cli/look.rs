@@ -23,19 +23,24 @@ pub enum LookCommand {
 
 /// The commands.
 pub(super) const LOOK: &[Entry<Command>] = &[
-    entry!("ps", "List containers", PsArgs, |args| Command::Look(LookCommand::Ps(args))),
+    entry!("ps", "List containers", PsArgs, |args| Command::Look(LookCommand::Ps(args)))
+        .with_example("mydocker ps -a --filter status=exited"),
     entry!("inspect", "Tell all about containers, images, volumes and networks", InspectArgs, |args| {
         Command::Look(LookCommand::Inspect(args))
-    }),
+    })
+    .with_example("mydocker inspect -f '{{.State.Status}}' web"),
     entry!(
         "top",
         "List the processes of a container",
         TopArgs,
         |args| Command::Look(LookCommand::Top(args)),
         FlagsEnd::FirstArgument
-    ),
-    entry!("stats", "Show what containers use", StatsArgs, |args| Command::Look(LookCommand::Stats(args))),
-    entry!("events", "Tell what happens", EventsArgs, |args| Command::Look(LookCommand::Events(args))),
+    )
+    .with_example("mydocker top web -o pid,cmd"),
+    entry!("stats", "Show what containers use", StatsArgs, |args| Command::Look(LookCommand::Stats(args)))
+        .with_example("mydocker stats --no-stream"),
+    entry!("events", "Tell what happens", EventsArgs, |args| Command::Look(LookCommand::Events(args)))
+        .with_example("mydocker events --since 10m --filter container=web"),
 ];
 
 pub(super) fn dispatch(command: LookCommand, home: &Home) -> Outcome {

@@ -10,6 +10,9 @@
 //! images     the commands of the image tool
 //! look       the commands that look at containers
 //! networks   network create, ls, inspect, rm, prune, connect, disconnect, and port
+//! describe   completions and manual pages
+//! system     info, version, system ...
+//! containers the commands about containers under one word
 //! volumes    volume create, ls, inspect, rm, prune
 //! ```
 
@@ -19,8 +22,11 @@ mod args_life;
 mod args_look;
 mod args_network;
 mod args_run;
+mod args_system;
 mod args_volume;
 mod change;
+mod containers;
+mod describe;
 mod each;
 mod entry;
 mod images;
@@ -28,13 +34,12 @@ mod life;
 mod look;
 mod networks;
 mod run;
+mod system;
 mod volumes;
 
-pub use args::{Command, GlobalArgs, VersionArgs};
+pub use args::{Command, GlobalArgs};
 pub use args_change::{CommitArgs, CpArgs, DiffArgs, ExportArgs, RenameArgs, UpdateArgs};
-pub use args_life::{
-    AttachArgs, ExecArgs, KillArgs, LogsArgs, MonitorArgs, NamesArgs, RmArgs, StartArgs, StopArgs,
-};
+pub use args_life::{AttachArgs, ExecArgs, KillArgs, LogsArgs, NamesArgs, RmArgs, StartArgs, StopArgs};
 pub use args_look::{EventsArgs, InspectArgs, PsArgs, StatsArgs, TopArgs};
 pub use args_network::{
     NetworkConnectArgs, NetworkCreateArgs, NetworkDisconnectArgs, NetworkInspectArgs, NetworkLsArgs,
@@ -43,6 +48,10 @@ pub use args_network::{
 pub use args_run::{
     ContainerArgs, CreateArgs, LifeArgs, LimitArgs, NetworkArgs, OriginArgs, ProcessArgs, RunArgs,
     SecurityArgs, VolumeArgs,
+};
+pub use args_system::{
+    CompletionArgs, ContainerPruneArgs, InfoArgs, ManArgs, SystemCheckArgs, SystemDfArgs, SystemPruneArgs,
+    VersionArgs,
 };
 pub use args_volume::{VolumeCreateArgs, VolumeInspectArgs, VolumeLsArgs, VolumePruneArgs, VolumeRmArgs};
 pub use change::ChangeCommand;
@@ -53,4 +62,5 @@ pub use life::LifeCommand;
 pub use look::LookCommand;
 pub use networks::NetworkCommand;
 pub use run::RunCommand;
+pub use system::SystemCommand;
 pub use volumes::VolumeCommand;

@@ -35,7 +35,8 @@ pub(super) const NETWORKS: &[Entry<Command>] = &[
     group!("network", "Connect containers with each other", GROUP),
     entry!("port", "Show which ports of the host lead to a container", PortArgs, |args| Command::Network(
         NetworkCommand::Port(args)
-    )),
+    ))
+    .with_example("mydocker port web 80"),
 ];
 
 const GROUP: Program<Command> =
@@ -44,21 +45,28 @@ const GROUP: Program<Command> =
 const IN_GROUP: &[Entry<Command>] = &[
     entry!("connect", "Put a container on a network", NetworkConnectArgs, |args| Command::Network(
         NetworkCommand::Connect(args)
-    )),
+    ))
+    .with_example("mydocker network connect --alias db back web"),
     entry!("create", "Make a network", NetworkCreateArgs, |args| Command::Network(NetworkCommand::Create(
         args
-    ))),
+    )))
+    .with_example("mydocker network create --subnet 10.9.0.0/24 back"),
     entry!("disconnect", "Take a container off a network", NetworkDisconnectArgs, |args| Command::Network(
         NetworkCommand::Disconnect(args)
-    )),
+    ))
+    .with_example("mydocker network disconnect back web"),
     entry!("inspect", "Tell all about networks", NetworkInspectArgs, |args| Command::Network(
         NetworkCommand::Inspect(args)
-    )),
-    entry!("ls", "List networks", NetworkLsArgs, |args| Command::Network(NetworkCommand::Ls(args))),
+    ))
+    .with_example("mydocker network inspect back"),
+    entry!("ls", "List networks", NetworkLsArgs, |args| Command::Network(NetworkCommand::Ls(args)))
+        .with_example("mydocker network ls"),
     entry!("prune", "Remove networks that no container has", NetworkPruneArgs, |args| Command::Network(
         NetworkCommand::Prune(args)
-    )),
-    entry!("rm", "Remove networks", NetworkRmArgs, |args| Command::Network(NetworkCommand::Rm(args))),
+    ))
+    .with_example("mydocker network prune"),
+    entry!("rm", "Remove networks", NetworkRmArgs, |args| Command::Network(NetworkCommand::Rm(args)))
+        .with_example("mydocker network rm back"),
 ];
 
 pub(super) fn dispatch(command: NetworkCommand, home: &Home) -> Outcome {

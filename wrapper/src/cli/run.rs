@@ -22,14 +22,16 @@ pub(super) const RUN: &[Entry<Command>] = &[
         RunArgs,
         |args| Command::Run(RunCommand::Run(args)),
         FlagsEnd::FirstArgument
-    ),
+    )
+    .with_example("mydocker run --rm -ti /bin/sh"),
     entry!(
         "create",
         "Make a container without starting it",
         CreateArgs,
         |args| Command::Run(RunCommand::Create(args)),
         FlagsEnd::FirstArgument
-    ),
+    )
+    .with_example("mydocker create --name web -p 8080:80 nginx"),
 ];
 
 pub(super) fn dispatch(command: RunCommand, home: &Home) -> Outcome {

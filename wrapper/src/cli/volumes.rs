@@ -28,15 +28,20 @@ const GROUP: Program<Command> =
     Program { name: "mydocker volume", about: "Keeps data apart from containers", commands: &[IN_GROUP] };
 
 const IN_GROUP: &[Entry<Command>] = &[
-    entry!("create", "Make a volume", VolumeCreateArgs, |args| Command::Volume(VolumeCommand::Create(args))),
+    entry!("create", "Make a volume", VolumeCreateArgs, |args| Command::Volume(VolumeCommand::Create(args)))
+        .with_example("mydocker volume create --label app=web data"),
     entry!("inspect", "Tell all about volumes", VolumeInspectArgs, |args| Command::Volume(
         VolumeCommand::Inspect(args)
-    )),
-    entry!("ls", "List volumes", VolumeLsArgs, |args| Command::Volume(VolumeCommand::Ls(args))),
+    ))
+    .with_example("mydocker volume inspect -f '{{.Mountpoint}}' data"),
+    entry!("ls", "List volumes", VolumeLsArgs, |args| Command::Volume(VolumeCommand::Ls(args)))
+        .with_example("mydocker volume ls --filter dangling=true"),
     entry!("prune", "Remove volumes that no container has", VolumePruneArgs, |args| Command::Volume(
         VolumeCommand::Prune(args)
-    )),
-    entry!("rm", "Remove volumes", VolumeRmArgs, |args| Command::Volume(VolumeCommand::Rm(args))),
+    ))
+    .with_example("mydocker volume prune --all"),
+    entry!("rm", "Remove volumes", VolumeRmArgs, |args| Command::Volume(VolumeCommand::Rm(args)))
+        .with_example("mydocker volume rm data"),
 ];
 
 pub(super) fn dispatch(command: VolumeCommand, home: &Home) -> Outcome {

@@ -110,7 +110,7 @@ impl Session {
                 poll(&[Interest::read(pidfd.as_fd()), Interest::read(signals.as_fd())], None, "the command")?;
             while let Some(signal) = signals.next()? {
                 // A terminal has given it to the runtime as well.
-                if signal.sender != 0 {
+                if !signal.by_kernel {
                     pidfd_kill(&pidfd, signal.number).or_else(ignore_gone)?;
                 }
             }

@@ -9,15 +9,14 @@ pub mod look;
 pub mod networks;
 mod rename;
 mod run;
+pub mod system;
 mod update;
-mod version;
 pub mod volumes;
 
 pub use create::{CreateError, create, make};
 pub use rename::rename;
 pub use run::run;
 pub use update::{UpdateError, update};
-pub use version::version;
 
 use mydocker_img::cli::ask;
 use std::io;

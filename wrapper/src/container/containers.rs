@@ -327,6 +327,15 @@ impl Containers {
         }
     }
 
+    /// Gives up a name that leads to no container.
+    ///
+    /// # Errors
+    /// [`ContainersError`].
+    pub fn release_lost_name(&self, name: &str) -> Result<(), ContainersError> {
+        let _lock = self.lock_names()?;
+        if self.holder(name)?.is_some() { Ok(()) } else { self.release_name(name) }
+    }
+
     fn lock_names(&self) -> Result<Locked, ContainersError> {
         lock(&self.home.names().join(".lock"))
     }

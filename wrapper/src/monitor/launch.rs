@@ -1,6 +1,6 @@
 //! Starting a monitor, and hearing from it.
 
-use super::COMMAND;
+use super::NAME;
 use crate::attach::{AttachError, Connection, Reply, Request, Streams};
 use crate::client::{self, ClientError, Person};
 use crate::container::{Container, Containers, ContainersError, Locked, Status};
@@ -9,6 +9,7 @@ use mydocker_sys::OwnedFd;
 use mydocker_sys::process::close_on_exec_from;
 use mydocker_sys::socket::seqpacket_pair;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -130,8 +131,7 @@ fn spawn(home: &Home, id: &str, client: OwnedFd) -> io::Result<()> {
     // Whatever this process was given beside its streams is nothing that should stay open for as long as the container runs.
     close_on_exec_from(3).map_err(|error| io::Error::from_raw_os_error(error.errno() as i32))?;
     let mut command = Command::new("/proc/self/exe");
-    command.arg("--root").arg(home.root()).arg("--runroot").arg(home.run());
-    command.args(["--runtime", home.runtime(), COMMAND]).arg(home.container(id));
+    command.arg0(NAME).arg(home.container(id)).arg(home.root()).arg(home.run()).arg(home.runtime());
     command.stdin(client).stdout(Stdio::null()).stderr(Stdio::null()).current_dir(Path::new("/"));
     command.spawn().map(drop)
 }

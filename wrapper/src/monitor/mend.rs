@@ -61,6 +61,49 @@ pub fn mend(containers: &Containers, id: &str) -> Result<State, MendError> {
     })?)
 }
 
+/// What [`mend_all`] has found.
+#[derive(Debug, Default)]
+pub struct Mended {
+    /// The names of containers whose state was not true, or that were not cleared up.
+    pub mended: Vec<String>,
+    /// The names of containers that should have gone with their end (`--rm`), and have gone now.
+    pub removed: Vec<String>,
+    /// What cannot be put in order, by the container's id.
+    pub errors: Vec<(String, MendError)>,
+}
+
+/// Puts all containers in order.
+///
+/// # Errors
+/// The containers cannot be listed; what is wrong with one does not keep the others from it.
+pub fn mend_all(containers: &Containers) -> Result<Mended, MendError> {
+    let mut found = Mended::default();
+    for id in containers.ids()? {
+        match mend_one(containers, &id, &mut found) {
+            // Somebody has removed it meanwhile.
+            Err(MendError::Containers(ContainersError::NotFound(_))) | Ok(()) => {}
+            Err(error) => found.errors.push((id, error)),
+        }
+    }
+    Ok(found)
+}
+
+fn mend_one(containers: &Containers, id: &str, found: &mut Mended) -> Result<(), MendError> {
+    let _lock = containers.lock(id)?;
+    let (container, before) = (containers.load(id)?, containers.recorded_state(id)?);
+    let state = mend(containers, id)?;
+    let has_ended = matches!(state.status, Status::Exited | Status::Dead | Status::Removing);
+    let goes = container.host_config.auto_remove && before.started_at.is_some();
+    let is_watched = super::lock(containers.home(), id, false)?.is_none();
+    if has_ended && (goes || state.status == Status::Removing) && !is_watched {
+        remove(containers, &container, container.host_config.auto_remove)?;
+        found.removed.push(container.name);
+    } else if before != state && !is_watched {
+        found.mended.push(container.name);
+    }
+    Ok(())
+}
+
 /// Takes back what a start of a container has made, whoever did.
 fn clear_up(containers: &Containers, container: &Container) -> Result<(), MendError> {
     let oci = Oci::new(containers.home(), runtime_of(container, containers.home()));

@@ -29,8 +29,8 @@ mod streams;
 mod turn;
 
 pub use launch::{AttachOptions, LaunchError, await_quiet, run_attached, run_detached};
-pub use life::{MonitorError, main, runtime_of};
-pub use mend::{MendError, mend, remove};
+pub use life::{MonitorError, main_of_monitor, runtime_of};
+pub use mend::{MendError, Mended, mend, mend_all, remove};
 
 use crate::container::ContainersError;
 use crate::home::Home;
@@ -39,8 +39,10 @@ use mydocker_sys::fs::lock_exclusive;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 
-/// The hidden command that a monitor is.
-pub const COMMAND: &str = "monitor";
+/// The name under which this program is a monitor. The words after it are the directory of the container, the two roots,
+/// and the runtime: a monitor lives as long as its container, and is to be small, so that it does not read them as a
+/// command line.
+pub const NAME: &str = "mydocker-monitor";
 
 /// Takes the lock of the monitor of a container; `None` if a monitor has it and `wait` is false.
 fn lock(home: &Home, id: &str, wait: bool) -> Result<Option<File>, ContainersError> {

@@ -16,6 +16,7 @@ use mydocker_sys::socket::{accept, listen_stream, receive};
 use mydocker_sys::tty::Size;
 use mydocker_sys::{Errno, OwnedFd};
 use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -215,6 +216,10 @@ pub fn delete(oci: &Oci, id: &str) -> Vec<String> {
     match oci.run_while_alive("delete", &["--force", id]) {
         Ok(_) => Vec::new(),
         Err(OciError::Refused(text)) if text.contains("does not exist") => Vec::new(),
+        // A runtime that is not there has made nothing, unless it was there before.
+        Err(OciError::Run(_, source)) if source.kind() == ErrorKind::NotFound && !oci.has_record(id) => {
+            Vec::new()
+        }
         Err(error) => vec![chain(&error)],
     }
 }

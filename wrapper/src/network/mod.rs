@@ -43,6 +43,7 @@ mod up;
 mod wish;
 
 pub use error::NetworkError;
+pub use netns::remove as remove_namespace;
 pub use networks::Networks;
 pub use record::{Ipam, Network, Pool, is_predefined};
 pub use resolver::Resolver;

@@ -37,7 +37,10 @@ pub(super) fn exists(path: &Path) -> bool {
 }
 
 /// Removes a namespace's name; it goes itself with its last process.
-pub(super) fn remove(path: &Path) -> Result<(), NetworkError> {
+///
+/// # Errors
+/// [`NetworkError`].
+pub fn remove(path: &Path) -> Result<(), NetworkError> {
     loop {
         match umount(path, MntFlags::MNT_DETACH) {
             Ok(()) => {}

@@ -261,17 +261,17 @@ fn joined(flag: &'static str, value: &Option<String>, words: &[&str]) -> Result<
     }
 }
 
-/// `host`, or `FIRST:SIZE`: the ids from 0 in the container are those of the host from FIRST.
+/// All containers of an owner have the same ids, so that there is nothing but `host` to ask for.
 fn userns(value: &Option<String>) -> Result<String, RequestError> {
-    let Some(text) = value.as_deref().filter(|text| !text.is_empty()) else { return Ok(String::new()) };
-    let is_range = text.split_once(':').is_some_and(|(first, size)| {
-        let (first, size) = (first.parse::<u32>(), size.parse::<u32>());
-        matches!((first, size), (Ok(first), Ok(size)) if size > 0 && first.checked_add(size).is_some())
-    });
-    if text == "host" || is_range {
-        return Ok(text.to_owned());
+    match value.as_deref() {
+        None | Some("") => Ok(String::new()),
+        Some("host") => Ok("host".to_owned()),
+        Some(text) => Err(bad(
+            "userns",
+            text,
+            "user namespaces of single containers are not supported; leave it out, or run as an ordinary user, whose containers are in one",
+        )),
     }
-    Err(bad("userns", text, "write host, or FIRST:SIZE of a range of the host's ids, such as 100000:65536"))
 }
 
 fn network_mode(args: &NetworkArgs) -> String {

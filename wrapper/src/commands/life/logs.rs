@@ -1,17 +1,16 @@
 //! `logs`: what a container has printed.
 
-use crate::attach::{Connection, Streams};
 use crate::cli::{LogsArgs, Outcome};
 use crate::clock::parse_typed;
 use crate::container::{Container, Containers, ContainersError, Seen};
-use crate::ending::is_up;
+use crate::ending::{descriptor_of, is_up};
 use crate::home::Home;
 use crate::log::{self, Entry, LogSettings, Reader, Since, Stream};
 use jiff::Timestamp;
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::tty::is_terminal;
 use mydocker_sys::watch::{Changes, Watch};
-use mydocker_sys::{AsFd as _, Errno};
+use mydocker_sys::{AsFd as _, Errno, OwnedFd};
 use std::error::Error;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -85,32 +84,37 @@ fn follow(
         let left = Duration::try_from(until - Timestamp::now()).unwrap_or_default();
         Instant::now() + left
     });
-    // A monitor that is killed changes no file, but its connections end.
-    let mut connection = None;
+    // A monitor that is killed changes no file.
+    let mut monitor: Option<OwnedFd> = None;
     loop {
-        if connection.is_none() {
-            connection = Connection::open(containers.home(), &container.id, Streams::default())?;
+        if monitor.is_none() {
+            monitor = monitor_of(containers, &container.id)?;
         }
-        // Looked at after the connection: a monitor that dies from here on is heard of.
+        // Looked at after that: a monitor that dies from here on is seen to.
         let ended = is_over(containers, &container.id)?;
         show.rest(&mut reader)?;
         if ended {
             return Ok(());
         }
         let mut interests = vec![Interest::read(watch.as_fd())];
-        interests.extend(connection.iter().map(|connection| Interest::read(connection.as_fd())));
+        interests.extend(monitor.iter().map(|monitor| Interest::read(monitor.as_fd())));
         let events = match poll(&interests, deadline, "the container to print") {
             Err(error) if error.errno() == Errno::ETIMEDOUT => return show.rest(&mut reader),
             other => other?,
         };
         drop(interests);
         while !watch.take()?.is_empty() {}
-        if events.get(1).is_some_and(|event| event.readable || event.hangup)
-            && let Some(open) = &mut connection
-            && open.hear()?.is_none()
-        {
-            connection = None;
+        if events.get(1).is_some_and(|event| event.readable) {
+            monitor = None;
         }
+    }
+}
+
+fn monitor_of(containers: &Containers, id: &str) -> Result<Option<OwnedFd>, Box<dyn Error>> {
+    match containers.recorded_state(id) {
+        Err(ContainersError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+        Ok(state) => Ok(state.monitor.map(descriptor_of).transpose()?.flatten()),
     }
 }
 

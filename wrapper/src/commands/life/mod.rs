@@ -9,5 +9,5 @@ mod stop;
 pub use attach::attach;
 pub use exec::exec;
 pub use logs::logs;
-pub use start::{monitor, restart, start};
+pub use start::{restart, start};
 pub use stop::{kill, pause, rm, stop, unpause, wait};

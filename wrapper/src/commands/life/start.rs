@@ -1,12 +1,12 @@
 //! `start`, `restart`, and the monitor that both begin.
 
 use super::stop::{to_each, wish};
-use crate::cli::{Failure, MonitorArgs, Outcome, StartArgs, StopArgs, complain_of, each};
+use crate::cli::{Failure, Outcome, StartArgs, StopArgs, complain_of, each};
 use crate::container::{Container, Containers, RestartWhen, State, Status};
 use crate::ending::{self, EndingError, Stop, is_up};
 use crate::events::{Event, record};
 use crate::home::Home;
-use crate::monitor::{self, AttachOptions, LaunchError, run_attached, run_detached};
+use crate::monitor::{AttachOptions, LaunchError, mend_all, run_attached, run_detached};
 use mydocker_cmdline::print;
 use std::error::Error;
 
@@ -84,6 +84,11 @@ fn start_restartable(containers: &Containers) -> Outcome {
             status = 1;
         }
     }
+    // The others are put in order, and those with --rm go.
+    for (_, error) in mend_all(containers)?.errors {
+        complain_of(error);
+        status = 1;
+    }
     Ok(status)
 }
 
@@ -122,13 +127,4 @@ fn restart_one(containers: &Containers, container: &Container, wish: Stop) -> Re
     run_detached(containers, container)?;
     record(containers.home(), &Event::of(container, "restart"));
     Ok(())
-}
-
-/// Looks after a container: what a start begins, and nobody types.
-///
-/// # Errors
-/// What the one who started it has been told already.
-pub fn monitor(args: &MonitorArgs, home: &Home) -> Outcome {
-    monitor::main(home, &args.directory)?;
-    Ok(0)
 }
