@@ -16,7 +16,14 @@ const LIMIT: u64 = 4 << 20;
 /// A lock, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Locked {
-    _file: File,
+    file: File,
+}
+
+impl Locked {
+    /// The same lock for a child: it lasts as long as any of them has it.
+    pub(super) fn copy(&self) -> Result<File, NetworkError> {
+        self.file.try_clone().map_err(failed("copy", Path::new("the lock of networks")))
+    }
 }
 
 /// Locks a file, which is made if it is not there.
@@ -25,7 +32,7 @@ pub(super) fn lock(path: &Path) -> Result<Locked, NetworkError> {
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let file = options.open(path).map_err(failed("open", path))?;
     lock_exclusive(&file, true)?;
-    Ok(Locked { _file: file })
+    Ok(Locked { file })
 }
 
 /// Makes a directory and those above it.

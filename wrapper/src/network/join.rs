@@ -2,7 +2,7 @@
 
 use super::aardvark::{self, Server};
 use super::claims::shared_directory;
-use super::files::{self, Locked};
+use super::files;
 use super::joined::{Joined, config, spare};
 use super::netavark::{Ask, Info, Netavark, Options};
 use super::networks::interface_exists;
@@ -34,7 +34,6 @@ pub(super) struct Host {
     joined: Joined,
     netavark: Netavark,
     server: Server,
-    _lock: Locked,
 }
 
 impl Host {
@@ -42,12 +41,11 @@ impl Host {
     pub(super) fn open(home: &Home) -> Result<Self, NetworkError> {
         let config = config(home);
         let directory = shared_directory(home.run());
-        let netavark = Netavark::find(&config, &directory)?;
         files::make_directory(&directory)?;
         let lock = files::lock(&directory.join("networks.lock"))?;
-        netavark.wait_for_stray()?;
+        let netavark = Netavark::find(&config, lock)?;
         let (joined, server) = (Joined::new(home), Server::new(&config));
-        Ok(Self { home: home.clone(), joined, netavark, server, _lock: lock })
+        Ok(Self { home: home.clone(), joined, netavark, server })
     }
 
     /// Puts a container on a network.

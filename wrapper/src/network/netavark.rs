@@ -1,12 +1,12 @@
 //! netavark, which makes bridges, interfaces, routes and the rules of the packet filter. It reads one JSON document and
 //! keeps no state of its own: what was set up is taken down by the same document.
 
+use super::files::Locked;
 use super::record::{MTU, Network};
 use super::{NetworkError, files};
-use crate::container::Process;
 use mydocker_sys::fs::memfd;
 use mydocker_sys::poll::{Interest, poll};
-use mydocker_sys::process::{Pid, pidfd_kill, pidfd_open};
+use mydocker_sys::process::{Pid, pidfd_open};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,7 +14,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// How long it may take. It runs some thirty programs, and waits for the lock of the packet filter.
@@ -132,38 +132,18 @@ struct Complaint {
 pub(super) struct Netavark {
     program: PathBuf,
     config: PathBuf,
-    /// The file with the process that runs it.
-    noted: PathBuf,
+    /// What only one process on the host has at a time.
+    lock: Locked,
 }
 
 impl Netavark {
-    /// Finds it; `config` is made if it is not there, and `shared` is for what all homes of the host share.
-    pub(super) fn find(config: &Path, shared: &Path) -> Result<Self, NetworkError> {
+    /// Finds it; `config` is made if it is not there.
+    pub(super) fn find(config: &Path, lock: Locked) -> Result<Self, NetworkError> {
         files::make_directory(config)?;
         let program = tool("netavark", "MYDOCKER_NETAVARK", "netavark")?;
         let iptables = NetworkError::Missing { program: "iptables", package: "iptables" };
         on_path("iptables").ok_or(iptables)?;
-        Ok(Self { program, config: config.to_owned(), noted: shared.join("netavark.process") })
-    }
-
-    /// Waits for one whose starter was killed, and with it the lock went. One that takes too long is killed.
-    pub(super) fn wait_for_stray(&self) -> Result<(), NetworkError> {
-        let process: Option<Process> = files::read_json(&self.noted)?;
-        let Some(process) = process.filter(|process| process.lives()) else { return Ok(()) };
-        // It may end at this moment.
-        let Ok(pidfd) = pidfd_open(Pid::from_raw(process.pid)) else { return Ok(()) };
-        let interest = [Interest::read(pidfd.as_fd())];
-        if process.lives() && poll(&interest, Some(Instant::now() + DEADLINE), "a stray netavark").is_err() {
-            pidfd_kill(&pidfd, 9)?;
-        }
-        Ok(())
-    }
-
-    fn note(&self, child: &Child) -> Result<(), NetworkError> {
-        match i32::try_from(child.id()).ok().and_then(Process::of) {
-            Some(process) => files::write_json(&self.noted, &process),
-            None => Ok(()),
-        }
+        Ok(Self { program, config: config.to_owned(), lock })
     }
 
     /// Puts a container on a network as the file `ask` says; returns the hardware address of its interface.
@@ -188,12 +168,12 @@ impl Netavark {
             .arg("--aardvark-binary")
             .arg(super::aardvark::program().unwrap_or_else(|_| "/nonexistent".into()));
         command.arg(action).arg(namespace);
-        command.stdin(Stdio::null()).current_dir("/").env("PATH", search_path());
+        // It has the lock as its input, so that it goes on having it when its starter is killed. The name server, which
+        // outlives it, opens /dev/null in the place of all that it gets.
+        command.stdin(self.lock.copy()?).current_dir("/").env("PATH", search_path());
         command.stdout(copy(&out)?).stderr(copy(&err)?);
         let child = command.spawn().map_err(|source| NetworkError::Run(self.program.clone(), source))?;
-        let noted = self.note(&child);
         let succeeded = wait(child, &self.program)?;
-        noted?;
         let text = read(out)?;
         if succeeded {
             return Ok(text);
