@@ -108,12 +108,11 @@ pub fn make(home: &Home, args: &ContainerArgs, detached: bool) -> Result<Contain
     Ok(container)
 }
 
+/// A store from which nothing goes away before the container has its lease.
+type Held = (Store, Hold);
+
 /// What the words begin with: an image, a directory with `--rootfs`, or a command of the host's own root.
-#[allow(
-    clippy::type_complexity,
-    reason = "the hold lives as long as the origin is looked at, and has no other meaning"
-)]
-fn origin(home: &Home, args: &ContainerArgs) -> Result<(Origin, Option<(Store, Hold)>), CreateError> {
+fn origin(home: &Home, args: &ContainerArgs) -> Result<(Origin, Option<Held>), CreateError> {
     let mut words = args.words.clone();
     let command = args.origin.cmds.as_ref().map(|text| text.split_whitespace().map(str::to_owned));
     if let Some(image) = &args.origin.img {
@@ -151,13 +150,12 @@ fn directory(text: &str) -> Root {
     if is_view { Root::View(path) } else { Root::Directory(path) }
 }
 
-#[allow(clippy::type_complexity, reason = "as of origin")]
 fn from_image(
     home: &Home,
     args: &ContainerArgs,
     name: &str,
     words: Vec<String>,
-) -> Result<(Origin, Option<(Store, Hold)>), CreateError> {
+) -> Result<(Origin, Option<Held>), CreateError> {
     let platform = args.origin.platform.as_deref().map(Platform::parse).transpose()?;
     let store = Store::open(&home.images())?;
     if args.origin.pull == "always" {
