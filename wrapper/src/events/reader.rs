@@ -79,8 +79,10 @@ impl Follower {
     fn next(&self) -> Result<Option<File>, EventsError> {
         let old = old(&self.home);
         match &self.file {
-            Some(file) if !is_at(file, &old)? => open(&old),
-            _ => open(&current(&self.home)),
+            Some(file) if is_at(file, &old)? => open(&current(&self.home)),
+            Some(_) => open(&old),
+            // There was nothing to read when following began. What is the old one by now is the first that there was.
+            None => open(&old).transpose().or_else(|| open(&current(&self.home)).transpose()).transpose(),
         }
     }
 

@@ -44,8 +44,8 @@ fn many_writers_lose_nothing_while_the_file_is_changed_under_them() {
             scope.spawn(move || {
                 for number in 0..200 {
                     let event = Event::new(Kind::Container, "start", &format!("{writer}-{number}"));
-                    // Some three hundred lines.
-                    journal::append_limited(home, &event, 48 << 10).expect("room");
+                    // Some four hundred and fifty lines: the file is changed once, however late its reader comes.
+                    journal::append_limited(home, &event, 72 << 10).expect("room");
                 }
             });
         }
