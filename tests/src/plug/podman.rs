@@ -1,9 +1,13 @@
 //! A podman of a test's own.
 
 use super::{BUSYBOX, CgroupParent, IMAGE, Reaper, busybox_archive, image_archive};
-use crate::{Invocation, Outcome, Runtime, leftovers};
+use crate::{Invocation, Outcome, Runtime, leftovers, procfs, wait};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long podman may clean up after it has answered.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// A podman with a storage and a configuration of its own, which holds one image.
 #[derive(Debug)]
@@ -123,5 +127,15 @@ network_config_dir = "{scratch}/podman/networks"
         let mounts = leftovers::mounts_below(self.runtime.name());
         let of_containers: Vec<&String> = mounts.iter().filter(|mount| mount.ends_with("/merged")).collect();
         assert_eq!(of_containers, Vec::<&String>::new());
+    }
+}
+
+impl Drop for Podman {
+    /// podman cleans up after it has answered: conmon starts `podman container cleanup`, which mounts its storage and makes
+    /// the cgroups' parent once more. Each of them has the scratch directory on its command line.
+    fn drop(&mut self) {
+        let scratch = self.runtime.scratch().display().to_string();
+        // What does not end in time is told by the check for what is left.
+        wait::within(GRACE, || procfs::with_word_in_command_line(&scratch).is_empty().then_some(()));
     }
 }
