@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use mydocker_tests::plug::{CgroupParent, Daemon, IMAGE, IMAGE_SAYS, image_archive};
-use mydocker_tests::{Invocation, Outcome, Runtime, Terminal, cgroup};
+use mydocker_tests::{Invocation, Outcome, Runtime, Terminal, cgroup, wait};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -75,6 +75,8 @@ impl Docker {
     /// Demands that nothing of any container is left: its record, its cgroups, its root file system, its network.
     fn holds_nothing(&self) {
         assert_eq!(self.docker(["ps", "--all", "--quiet"]).run().succeeds().stdout, "");
+        // containerd removes what is left of a container that did not start after dockerd has told of it.
+        wait::within(wait::DEADLINE, || self.groups.children().is_empty().then_some(()));
         assert_eq!(self.groups.children(), Vec::<PathBuf>::new());
         let mounts = self.daemon.mounts_with(self.runtime.name());
         // dockerd makes its own directory a mount, and takes it away when it ends.
