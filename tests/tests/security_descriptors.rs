@@ -100,6 +100,19 @@ fn wait_for_log(bundle: &Bundle, text: &str) {
     });
 }
 
+/// Brings a process into the attack's container, again until the attack has seen so many: on a busy machine it may get no
+/// time while one is there.
+fn until_seen(bundle: &Bundle, wanted: usize, mut bait: impl FnMut(usize)) {
+    for round in 0..8 * wanted {
+        bait(round);
+        let log = fs::read_to_string(bundle.path("tmp/log")).unwrap_or_default();
+        if log.matches("saw").count() >= wanted {
+            return;
+        }
+    }
+    panic!("the attack always came too late");
+}
+
 /// CVE-2016-9962: a container with CAP_SYS_PTRACE looks into the process that `exec` brings in, and takes its
 /// descriptors, before that process has become the container's program.
 fn look_into_exec(host_id: u32) {
@@ -108,14 +121,12 @@ fn look_into_exec(host_id: u32) {
         attacker(&runtime).user_namespace(host_id, 65536).args(["/attack", "peek", "/tmp/log", "/tmp/stop"]);
     runtime.run_detached(&bundle);
     wait_for_log(&bundle, "ready");
-    let rounds = 5;
-    for round in 0..rounds {
+    until_seen(&bundle, 5, |round| {
         let exec = runtime.command(["exec", bundle.id(), "true"]);
         let log = runtime.scratch().join(format!("out/strace-{round}"));
         slowly(exec, "delay_enter", &log).run().succeeds().discard();
-    }
+    });
     let log = stop_attack(&runtime, &bundle);
-    assert!(log.matches("saw").count() >= rounds, "the attack came too late: {log}");
     assert!(!log.contains("leak"), "the container looked into the runtime: {log}");
 }
 
@@ -139,16 +150,14 @@ fn privileged_a_container_cannot_look_into_one_that_is_made_in_its_namespaces() 
     wait_for_log(&bundle, "ready");
     let pid = runtime.pid(bundle.id());
     let own = |kind: &str| PathBuf::from(format!("/proc/{pid}/ns/{kind}"));
-    let rounds = 3;
-    for round in 0..rounds {
+    until_seen(&bundle, 3, |round| {
         // Old versions of runc want to see the mappings of the joined namespace too.
         let victim = runtime.bundle().user_namespace(0, 65536);
         let victim = victim.namespace("user", Some(&own("user"))).namespace("pid", Some(&own("pid")));
         let log = runtime.scratch().join(format!("out/strace-{round}"));
         slowly(runtime.run_command(&victim), "delay_enter", &log).run().succeeds().discard();
-    }
+    });
     let log = stop_attack(&runtime, &bundle);
-    assert!(log.matches("saw").count() >= rounds, "the attack came too late: {log}");
     assert!(!log.contains("leak"), "the container looked into the runtime: {log}");
 }
 
@@ -189,7 +198,16 @@ impl Copy {
 
     /// CVE-2019-5736: the attack got hold of an executable that is not the container's, waited until nobody ran it any
     /// more, and then wrote to it.
-    fn assert_intact_after(&self, bundle: &Bundle) {
+    ///
+    /// `bait` brings a process of the runtime into the container, again until the attack has caught one: on a busy machine
+    /// it may get no time while one is there.
+    fn assert_intact_after(&self, bundle: &Bundle, mut bait: impl FnMut()) {
+        let caught = || fs::read_to_string(bundle.path("tmp/log")).unwrap_or_default().contains("held");
+        let mut rounds = 0..20;
+        while !caught() {
+            assert!(rounds.next().is_some(), "the attack has never caught the runtime");
+            bait();
+        }
         wait_for_log(bundle, "tried to");
         let log = stop_attack(&self.runtime, bundle);
         let (copy, original) = (fs::read(self.runtime.program()), fs::read(runtime::program()));
@@ -214,10 +232,11 @@ fn privileged_the_runtime_survives_an_exec_of_its_own_program() {
     let copy = Copy::new();
     let bundle = overwriting(&copy.runtime);
     let log = copy.runtime.scratch().join("out/strace");
-    let exec = copy.runtime.command(["exec", bundle.id(), "/evil"]);
     // The runtime is started once more, inside, by the interpreter line; what it says there is of no interest.
-    slowly(exec, "delay_exit", &log).run().discard();
-    copy.assert_intact_after(&bundle);
+    copy.assert_intact_after(&bundle, || {
+        let exec = copy.runtime.command(["exec", bundle.id(), "/evil"]);
+        slowly(exec, "delay_exit", &log).run().discard();
+    });
 }
 
 #[test]
@@ -225,9 +244,10 @@ fn privileged_the_runtime_survives_a_privileged_container_that_waits_for_exec() 
     let copy = Copy::new();
     let bundle = overwriting(&copy.runtime);
     let log = copy.runtime.scratch().join("out/strace");
-    let exec = copy.runtime.command(["exec", bundle.id(), "true"]);
-    slowly(exec, "delay_enter", &log).run().succeeds().discard();
-    copy.assert_intact_after(&bundle);
+    copy.assert_intact_after(&bundle, || {
+        let exec = copy.runtime.command(["exec", bundle.id(), "true"]);
+        slowly(exec, "delay_enter", &log).run().succeeds().discard();
+    });
 }
 
 #[test]
@@ -236,14 +256,15 @@ fn privileged_the_runtime_survives_a_run_of_its_own_program() {
     let bundle = overwriting(&copy.runtime);
     let pid = copy.runtime.pid(bundle.id());
     let log = copy.runtime.scratch().join("out/strace");
-    for entry_point in ["/evil", "/proc/self/exe"] {
-        // It shares the attacker's process ids, so that the attacker sees it.
-        let victim = copy.runtime.bundle().args([entry_point]);
-        let victim = victim.namespace("pid", Some(Path::new(&format!("/proc/{pid}/ns/pid"))));
-        fs::copy(bundle.path("evil"), victim.path("evil")).expect("the root file system is writable");
-        slowly(copy.runtime.run_command(&victim), "delay_exit", &log).run().discard();
-    }
-    copy.assert_intact_after(&bundle);
+    copy.assert_intact_after(&bundle, || {
+        for entry_point in ["/evil", "/proc/self/exe"] {
+            // It shares the attacker's process ids, so that the attacker sees it.
+            let victim = copy.runtime.bundle().args([entry_point]);
+            let victim = victim.namespace("pid", Some(Path::new(&format!("/proc/{pid}/ns/pid"))));
+            fs::copy(bundle.path("evil"), victim.path("evil")).expect("the root file system is writable");
+            slowly(copy.runtime.run_command(&victim), "delay_exit", &log).run().discard();
+        }
+    });
 }
 
 /// Gives a command the canary's directory as its descriptors 3 to 64.
