@@ -148,6 +148,14 @@ fn privileged_capabilities_and_privileges_are_as_asked() {
     assert_eq!(script(&engine, &["--device", "/dev/null:/dev/other:r"], "ls -l /dev/other | cut -c1"), "c");
     assert_eq!(script(&engine, &["--sysctl", "kernel.shmmax=4096"], "cat /proc/sys/kernel/shmmax"), "4096");
     engine
+        .command(["run", "--rm", "--device-cgroup-rule", "c 10 rwm", "busybox"])
+        .run()
+        .exits(125)
+        .says("c 10 rwm")
+        .discard();
+    let published = ["run", "--rm", "--network", "none", "-p", "80:80", "busybox", "true"];
+    engine.command(published).run().succeeds().says("published ports are discarded").discard();
+    engine
         .command(["run", "--rm", "--security-opt", "wings", "busybox"])
         .run()
         .exits(125)

@@ -70,23 +70,26 @@ pub enum CreateError {
 /// # Errors
 /// [`CreateError`]; then nothing is left.
 pub fn create(args: &CreateArgs, home: &Home) -> Outcome {
-    let container = make(home, &args.container, false).map_err(Failure::own)?;
+    let container = make(home, &args.container, |_| {}).map_err(Failure::own)?;
     print(&format!("{}\n", container.id))?;
     Ok(0)
 }
 
-/// Makes the container that was typed. Nobody is attached to one that is `detached`: its input stays open for whoever comes
-/// and goes.
+/// Makes the container that was typed; `adapt` changes what the flags of `run` alone say about it.
 ///
 /// # Errors
 /// [`CreateError`]; then nothing is left.
-pub fn make(home: &Home, args: &ContainerArgs, detached: bool) -> Result<Container, CreateError> {
+pub fn make(
+    home: &Home,
+    args: &ContainerArgs,
+    adapt: impl FnOnce(&mut Container),
+) -> Result<Container, CreateError> {
     let containers = Containers::open(home)?;
     let id = Containers::new_id()?;
     let cidfile = args.origin.cidfile.as_deref().map(CidFile::reserve).transpose()?;
     let (origin, held) = origin(home, args)?;
     let mut container = build(&id, args, origin, home.runtime())?;
-    container.config.stdin_once &= !detached;
+    adapt(&mut container);
     Security::parse(&container.host_config.security_opt)?;
     let volumes = Volumes::open(home)?;
     let _volumes_held = volumes.hold()?;
@@ -104,8 +107,19 @@ pub fn make(home: &Home, args: &ContainerArgs, detached: bool) -> Result<Contain
     if let Some(file) = cidfile {
         file.write(&container.id)?;
     }
+    warn_of_ports(&container);
     events::record(home, &Event::of(&container, "create"));
     Ok(container)
+}
+
+/// As docker: a container on the host's network, or on none, has no ports to be published.
+fn warn_of_ports(container: &Container) {
+    let (mode, asked) = (&*container.host_config.network_mode, &container.host_config);
+    if matches!(mode, "host" | "none") && (!asked.port_bindings.is_empty() || asked.publish_all_ports) {
+        let text = format!("WARNING: published ports are discarded with --network {mode}");
+        // When standard error is closed there is nobody left to warn.
+        writeln!(io::stderr(), "{text}").unwrap_or_default();
+    }
 }
 
 /// A store from which nothing goes away before the container has its lease.

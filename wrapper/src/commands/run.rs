@@ -16,7 +16,7 @@ use std::io;
 /// With the status 125 for this program's own, and 126 and 127 for a program that cannot be run or is not there.
 pub fn run(args: &RunArgs, home: &Home) -> Outcome {
     check(args).map_err(Failure::own)?;
-    let container = make(home, &args.container, args.detach).map_err(Failure::own)?;
+    let container = make(home, &args.container, |container| adapt(args, container)).map_err(Failure::own)?;
     let containers = Containers::open(home).map_err(Failure::own)?;
     let failed = |error: LaunchError| Failure { status: error.status(), error: error.into() };
     if args.detach {
@@ -25,6 +25,13 @@ pub fn run(args: &RunArgs, home: &Home) -> Outcome {
         return Ok(0);
     }
     run_attached(&containers, &container, &options(args, &container)).map_err(failed)
+}
+
+/// Nobody is attached to what runs in the background: its input stays open for whoever comes. Who attaches later leaves with
+/// the same keys.
+fn adapt(args: &RunArgs, container: &mut Container) {
+    container.config.stdin_once &= !args.detach;
+    container.host_config.detach_keys.clone_from(&args.detach_keys);
 }
 
 /// What does not go together on the way to a terminal.

@@ -19,6 +19,7 @@ mod tests;
 
 pub use config::config;
 pub use facts::{DeviceNode, Facts, Files, Joined};
+pub use resources::device_rule;
 pub use security::{Seccomp, Security, SecurityError};
 
 /// Where a container's cgroup is if nothing else is said.

@@ -35,7 +35,8 @@ fn memory(host: &HostConfig, facts: &Facts) -> Map<String, Value> {
     let mut memory = Map::new();
     if host.memory > 0 {
         memory.insert("limit".to_owned(), json!(host.memory));
-        if facts.limits_swap {
+        // What was asked for and cannot be is refused by the runtime, by name.
+        if facts.limits_swap || host.memory_swap > 0 {
             let both = if host.memory_swap == 0 {
                 i64::try_from(host.memory.saturating_mul(2)).unwrap_or(-1)
             } else {

@@ -10,6 +10,7 @@ use crate::container::{
     Attachment, Config, Container, HostConfig, ImageOf, LogConfig, Mount, MountKind, Root,
 };
 use crate::log::LogSettings;
+use crate::plan::device_rule;
 use mydocker_img::image::ContainerConfig;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -213,11 +214,23 @@ fn host_config(args: &ContainerArgs, runtime: &str) -> Result<HostConfig, Reques
         pids_limit: limits.pids_limit.unwrap_or(0),
         ulimits: args.process.ulimit.iter().map(|text| ulimit(text)).collect::<Result<_, _>>()?,
         devices: security.device.iter().map(|text| device(text)).collect::<Result<_, _>>()?,
-        device_cgroup_rules: security.device_cgroup_rule.clone(),
+        device_cgroup_rules: device_rules(&security.device_cgroup_rule)?,
         cgroup_parent: limits.cgroup_parent.clone().unwrap_or_default(),
         annotations: pairs("annotation", &args.origin.annotation)?,
         detach_keys: String::new(),
     })
+}
+
+fn device_rules(typed: &[String]) -> Result<Vec<String>, RequestError> {
+    let wrong = |text: &String| device_rule(text).is_none();
+    match typed.iter().find(|text| wrong(text)) {
+        Some(text) => Err(bad(
+            "device-cgroup-rule",
+            text,
+            "write TYPE MAJOR:MINOR ACCESS, such as 'c 10:200 rwm' or 'b *:* r'",
+        )),
+        None => Ok(typed.to_owned()),
+    }
 }
 
 fn log_config(args: &ContainerArgs) -> Result<LogConfig, RequestError> {
