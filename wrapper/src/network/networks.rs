@@ -246,7 +246,7 @@ impl Networks {
     }
 
     /// Locks a network's addresses. It may have gone while somebody waited.
-    fn lock_one(&self, network: &Network) -> Result<Locked, NetworkError> {
+    pub(super) fn lock_one(&self, network: &Network) -> Result<Locked, NetworkError> {
         let gone = || NetworkError::NotFound(network.name.clone());
         let directory = self.directory(&network.name);
         if !directory.is_dir() {
@@ -261,7 +261,8 @@ impl Networks {
         files::lock(&self.home.networks().join(".lock"))
     }
 
-    fn record(&self, name: &str) -> PathBuf {
+    /// The file of the network of this name.
+    pub(super) fn record(&self, name: &str) -> PathBuf {
         self.home.networks().join(format!("{name}.json"))
     }
 
