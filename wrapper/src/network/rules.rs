@@ -14,6 +14,7 @@
 //! written.
 
 use super::netavark::PortMapping;
+use super::record::{OF_THE_HOST, PREFIX};
 use std::net::IpAddr;
 
 /// netavark's chain with a rule for each bridge that other networks do not reach.
@@ -106,6 +107,9 @@ impl Rules {
                 // By its own address a container is for its neighbours and the host alone.
                 format!("-o {bridge} -j DROP"),
                 format!("-i {bridge} -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT"),
+                // The bridges of other homes, whose own rules may come later, and what netavark knows of.
+                format!("-i {bridge} -o {PREFIX}+ -j DROP"),
+                format!("-i {bridge} -o {OF_THE_HOST} -j DROP"),
                 format!("-i {bridge} -j {ISOLATION}"),
                 format!("-i {bridge} -j ACCEPT"),
             ],
