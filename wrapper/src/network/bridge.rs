@@ -7,7 +7,7 @@
 //! ```
 
 use super::claims::shared_directory;
-use super::default::{let_back, port_of, set};
+use super::default::{lead_back, port_of, set};
 use super::devices::{Devices, Mac};
 use super::joined::{Joined, config};
 use super::netavark::{Ask, Info, InfoSubnet};
@@ -94,7 +94,7 @@ impl<'a> Bridge<'a> {
             if link.bridge != Some(index) {
                 devices.plug_in(link.index, index, name)?;
                 if ask.port_mappings.is_some() {
-                    let_back(ask)?;
+                    lead_back(devices, ask)?;
                 }
             }
         }

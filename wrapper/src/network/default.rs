@@ -42,7 +42,6 @@ pub(super) fn join(
     if ask.port_mappings.is_some() {
         bridge.publish(index, None)?;
         bridge.let_loopback_through()?;
-        let_back(&ask)?;
     }
     tell(home, "connect", &info, &network.name, &container.id);
     Ok(endpoint(container, place, inner.mac, &addresses))
@@ -107,8 +106,12 @@ fn plug_in(
     let namespace = open(&path, OFlag::O_RDONLY)?;
     let name = super::join::interface(number);
     let inner = Inner { name: &name, mac, namespace: namespace.as_fd() };
+    let devices = Devices::open()?;
     if let Some(port) = &ask.port {
-        Devices::open()?.make_pair(port, bridge, inner)?;
+        devices.make_pair(port, bridge, inner)?;
+    }
+    if ask.port_mappings.is_some() {
+        lead_back(&devices, ask)?;
     }
     netns::inside(&path, || configure(&name, ask))?
 }
@@ -139,11 +142,10 @@ pub(super) fn set(path: &Path, value: &str) -> Result<(), NetworkError> {
     files::absent_is_fine(std::fs::write(path, value)).map_err(super::error::failed("write", path))
 }
 
-/// Lets a container reach its own published ports: where the bridge hands its frames to the packet filter (br_netfilter),
-/// they are led back to the very port that they came from, which a bridge does not do by itself.
-pub(super) fn let_back(ask: &Ask) -> Result<(), NetworkError> {
-    match &ask.port {
-        Some(port) => set(&Path::new("/sys/class/net").join(port).join("brport/hairpin_mode"), "1"),
-        None => Ok(()),
+/// Lets a container reach its own published ports.
+pub(super) fn lead_back(devices: &Devices, ask: &Ask) -> Result<(), NetworkError> {
+    match (&ask.port, port_of(devices, ask)?) {
+        (Some(name), Some(link)) => devices.lead_back(link.index, name),
+        _ => Ok(()),
     }
 }

@@ -19,6 +19,7 @@ const NEW: i32 = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
+const RTM_SETLINK: u16 = 19;
 const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
 const RTM_NEWROUTE: u16 = 24;
@@ -31,6 +32,8 @@ const RTN_UNICAST: u8 = 1;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MASTER: u16 = 10;
+const IFLA_PROTINFO: u16 = 12;
+const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
@@ -43,6 +46,7 @@ const IFA_BROADCAST: u16 = 4;
 /// `<linux/if.h>`
 const IFF_UP: u32 = 1;
 const AF_INET: u8 = 2;
+const AF_BRIDGE: u8 = 7;
 
 const LINK_PART: usize = 16;
 const ADDRESS_PART: usize = 8;
@@ -129,6 +133,18 @@ impl Devices {
         let mut request = link("RTM_NEWLINK", RTM_NEWLINK, NLM_F_ACK, index, Flags::Up);
         request.attribute(IFLA_MASTER, &bridge.to_ne_bytes());
         self.ask(&request, "plug in", name)
+    }
+
+    /// Lets a port of a bridge have back what came from it. Where the bridge hands its frames to the packet filter
+    /// (br_netfilter), what a container sends to a published port of its own is led there, which a bridge does not do by
+    /// itself.
+    pub(super) fn lead_back(&self, index: i32, name: &str) -> Result<(), NetworkError> {
+        let mut request = Request::new("RTM_SETLINK", RTM_SETLINK, NLM_F_ACK);
+        request.part(&[AF_BRIDGE, 0, 0, 0]);
+        request.part(&index.to_ne_bytes());
+        request.part(&[0; 8]);
+        request.nest(IFLA_PROTINFO, |port| port.attribute(IFLA_BRPORT_MODE, &[1]));
+        self.ask(&request, "set the hairpin mode of", name)
     }
 
     /// Sets a device down, and makes it a port of no bridge. That takes no time, unlike its removal, for which the kernel
