@@ -5,7 +5,7 @@ use mydocker_tests::traffic::{
 };
 use mydocker_tests::{Engine, wait};
 use std::fs;
-use std::net::UdpSocket;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -178,19 +178,23 @@ fn privileged_the_bridge_and_other_networks_reach_published_ports_alone() {
 fn privileged_the_loopback_of_the_host_is_not_for_containers() {
     let engine = Engine::with_busybox();
     // The first port lets the answers of containers to 127.0.0.1 through.
-    serve(&engine, "web", &["-p", "127.0.0.1::80"]);
-    let listener = UdpSocket::bind("127.0.0.1:0").expect("a port");
-    listener.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
-    let port = listener.local_addr().expect("an address").port();
+    let flags = ["-p", "127.0.0.1::80", "--cap-add", "NET_ADMIN"];
+    let kernel = ["--sysctl", "net.ipv4.conf.all.route_localnet=1"];
+    serve(&engine, "web", &[&flags[..], &kernel].concat());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port().to_string();
     let gateway =
-        engine.ok(["exec", "web", "sh", "-c", "ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'"]);
-    let script = format!(
-        "ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via {gateway}; echo x | nc -u -w 1 127.0.0.1 {port}; ip route"
-    );
-    let words = ["run", "--rm", "--cap-add", "NET_ADMIN", "--sysctl", "net.ipv4.conf.all.route_localnet=1"];
-    let told = engine.ok([&words[..], &["busybox", "sh", "-c", &script]].concat());
-    assert!(told.contains("127.0.0.1 via"), "{told}");
-    assert!(listener.recv(&mut [0; 9]).is_err(), "it came through");
+        network(&engine, "bridge")["IPAM"]["Config"][0]["Gateway"].as_str().expect("one").to_owned();
+    let led = format!("ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via {gateway}");
+    engine.ok(["exec", "web", "sh", "-c", &led]);
+    let reaches = || {
+        let words = ["exec", "web", "timeout", "2", "nc", "-w", "1", "127.0.0.1", &port, "-e", "true"];
+        engine.command(words).run().status.success()
+    };
+    assert!(!reaches());
+    // It is the rule that holds it off.
+    iptables(&["-D", "INPUT", "-j", &format!("MYDOCKER_I_{}", bridge(&engine))]);
+    assert!(reaches());
 }
 
 #[test]
