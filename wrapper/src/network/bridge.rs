@@ -43,11 +43,6 @@ impl<'a> Bridge<'a> {
         Ok(Self { home, network, name: &info.network_interface, mac: mac(&info.id), subnet, gateway })
     }
 
-    /// Its index, if it is there.
-    pub(super) fn index(&self) -> Result<Option<i32>, NetworkError> {
-        Ok(Devices::open()?.find(self.name)?.map(|link| link.index))
-    }
-
     /// Sees to it that the bridge is there with all that belongs to it; returns its index. The caller has the network's lock.
     pub(super) fn hold(&self, networks: &Networks, network: &Network) -> Result<i32, NetworkError> {
         let devices = Devices::open()?;
@@ -122,7 +117,9 @@ impl<'a> Bridge<'a> {
     }
 
     /// Has the ports of all containers lead to them, but for those of the container `except`. The caller has the lock.
-    pub(super) fn publish(&self, index: i32, except: Option<&str>) -> Result<(), NetworkError> {
+    /// Where somebody has removed the bridge, the ports would go astray all the same.
+    pub(super) fn publish(&self, except: Option<&str>) -> Result<(), NetworkError> {
+        let index = Devices::open()?.find(self.name)?.map_or(0, |link| link.index);
         let before = filter::generation();
         let was_checked = self.is_checked(index, before)?;
         filter::restore(&self.rules(except)?.ports())?;

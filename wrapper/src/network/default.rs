@@ -40,7 +40,7 @@ pub(super) fn join(
     let index = bridge.hold(networks, network)?;
     let inner = plug_in(home, &container.id, &ask, index, mac, place.number)?;
     if ask.port_mappings.is_some() {
-        bridge.publish(index, None)?;
+        bridge.publish(None)?;
         bridge.let_loopback_through()?;
     }
     tell(home, "connect", &info, &network.name, &container.id);
@@ -71,8 +71,8 @@ pub(super) fn part(
     }
     for info in ask.network_info.values() {
         let bridge = Bridge::new(home, network, info)?;
-        if let Some(index) = bridge.index()?.filter(|_| ask.port_mappings.is_some()) {
-            bridge.publish(index, Some(id))?;
+        if ask.port_mappings.is_some() {
+            bridge.publish(Some(id))?;
         }
         tell(home, "disconnect", info, network, id);
     }
