@@ -43,8 +43,14 @@ impl<'a> Bridge<'a> {
         Ok(Self { home, network, name: &info.network_interface, mac: mac(&info.id), subnet, gateway })
     }
 
-    /// Sees to it that the bridge is there with all that belongs to it; returns its index. The caller has the network's lock.
-    pub(super) fn hold(&self, networks: &Networks, network: &Network) -> Result<i32, NetworkError> {
+    /// Sees to it that the bridge is there with all that belongs to it, before the container `next` comes; returns its
+    /// index. The caller has the network's lock.
+    pub(super) fn hold(
+        &self,
+        networks: &Networks,
+        network: &Network,
+        next: &str,
+    ) -> Result<i32, NetworkError> {
         let devices = Devices::open()?;
         set_if_other(Path::new("/proc/sys/net/ipv4/ip_forward"), "1")?;
         let generation = filter::generation();
@@ -56,7 +62,7 @@ impl<'a> Bridge<'a> {
         }
         let _host = lock_host(self.home)?;
         let index = self.make(&devices, networks, network)?;
-        self.hold_rules(index)?;
+        self.hold_rules(index, next)?;
         Ok(index)
     }
 
@@ -101,8 +107,9 @@ impl<'a> Bridge<'a> {
         set_if_other(&Path::new("/proc/sys/net/ipv4/conf").join(self.name).join("route_localnet"), "1")
     }
 
-    fn hold_rules(&self, index: i32) -> Result<(), NetworkError> {
-        let rules = self.rules(None)?;
+    /// The ports of the container `next` are written down already, and not yet published.
+    fn hold_rules(&self, index: i32, next: &str) -> Result<(), NetworkError> {
+        let rules = self.rules(Some(next))?;
         for _ in 0..TRIES {
             let generation = filter::generation();
             let saved = filter::saved()?;

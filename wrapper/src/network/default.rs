@@ -37,7 +37,7 @@ pub(super) fn join(
     let _lock = networks.lock_one(network)?;
     let info = Info::of(network, 0);
     let bridge = Bridge::new(home, &network.name, &info)?;
-    let index = bridge.hold(networks, network)?;
+    let index = bridge.hold(networks, network, &container.id)?;
     let inner = plug_in(home, &container.id, &ask, index, mac, place.number)?;
     if ask.port_mappings.is_some() {
         bridge.publish(None)?;
