@@ -77,6 +77,56 @@ fn privileged_bytes_and_long_lines_survive() {
     assert!(shown.ends_with("y\n\u{fffd}\0") && shown.len() > 100_000);
 }
 
+/// A million bytes: lines of all lengths, and all that is escaped. The longest ones are cut, and have one byte a character:
+/// of a longer one that is cut nothing would stay, as with docker.
+fn mixed_lines() -> Vec<u8> {
+    let words =
+        ["plain words of a line ", "\"quoted\" ", "<a & b> ", "grün ", "back\\slash ", "\t\u{1b}[0m ", "€"];
+    let (mut text, mut number) = (String::new(), 0);
+    while text.len() < 1_000_000 {
+        let length = [0, 1, 7, 16, 33, 80, 100, 250, 1000, 16_383, 16_384, 16_385, 40_000][number % 13];
+        let words = if length > 5000 { &words[..3] } else { &words[..] };
+        let characters = words.iter().cycle().skip(number % 5).flat_map(|word| word.chars());
+        text.extend(characters.take(length).chain(['\n']));
+        number += 1;
+    }
+    text.into_bytes()
+}
+
+/// What was printed, by the files of a log, the oldest first; each of them has whole lines alone.
+fn printed(files: &[PathBuf]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for file in files {
+        let bytes = fs::read(file).expect("a log");
+        assert!(bytes.ends_with(b"\n"), "{}", file.display());
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let line: Value = serde_json::from_slice(line).expect("a whole line");
+            all.extend_from_slice(line["log"].as_str().expect("text").as_bytes());
+        }
+    }
+    all
+}
+
+#[test]
+fn privileged_no_line_of_a_hundred_megabytes_is_lost_or_torn() {
+    let engine = Engine::new();
+    let block = mixed_lines();
+    fs::write(engine.path("block"), &block).expect("room");
+    let volume = format!("{}:/tmp/block", engine.path("block").display());
+    let options =
+        ["-d", "--name", "a", "-v", &volume, "--log-opt", "max-size=20m", "--log-opt", "max-file=100"];
+    engine.ok(script(&options, "for i in $(seq 100); do cat /tmp/block; done"));
+    assert_eq!(engine.ok(["wait", "a"]), "0");
+    let log = log_of(&engine, "a");
+    let older = (1..100).rev().map(|number| log.with_extension(format!("log.{number}")));
+    let files: Vec<_> = older.filter(|file| file.exists()).chain([log.clone()]).collect();
+    assert!(
+        files.len() > 5 && files.iter().all(|file| fs::metadata(file).expect("a log").len() <= 20_000_000)
+    );
+    let (printed, wanted) = (printed(&files), block.repeat(100));
+    assert!(printed == wanted, "{} bytes in place of {}", printed.len(), wanted.len());
+}
+
 #[test]
 fn privileged_what_is_followed_comes_until_the_end_over_all_files() {
     let engine = Engine::new();
