@@ -167,6 +167,7 @@ fn open(path: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
     use crate::container::LogConfig;
+    use crate::log::Entry;
 
     fn writer(path: &Path, options: &[(&str, &str)]) -> Writer {
         let config = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -176,7 +177,7 @@ mod tests {
 
     fn texts(path: &Path) -> Vec<String> {
         let bytes = fs::read(path).expect("a log");
-        let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| Format::K8s.read(line));
+        let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| Entry::read(&Format::K8s, line));
         lines.map(|entry| String::from_utf8_lossy(&entry.text).trim_end().to_owned()).collect()
     }
 
