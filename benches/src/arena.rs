@@ -35,6 +35,9 @@ pub enum Error {
     /// A helper program could not be compiled.
     #[error("cc could not compile {0}: {1}")]
     Compiler(&'static str, String),
+    /// The own network is of no use.
+    #[error("ip could not start the loopback device: {0}")]
+    Loopback(String),
     /// A program that the root file system is made from is missing.
     #[error("busybox is not installed in any directory of PATH")]
     NoBusybox,
@@ -61,6 +64,8 @@ pub struct Arena {
     pub hierarchies: Vec<PathBuf>,
     /// The controllers' layout in words.
     pub layout: String,
+    /// Whether every controller that the kernel has for v1 is mounted, or none is, as crun wants it.
+    pub is_whole: bool,
     directory: Option<tempfile::TempDir>,
     path: PathBuf,
 }
@@ -71,18 +76,38 @@ impl Arena {
     /// # Errors
     /// Without root; without busybox or cc; when the kernel refuses a mount.
     pub fn new() -> Result<Self> {
+        Self::in_namespaces(CloneFlags::CLONE_NEWNS)
+    }
+
+    /// The same with a network and a `/run` of its own as well: engines make bridges, rules and sockets that no option
+    /// moves elsewhere.
+    ///
+    /// # Errors
+    /// As [`Arena::new`]; without iproute2.
+    pub fn for_engines() -> Result<Self> {
+        let arena = Self::in_namespaces(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET)?;
+        mount_on(Path::new("/run"), "tmpfs", "mode=0755")?;
+        arena.renew_sysfs()?;
+        let output =
+            Command::new("ip").args(["link", "set", "lo", "up"]).output().at("starting", Path::new("ip"))?;
+        match output.status.success() {
+            true => Ok(arena),
+            false => Err(Error::Loopback(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+        }
+    }
+
+    fn in_namespaces(namespaces: CloneFlags) -> Result<Self> {
         let busybox = find_program("busybox").ok_or(Error::NoBusybox)?;
         let directory = tempfile::Builder::new()
             .prefix("mydocker-bench.")
             .tempdir()
             .at("making a directory in", &std::env::temp_dir())?;
-        unshare(CloneFlags::CLONE_NEWNS)?;
-        mount::mount(None, c"/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None)?;
+        leave_for(namespaces)?;
         let path = directory.path().to_path_buf();
         mount_on(&path, "tmpfs", "mode=0755")?;
-        let (hierarchies, layout) = private_cgroup_view()?;
+        let (hierarchies, layout, is_whole) = private_cgroup_view()?;
         let cgroup = format!("mydocker-bench-{}", process::getpid());
-        let arena = Self { cgroup, hierarchies, layout, directory: Some(directory), path };
+        let arena = Self { cgroup, hierarchies, layout, is_whole, directory: Some(directory), path };
         arena.make_cgroups()?;
         arena.make_rootfs(&busybox)?;
         arena.compile("floor", include_str!("../floor/floor.c"))?;
@@ -145,6 +170,18 @@ impl Arena {
         Ok(())
     }
 
+    /// A sysfs tells of the network that it was mounted in, so the old one is covered, with the cgroups brought along.
+    fn renew_sysfs(&self) -> Result<()> {
+        let new = self.path("sys");
+        fs::create_dir(&new).at("making", &new)?;
+        mount_on(&new, "sysfs", "")?;
+        let (target, from) = (mydocker_sys::fs::cstring(&new.join("fs/cgroup"))?, c"/sys/fs/cgroup");
+        mount::mount(Some(from), &target, None, MsFlags::MS_BIND | MsFlags::MS_REC, None)?;
+        let new = mydocker_sys::fs::cstring(&new)?;
+        mount::mount(Some(&new), c"/sys", None, MsFlags::MS_MOVE, None)?;
+        Ok(())
+    }
+
     fn make_rootfs(&self, busybox: &Path) -> Result<()> {
         let root = self.rootfs();
         for name in ["bin", "proc", "dev", "sys", "etc", "tmp"] {
@@ -181,6 +218,16 @@ impl Drop for Arena {
             crate::cli::complain(&anyhow::Error::from(error));
         }
     }
+}
+
+/// Moves this process into new namespaces, a mount namespace among them whose mounts nobody else sees.
+///
+/// # Errors
+/// Without root.
+pub fn leave_for(namespaces: CloneFlags) -> Result<()> {
+    unshare(namespaces)?;
+    mount::mount(None, c"/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None)?;
+    Ok(())
 }
 
 /// Copies what a cgroup file says; these files know neither copy_file_range nor permissions.
@@ -235,18 +282,19 @@ fn mounted_hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
 /// Mounts the machine's hierarchies anew for this mount namespace alone, hugetlb with them: crun 1.8 looks for a v1
 /// mount of every controller that the kernel lists as one, and a directory made for it in the machine's own
 /// /sys/fs/cgroup would be seen by everybody. On a machine with cgroup v2 alone there is nothing to do.
-fn private_cgroup_view() -> Result<(Vec<PathBuf>, String)> {
+fn private_cgroup_view() -> Result<(Vec<PathBuf>, String, bool)> {
     let read = |path: &str| fs::read_to_string(path).at("reading", Path::new(path));
     let hierarchies = mounted_hierarchies(&read("/proc/self/mountinfo")?);
     let mut paths: Vec<PathBuf> = hierarchies.iter().map(|hierarchy| hierarchy.path.clone()).collect();
     if hierarchies.iter().all(|hierarchy| hierarchy.fs_type == "cgroup2") {
-        return Ok((paths, "cgroup v2".into()));
+        return Ok((paths, "cgroup v2".into(), true));
     }
     mount::umount(Path::new(CGROUP_ROOT), MntFlags::MNT_DETACH)?;
     mount_on(Path::new(CGROUP_ROOT), "tmpfs", "mode=0755")?;
     hierarchies.iter().try_for_each(mount_hierarchy)?;
     let has_v2 = hierarchies.iter().any(|hierarchy| hierarchy.fs_type == "cgroup2");
     let mut layout = String::from(if has_v2 { "cgroup v1 and v2 (hybrid)" } else { "cgroup v1" });
+    let mut is_whole = true;
     let known = read("/proc/cgroups")?.lines().any(|line| line.starts_with("hugetlb"));
     if known && !hierarchies.iter().any(|hierarchy| hierarchy.options.contains("hugetlb")) {
         let path = Path::new(CGROUP_ROOT).join("hugetlb");
@@ -257,10 +305,13 @@ fn private_cgroup_view() -> Result<(Vec<PathBuf>, String)> {
             options: "hugetlb".into(),
         }) {
             Ok(()) => paths.push(path),
-            Err(error) => layout += &format!(", hugetlb not mounted ({:#})", anyhow::Error::from(error)),
+            Err(error) => {
+                is_whole = false;
+                layout += &format!(", hugetlb not mounted ({:#})", anyhow::Error::from(error));
+            }
         }
     }
-    Ok((paths, layout))
+    Ok((paths, layout, is_whole))
 }
 
 fn mount_hierarchy(hierarchy: &Hierarchy) -> Result<()> {
