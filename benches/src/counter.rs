@@ -80,7 +80,7 @@ impl Pass<'_> {
     /// A step that fails.
     pub fn syscalls(&self, tool: &Tool, steps: &[Step]) -> Result<Option<u64>, Error> {
         let hangs = matches!(tool, Tool::Strace(_)) && self.workload.leaves_process();
-        if *tool == Tool::None || hangs || !self.workload.is_sequential() {
+        if *tool == Tool::None || hangs {
             return Ok(None);
         }
         let report = self.arena.path("counted");
@@ -96,9 +96,6 @@ impl Pass<'_> {
     pub fn peak_resident(&self, meter: &Meter, steps: &[Step]) -> Result<Option<u64>, Error> {
         if let [Step::Peak(argv)] = steps {
             return self.executor.told(self.arena, argv).map(|kilobytes| Some(kilobytes * 1024));
-        }
-        if !self.workload.is_sequential() {
-            return Ok(None);
         }
         let daemon = meter.daemon_processes();
         daemon.iter().copied().try_for_each(reset_peak)?;

@@ -157,10 +157,13 @@ impl Round<'_> {
         self.executor.steps(self.arena, &contest.script.setup)?;
         let measured = contest.script.measured.clone();
         let pass = counter::Pass { executor: self.executor, arena: self.arena, workload: self.workload };
-        if !self.workload.is_of_engines() {
+        if self.workload.is_sequential() && !self.workload.is_of_engines() {
             contest.syscalls = self.bracketed(contest, || pass.syscalls(self.tool, &measured))?;
         }
-        contest.peak = self.bracketed(contest, || pass.peak_resident(&contest.entrant.meter, &measured))?;
+        if self.workload.is_sequential() {
+            let meter = &contest.entrant.meter;
+            contest.peak = self.bracketed(contest, || pass.peak_resident(meter, &measured))?;
+        }
         if self.workload.warms_up_by_itself() {
             self.bracketed(contest, || self.executor.steps(self.arena, &measured))?;
         }
