@@ -1,16 +1,19 @@
 //! Carries out the steps of a script: starts commands, waits for them with a deadline, notices Ctrl-C.
 
+mod running;
+
 use crate::arena::{self, Arena};
+use crate::executor::running::{Complaints, Running, shown};
 use crate::meter::{Meter, Part};
 use crate::workload::Step;
 use mydocker_sys::process::{self, Exit, Pid};
 use mydocker_sys::signal::{self, SigSet, Signal, SignalQueue};
-use mydocker_sys::{AsFd, OwnedFd, poll};
+use mydocker_sys::{AsFd, poll};
 use mydocker_tests::procfs;
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// How long one step may take before its processes are killed.
@@ -19,10 +22,6 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const ENGINES_DEADLINE: Duration = Duration::from_secs(600);
 /// How long what a command has left may take to end.
 const SETTLING: Duration = Duration::from_secs(10);
-/// The whole environment of every command.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How much of a failed command's complaint goes into the report, in characters.
-const COMPLAINT: usize = 200;
 
 /// What stops a step.
 #[derive(Debug, thiserror::Error)]
@@ -293,139 +292,10 @@ fn reap_adopted(is_waited_for: impl Fn(Pid) -> bool) -> Result<()> {
     Ok(())
 }
 
-/// A process that is killed when nobody waits for it to the end.
-#[derive(Debug)]
-struct Running {
-    pid: Pid,
-    pidfd: OwnedFd,
-    what: String,
-    reaped: bool,
-}
-
-impl Running {
-    fn start(
-        argv: &[OsString],
-        environment: &[(&'static str, OsString)],
-        complaints: &Complaints,
-        output: Stdio,
-    ) -> Result<Self> {
-        let what = shown(argv);
-        let (program, arguments) =
-            argv.split_first().ok_or_else(|| Error::Command("an empty command".into()))?;
-        let child = Command::new(program)
-            .args(arguments)
-            // Whoever starts this may have set LD_LIBRARY_PATH (cargo does), which makes the loader of a dynamically
-            // linked runtime search far more than it does for a user.
-            .env_clear()
-            .env("PATH", PATH)
-            .envs(environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(complaints.writer()?)
-            .spawn()
-            .map_err(|error| Error::Command(format!("{what}: {error}")))?;
-        Self::adopt(Pid::from_raw(child.id() as i32), &what)
-    }
-
-    fn adopt(pid: Pid, what: &str) -> Result<Self> {
-        let pidfd = process::pidfd_open(pid)?;
-        Ok(Self { pid, pidfd, what: what.into(), reaped: false })
-    }
-
-    /// The container's process, an orphan that this process has inherited. A pid file that says anything else is
-    /// the runtime's mistake, and nothing may be done to a process of somebody else.
-    fn of_pid_file(path: &Path) -> std::result::Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("no pid file: {error}"))?;
-        std::fs::remove_file(path).map_err(|error| format!("removing the pid file: {error}"))?;
-        let pid: i32 = text.trim().parse().map_err(|_| format!("a pid file that says {text:?}"))?;
-        let status =
-            std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
-        let parent = format!("PPid:\t{}", process::getpid());
-        if !status.lines().any(|line| line == parent) {
-            return Err(format!("process {pid} of the pid file is no orphan of the runtime"));
-        }
-        Self::adopt(Pid::from_raw(pid), "the container").map_err(|error| error.to_string())
-    }
-
-    fn reap(&mut self) -> Result<Exit> {
-        self.reaped = true;
-        Ok(process::wait(&self.pidfd)?)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.reaped {
-            return;
-        }
-        let ended = process::pidfd_kill(&self.pidfd, Signal::SIGKILL as i32);
-        if let Err(error) = ended.and_then(|()| process::wait(&self.pidfd)) {
-            // A destructor has nobody to return to; what made it run is being reported already.
-            crate::cli::complain(&anyhow::Error::from(error));
-        }
-    }
-}
-
-/// The file that commands complain to.
-struct Complaints {
-    path: PathBuf,
-    file: File,
-    hidden: String,
-}
-
-impl Complaints {
-    fn new(arena: &Arena) -> Result<Self> {
-        let path = arena.path("stderr");
-        let file = File::create(&path).map_err(|error| Error::File(path.clone(), error))?;
-        Ok(Self { path, file, hidden: arena.path("").display().to_string() })
-    }
-
-    fn writer(&self) -> Result<File> {
-        self.file.try_clone().map_err(|error| Error::File(self.path.clone(), error))
-    }
-
-    /// The error of a failed command: the last line it wrote, without the name of the temporary directory.
-    fn blame(&self, argv: &[OsString], exit: Exit) -> Error {
-        let text = std::fs::read(&self.path).unwrap_or_else(|error| error.to_string().into_bytes());
-        let text = String::from_utf8_lossy(&text);
-        let line = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-        let message = format!("{}: status {}: {line}", shown(argv), exit.status());
-        Error::Command(message.replace(&self.hidden, "").chars().take(COMPLAINT).collect())
-    }
-}
-
-/// The program's name and, of a runtime, the subcommand: what follows `--root DIR`, also behind a counting tool.
-fn shown(argv: &[OsString]) -> String {
-    let root = argv.iter().position(|word| word == "--root");
-    // mydocker has another directory before it.
-    let first = argv.iter().position(|word| word == "--runroot").or(root);
-    let program = argv.get(first.map_or(0, |first| first.saturating_sub(1)));
-    let name = program.map(Path::new).and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-    match root.and_then(|root| argv.get(root + 2)) {
-        Some(command) => format!("{name} {}", command.to_string_lossy()),
-        None => name.into_owned(),
-    }
-}
-
 fn empty(directory: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
         if path.is_dir() { std::fs::remove_dir_all(&path)? } else { std::fs::remove_file(&path)? }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_is_shown_by_program_and_subcommand() {
-        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(shown(&words("/usr/bin/crun --root /r state id")), "crun state");
-        assert_eq!(shown(&words("/usr/bin/perf stat -o f /usr/bin/crun --root /r state id")), "crun state");
-        assert_eq!(shown(&words("/usr/bin/mydocker --runroot /r --root /r2 ps -q")), "mydocker ps");
-        assert_eq!(shown(&words("/tmp/floor /tmp/rootfs")), "floor");
-        assert_eq!(shown(&[]), "");
-    }
 }
