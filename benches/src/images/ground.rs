@@ -5,8 +5,8 @@ use anyhow::{Context, Result};
 use std::path::Path;
 use std::process::Command;
 
-/// How large the file system is, in bytes. The file behind it takes what is written.
-const SIZE: u64 = 40 << 30;
+/// How large the file system is, in bytes. The file behind it takes what is written and not removed.
+const SIZE: u64 = 24 << 30;
 
 /// A file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -76,6 +76,6 @@ fn mount_ext4(target: &Path) -> Result<()> {
     // What the kernel would initialize later, in the background, would disturb the measurement.
     let make = ["-q", "-F", "-i", "65536", "-E", "lazy_itable_init=1"];
     succeed(Command::new("mkfs.ext4").args(make).arg(disk.path()))?;
-    let mount = ["-t", "ext4", "-o", "loop,noatime,noinit_itable"];
+    let mount = ["-t", "ext4", "-o", "loop,noatime,noinit_itable,discard"];
     succeed(Command::new("mount").args(mount).arg(disk.path()).arg(target))
 }
