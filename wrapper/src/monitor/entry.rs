@@ -30,6 +30,7 @@ fn main_of_monitor(mut words: impl Iterator<Item = OsString>) -> u8 {
         return 125;
     };
     let runtime = words.next().and_then(|word| word.into_string().ok());
-    let home = Home::find(Wishes { root: Some(root), run_root: Some(run_root), runtime });
+    let home =
+        Home::find(Wishes { root: Some(root), run_root: Some(run_root), runtime, ..Wishes::default() });
     u8::from(!home.is_ok_and(|home| life::live(&home, &directory).is_ok()))
 }

@@ -1,6 +1,7 @@
 //! A monitor's life: starts, ends, pauses between them, and the container's removal at last.
 
 use super::clients::Clients;
+use super::memory::MemoryKills;
 use super::mend::{MendError, remove};
 use super::restart::{Backoff, is_wanted};
 use super::start::{StartError, Started, Starter, clear_state};
@@ -211,7 +212,7 @@ impl Life<'_> {
 
     /// From a start to the end.
     fn look_after(&mut self, started: Started) -> Result<Ended, MonitorError> {
-        let Started { mut running, memory, held } = started;
+        let Started { mut running, held } = started;
         let began = Instant::now();
         let mut kill_at = None;
         let exit = loop {
@@ -225,7 +226,7 @@ impl Life<'_> {
             self.terminate(&running, &mut kill_at);
         };
         self.rounds.drain(&mut running)?;
-        let oom_killed = memory.is_some_and(|memory| memory.any());
+        let oom_killed = running.memory.as_ref().is_some_and(MemoryKills::any);
         drop(running);
         let mut errors = self.starter.undo();
         self.left = !errors.is_empty();
