@@ -1,7 +1,7 @@
 //! From words to a command. Only the named command's flags are described to clap, so that a short command such as
 //! `state` does not pay for the flags of `exec`.
 
-use super::words::{FlagsEnd, sort};
+use super::words::{FlagsEnd, Sorted, distance, nearest, sort};
 use clap::Args;
 use clap::error::ErrorKind;
 use std::ffi::{OsStr, OsString};
@@ -146,6 +146,7 @@ impl<C> Program<C> {
     ) -> Result<(G, Rest), UsageError> {
         let command = G::augment_args(base(clap::Command::new(self.name)));
         let sorted = sort(&command, FlagsEnd::FirstArgument, words);
+        refuse_unknown(&command, &sorted, self.name)?;
         let help = sorted.flags.iter().any(|flag| is_help(flag));
         let flags = sorted.flags.into_iter().filter(|flag| !is_help(flag));
         let global = command
@@ -230,7 +231,9 @@ impl<C> Program<C> {
     ) -> Result<Request<C>, UsageError> {
         let name = format!("{} {}", self.name, entry.name);
         let command = T::augment_args(base(clap::Command::new(entry.name)).bin_name(&name));
-        let words = sort(&command, entry.end, words).into_words();
+        let sorted = sort(&command, entry.end, words);
+        refuse_unknown(&command, &sorted, &name)?;
+        let words = sorted.into_words();
         // The documentation of the argument structs is for programmers, and not the help text.
         let command = with_example(command.about(entry.about).long_about(None), entry.example);
         match command.try_get_matches_from(words).and_then(|matches| T::from_arg_matches(&matches)) {
@@ -294,24 +297,6 @@ fn with_example(command: clap::Command, example: &'static str) -> clap::Command 
     if example.is_empty() { command } else { command.after_help(format!("Example:\n  {example}")) }
 }
 
-/// How many letters have to be changed, added, left out or exchanged with their neighbour to make one word of another.
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let mut rows = vec![(0..=other.len()).collect::<Vec<usize>>()];
-    for (i, a) in one.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let mut best = (rows[i][j] + usize::from(a != b)).min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
-                best = best.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[one.len()][other.len()]
-}
-
 /// Last flag wins, and no word is the program's name. The letter `h` is left to commands that have another use for it.
 fn base(command: clap::Command) -> clap::Command {
     let help = clap::Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print this text");
@@ -320,6 +305,16 @@ fn base(command: clap::Command) -> clap::Command {
 
 fn is_help(flag: &OsStr) -> bool {
     flag == "--help"
+}
+
+/// clap would take a part of an unknown name for another flag, and gives odd advice.
+fn refuse_unknown(command: &clap::Command, sorted: &Sorted, program: &str) -> Result<(), UsageError> {
+    let Some(flag) = sorted.unknown.as_deref().filter(|_| !sorted.flags.iter().any(|flag| is_help(flag))) else {
+        return Ok(());
+    };
+    let meant = nearest(command, flag).map(|name| format!("did you mean '--{name}'? ")).unwrap_or_default();
+    let message = format!("unknown flag: {flag}");
+    Err(UsageError::Arguments { message, hint: format!("{meant}see '{program} --help'") })
 }
 
 /// clap's text in one line: the complaint without its label, and what it offers instead.
