@@ -65,6 +65,8 @@ pub struct Entry<C: 'static> {
     pub describe: fn(clap::Command) -> clap::Command,
     /// A command line to begin with; empty for none.
     pub example: &'static str,
+    /// Flags that people know from other programs and that do not exist here, each with the reason and what to do instead.
+    pub refused: &'static [(&'static str, &'static str)],
 }
 
 impl<C> Entry<C> {
@@ -72,6 +74,12 @@ impl<C> Entry<C> {
     #[must_use]
     pub const fn with_example(self, example: &'static str) -> Self {
         Self { example, ..self }
+    }
+
+    /// The same with flags that are refused by name.
+    #[must_use]
+    pub const fn with_refused(self, refused: &'static [(&'static str, &'static str)]) -> Self {
+        Self { refused, ..self }
     }
 }
 
@@ -96,6 +104,7 @@ macro_rules! entry {
             parse: |program, entry, words| program.parse_args::<$args>(entry, words, $variant),
             describe: $crate::describe::<$args>,
             example: "",
+            refused: &[],
         }
     };
 }
@@ -111,6 +120,7 @@ macro_rules! group {
             parse: |_, _, words| $program.parse_group(words),
             describe: |command| $program.describe_commands(command),
             example: "",
+            refused: &[],
         }
     };
 }
@@ -146,7 +156,7 @@ impl<C> Program<C> {
     ) -> Result<(G, Rest), UsageError> {
         let command = G::augment_args(base(clap::Command::new(self.name)));
         let sorted = sort(&command, FlagsEnd::FirstArgument, words);
-        refuse_unknown(&command, &sorted, self.name)?;
+        refuse_unknown(&command, &sorted, self.name, &[])?;
         let help = sorted.flags.iter().any(|flag| is_help(flag));
         let flags = sorted.flags.into_iter().filter(|flag| !is_help(flag));
         let global = command
@@ -232,7 +242,7 @@ impl<C> Program<C> {
         let name = format!("{} {}", self.name, entry.name);
         let command = T::augment_args(base(clap::Command::new(entry.name)).bin_name(&name));
         let sorted = sort(&command, entry.end, words);
-        refuse_unknown(&command, &sorted, &name)?;
+        refuse_unknown(&command, &sorted, &name, entry.refused)?;
         let words = sorted.into_words();
         // The documentation of the argument structs is for programmers, and not the help text.
         let command = with_example(command.about(entry.about).long_about(None), entry.example);
@@ -308,10 +318,20 @@ fn is_help(flag: &OsStr) -> bool {
 }
 
 /// clap would take a part of an unknown name for another flag, and gives odd advice.
-fn refuse_unknown(command: &clap::Command, sorted: &Sorted, program: &str) -> Result<(), UsageError> {
-    let Some(flag) = sorted.unknown.as_deref().filter(|_| !sorted.flags.iter().any(|flag| is_help(flag))) else {
+fn refuse_unknown(
+    command: &clap::Command,
+    sorted: &Sorted,
+    program: &str,
+    refused: &[(&str, &str)],
+) -> Result<(), UsageError> {
+    let Some(flag) = sorted.unknown.as_deref().filter(|_| !sorted.flags.iter().any(|flag| is_help(flag)))
+    else {
         return Ok(());
     };
+    if let Some((_, reason)) = refused.iter().find(|(name, _)| flag.trim_start_matches('-') == *name) {
+        let message = format!("{flag} is not supported: {reason}");
+        return Err(UsageError::Arguments { message, hint: format!("see '{program} --help'") });
+    }
     let meant = nearest(command, flag).map(|name| format!("did you mean '--{name}'? ")).unwrap_or_default();
     let message = format!("unknown flag: {flag}");
     Err(UsageError::Arguments { message, hint: format!("{meant}see '{program} --help'") })

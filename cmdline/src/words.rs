@@ -85,12 +85,7 @@ fn flag_name(word: &OsStr) -> Option<Flag> {
     Some(Flag { name: OsStr::from_bytes(name).to_os_string(), value, long })
 }
 
-fn sort_flag(
-    command: &Command,
-    flag: Flag,
-    words: &mut dyn Iterator<Item = OsString>,
-    sorted: &mut Sorted,
-) {
+fn sort_flag(command: &Command, flag: Flag, words: &mut dyn Iterator<Item = OsString>, sorted: &mut Sorted) {
     let name = flag.name.to_str().unwrap_or_default();
     let Some(arg) = find(command, name) else {
         // clap adds its help flag later.

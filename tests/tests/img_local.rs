@@ -93,7 +93,13 @@ fn an_image_goes_with_its_last_name_and_what_others_need_stays() {
     assert!(!has_layer(&img, &first.layers[1]) && has_layer(&img, &second.layers[0]));
     img.blobs_are_right();
     assert_eq!(stdout(&img, &["images", "-q"]), format!("{}\n", &id(&second)[..12]));
-    img.command(["rmi", "again"]).run().fails().says("not in the image store").discard();
+    img.command(["rmi", "again"]).run().fails().says("No such image: again").discard();
+    // With --force, what is not there is as gone as it was to be; without it, the others go nevertheless.
+    img.command(["rmi", "-f", "again"]).run().succeeds().says("No such image: again").discard();
+    img.command(["tag", &id(&second), "more"]).run().succeeds().discard();
+    let others = img.command(["rmi", "again", "more"]).run().fails();
+    assert_eq!(others.says("No such image: again").stdout, "Untagged: more:latest\n");
+    assert_eq!(stdout(&img, &["images", "-aq"]), format!("{}\n", &id(&second)[..12]));
     img.command(["rmi", "--force", &id(&second)]).run().succeeds().discard();
     assert_eq!(fs::read_dir(img.path("store/layers/sha256")).expect("the store").count(), 0);
     assert_eq!(fs::read_dir(img.layout().join("blobs/sha256")).expect("the store").count(), 0);

@@ -87,6 +87,34 @@ pub fn cpus(text: &str) -> Result<u64, RequestError> {
     number.ok_or_else(|| bad("cpus", text, "it is no number of at least 0.01"))
 }
 
+/// Refuses more processors than there are, as docker does: more than all of them is no limit.
+///
+/// # Errors
+/// [`RequestError::Value`].
+pub fn check_cpus(billionths: u64) -> Result<(), RequestError> {
+    let there = std::thread::available_parallelism().map_or(u64::MAX, |number| number.get() as u64);
+    if billionths <= there.saturating_mul(1_000_000_000) {
+        return Ok(());
+    }
+    let text = format!("{}", billionths as f64 / 1e9);
+    Err(bad("cpus", &text, format!("there are only {there} CPUs available; 0.01 to {there} can be given")))
+}
+
+/// Reads the hardware address of one interface: six bytes in hexadecimal, of which the first is even.
+///
+/// # Errors
+/// [`RequestError::Value`].
+pub fn mac_address(text: &str) -> Result<String, RequestError> {
+    let is_pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let pairs: Vec<&str> = text.split([':', '-']).collect();
+    let first = pairs.first().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let is_one = pairs.len() == 6 && pairs.iter().all(|pair| is_pair(pair));
+    if is_one && first.is_some_and(|first| first % 2 == 0) {
+        return Ok(pairs.join(":").to_ascii_lowercase());
+    }
+    Err(bad("mac-address", text, "it is no hardware address of one interface, such as 02:42:ac:11:00:02"))
+}
+
 /// Reads `no`, `on-failure[:N]`, `always` or `unless-stopped`.
 ///
 /// # Errors
@@ -184,6 +212,11 @@ mod tests {
         assert!(["null", "/dev/null:x:y", "/a:/b:c:d"].iter().all(|text| device(text).is_err()));
         assert_eq!(cpus("1.5").expect("a number"), 1_500_000_000);
         assert!(["0", "-1", "x", ""].iter().all(|text| cpus(text).is_err()));
+        assert!(check_cpus(10_000_000).is_ok() && check_cpus(1 << 62).is_err());
+        assert_eq!(mac_address("02-42-AC-11-00-02").expect("an address"), "02:42:ac:11:00:02");
+        let wrong =
+            ["foo", "", "02:42:ac:11:00", "02:42:ac:11:00:0g", "02:42:ac:11:00:002", "01:00:5e:00:00:01"];
+        assert!(wrong.iter().all(|text| mac_address(text).is_err()));
         assert_eq!(restart_policy("on-failure:3").expect("a policy").maximum_retry_count, 3);
         assert!(["sometimes", "always:3", "on-failure:x"].iter().all(|text| restart_policy(text).is_err()));
         assert_eq!(capability("cap-add", "net_admin").expect("a capability"), "CAP_NET_ADMIN");

@@ -1,6 +1,8 @@
 //! All flags together.
 
-use super::limits::{capability, cpus, device, healthcheck, restart_policy, signal, ulimit};
+use super::limits::{
+    capability, check_cpus, cpus, device, healthcheck, mac_address, restart_policy, signal, ulimit,
+};
 use super::mounts::{anonymous, mount, tmpfs, volume};
 use super::variables::{environment, labels, pairs};
 use super::{RequestError, bad, bytes, exposed, published};
@@ -306,9 +308,10 @@ fn attachments(args: &NetworkArgs) -> Result<Vec<Attachment>, RequestError> {
                 "--network host, none and container:NAME go with no other network",
             ));
         }
-        if !args.network_alias.is_empty() || args.ip.is_some() || args.ip6.is_some() {
+        let is_alone = args.network_alias.is_empty() && args.ip.is_none() && args.ip6.is_none();
+        if !is_alone || args.mac_address.is_some() {
             return Err(RequestError::Together(
-                "--network-alias, --ip and --ip6 need a network of the container's own",
+                "--network-alias, --ip, --ip6 and --mac-address need a network of the container's own",
             ));
         }
         return Ok(Vec::new());
@@ -316,8 +319,8 @@ fn attachments(args: &NetworkArgs) -> Result<Vec<Attachment>, RequestError> {
     if let Some(first) = attachments.first_mut() {
         first.aliases.extend(args.network_alias.iter().cloned());
         first.addresses.extend(args.ip.iter().chain(&args.ip6));
-        if args.mac_address.is_some() {
-            first.mac.clone_from(&args.mac_address);
+        if let Some(text) = &args.mac_address {
+            first.mac = Some(mac_address(text)?);
         }
     }
     Ok(attachments)
@@ -333,7 +336,7 @@ fn attachment(text: &str) -> Result<Attachment, RequestError> {
             Some(("name", value)) => value.clone_into(&mut attachment.network),
             Some(("alias", value)) => attachment.aliases.push(value.to_owned()),
             Some(("ip" | "ip6", value)) => attachment.addresses.push(address(value)?),
-            Some(("mac-address", value)) => attachment.mac = Some(value.to_owned()),
+            Some(("mac-address", value)) => attachment.mac = Some(mac_address(value)?),
             Some((name, _)) => {
                 return Err(bad(
                     "network",
@@ -406,6 +409,17 @@ fn check(args: &ContainerArgs, host: &HostConfig) -> Result<(), RequestError> {
     }
     if host.nano_cpus > 0 && (host.cpu_period > 0 || host.cpu_quota != 0) {
         return together("--cpus does not go with --cpu-period and --cpu-quota: they say the same");
+    }
+    check_cpus(host.nano_cpus)?;
+    if !(-1000..=1000).contains(&host.oom_score_adj) {
+        return Err(bad(
+            "oom-score-adj",
+            &host.oom_score_adj.to_string(),
+            "it is not between -1000 and 1000",
+        ));
+    }
+    if host.blkio_weight != 0 && !(10..=1000).contains(&host.blkio_weight) {
+        return Err(bad("blkio-weight", &host.blkio_weight.to_string(), "it is not between 10 and 1000"));
     }
     if host.memory > 0 && host.memory < LEAST_MEMORY {
         return Err(bad(
