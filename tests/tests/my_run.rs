@@ -35,6 +35,11 @@ fn privileged_an_image_gives_what_the_command_line_does_not() {
         "no b c /tmp/new"
     );
     assert_eq!(script(&engine, &["-u", "nobody"], "id -u; id -g"), "65534\n65534");
+    assert_eq!(script(&engine, &["-u", "7:9", "--group-add", "5"], "id -G"), "9 5");
+    assert_eq!(
+        script(&engine, &["-u", "7:9", "--group-add", "5"], "grep Groups /proc/self/status"),
+        "Groups:\t5 9 "
+    );
     assert_eq!(
         script(
             &engine,
@@ -357,4 +362,24 @@ fn what_docker_has_and_this_has_not_is_refused_by_name() {
         let refused = engine.command(words).run().exits(125);
         refused.says("is not supported").says(advice).discard();
     }
+}
+
+#[test]
+fn privileged_disks_and_swapping_have_limits() {
+    let engine = Engine::with_busybox();
+    let disks = fs::read_dir("/sys/block").expect("sysfs").flatten();
+    let disk = disks.map(|disk| Path::new("/dev").join(disk.file_name())).find(|path| path.exists());
+    let disk = disk.expect("a block device");
+    let rate = |number: &str| format!("{}:{number}", disk.display());
+    let (bytes, often) = (rate("1mb"), rate("100"));
+    let flags = ["--memory-swappiness", "10", "--device-read-bps", &bytes, "--device-write-iops", &often];
+    let text = "cd /sys/fs/cgroup; cat memory/memory.swappiness; cut -d' ' -f2 blkio/blkio.throttle.read_bps_device blkio/blkio.throttle.write_iops_device";
+    assert_eq!(script(&engine, &flags, text), "10\n1048576\n100");
+    let run = |flag: &str, value: &str| {
+        engine.command(["run", "--rm", "--network", "none", flag, value, "busybox", "true"]).run().exits(125)
+    };
+    run("--device-read-bps", "/dev/null:1mb").says("\"/dev/null\": it is no block device").discard();
+    run("--device-write-iops", &bytes).says("the rate is a number").discard();
+    run("--memory-swappiness", "101").says("not between 0 and 100").discard();
+    assert_eq!(engine.ok(["ps", "-aq"]), "");
 }

@@ -22,7 +22,7 @@ mod seccomp;
 mod shm;
 mod volumes;
 
-pub use facts::limits_swap;
+pub use facts::{limits_swap, user};
 pub use root::{layer_paths, mount as mount_root, rootfs};
 pub use volumes::prepare as prepare_volumes;
 
@@ -79,6 +79,9 @@ pub enum PrepareError {
         "error gathering device information while adding custom device {0:?}: it is no device of the host"
     )]
     NoDevice(PathBuf),
+    /// A limit is about no disk.
+    #[error("cannot limit the use of {0:?}: it is no block device of the host")]
+    NoDisk(PathBuf),
     /// A namespace of a container that does not run.
     #[error("cannot join the {kind} of container {name}, which is not running; start it first")]
     NotRunning {

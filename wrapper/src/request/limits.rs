@@ -1,9 +1,9 @@
 //! Limits, devices, policies, checks: flags whose values have a grammar of their own.
 
-use super::size::scaled;
+use super::size::{bytes, scaled};
 use super::{RequestError, bad, nanoseconds};
 use crate::cli::LifeArgs;
-use crate::container::{Device, RestartPolicy, RestartWhen, Ulimit};
+use crate::container::{Device, RestartPolicy, RestartWhen, ThrottleDevice, Ulimit, WeightDevice};
 use mydocker_img::image::Healthcheck;
 use std::path::PathBuf;
 
@@ -85,6 +85,37 @@ pub fn device(text: &str) -> Result<Device, RequestError> {
 pub fn cpus(text: &str) -> Result<u64, RequestError> {
     let number = scaled(text, 1_000_000_000).filter(|number| *number >= 10_000_000);
     number.ok_or_else(|| bad("cpus", text, "it is no number of at least 0.01"))
+}
+
+/// Reads `DEVICE:RATE`, where a rate of bytes may have a unit.
+///
+/// # Errors
+/// [`RequestError::Value`].
+pub fn throttle(flag: &'static str, text: &str) -> Result<ThrottleDevice, RequestError> {
+    let (path, rate) = device_and(flag, text)?;
+    let number = if flag.ends_with("bps") { bytes(flag, rate).ok() } else { rate.parse().ok() };
+    let rate =
+        number.ok_or_else(|| bad(flag, text, "the rate is a number, such as 1000 or, of bytes, 10mb"))?;
+    Ok(ThrottleDevice { path, rate })
+}
+
+/// Reads `DEVICE:WEIGHT`.
+///
+/// # Errors
+/// [`RequestError::Value`].
+pub fn weight(text: &str) -> Result<WeightDevice, RequestError> {
+    let (path, weight) = device_and("blkio-weight-device", text)?;
+    let weight = weight.parse().ok().filter(|weight| (10..=1000).contains(weight));
+    let weight =
+        weight.ok_or_else(|| bad("blkio-weight-device", text, "the weight is not between 10 and 1000"))?;
+    Ok(WeightDevice { path, weight })
+}
+
+fn device_and<'a>(flag: &'static str, text: &'a str) -> Result<(PathBuf, &'a str), RequestError> {
+    let parts = text.rsplit_once(':').filter(|(path, _)| path.starts_with("/dev/"));
+    let (path, number) = parts
+        .ok_or_else(|| bad(flag, text, "write a device of the host and a number, such as /dev/sda:1000"))?;
+    Ok((PathBuf::from(path), number))
 }
 
 /// Refuses more processors than there are, as docker does: more than all of them is no limit.
@@ -212,6 +243,16 @@ mod tests {
         assert!(["null", "/dev/null:x:y", "/a:/b:c:d"].iter().all(|text| device(text).is_err()));
         assert_eq!(cpus("1.5").expect("a number"), 1_500_000_000);
         assert!(["0", "-1", "x", ""].iter().all(|text| cpus(text).is_err()));
+        assert_eq!(throttle("device-read-bps", "/dev/sda:1mb").expect("a rate").rate, 1 << 20);
+        assert_eq!(throttle("device-read-iops", "/dev/sda:10").expect("a rate").rate, 10);
+        assert!(
+            ["/dev/sda", "sda:1", "/dev/sda:x", "/dev/sda:1mb"].iter().all(|text| throttle(
+                "device-read-iops",
+                text
+            )
+            .is_err())
+        );
+        assert!(weight("/dev/sda:10").is_ok() && weight("/dev/sda:5").is_err());
         assert!(check_cpus(10_000_000).is_ok() && check_cpus(1 << 62).is_err());
         assert_eq!(mac_address("02-42-AC-11-00-02").expect("an address"), "02:42:ac:11:00:02");
         let wrong =

@@ -1,7 +1,8 @@
 //! All flags together.
 
 use super::limits::{
-    capability, check_cpus, cpus, device, healthcheck, mac_address, restart_policy, signal, ulimit,
+    capability, check_cpus, cpus, device, healthcheck, mac_address, restart_policy, signal, throttle, ulimit,
+    weight,
 };
 use super::mounts::{anonymous, mount, tmpfs, volume};
 use super::variables::{environment, labels, pairs};
@@ -9,7 +10,7 @@ use super::{RequestError, bad, bytes, exposed, published};
 use crate::cli::{ContainerArgs, NetworkArgs};
 use crate::clock;
 use crate::container::{
-    Attachment, Config, Container, HostConfig, ImageOf, LogConfig, Mount, MountKind, Root,
+    Attachment, Config, Container, HostConfig, ImageOf, LogConfig, Mount, MountKind, Root, ThrottleDevice,
 };
 use crate::log::LogSettings;
 use crate::plan::device_rule;
@@ -213,6 +214,16 @@ fn host_config(args: &ContainerArgs, runtime: &str) -> Result<HostConfig, Reques
         cpuset_cpus: limits.cpuset_cpus.clone().unwrap_or_default(),
         cpuset_mems: limits.cpuset_mems.clone().unwrap_or_default(),
         blkio_weight: limits.blkio_weight.unwrap_or(0),
+        blkio_weight_device: limits
+            .blkio_weight_device
+            .iter()
+            .map(|text| weight(text))
+            .collect::<Result<_, _>>()?,
+        blkio_device_read_bps: rates("device-read-bps", &limits.device_read_bps)?,
+        blkio_device_write_bps: rates("device-write-bps", &limits.device_write_bps)?,
+        blkio_device_read_iops: rates("device-read-iops", &limits.device_read_iops)?,
+        blkio_device_write_iops: rates("device-write-iops", &limits.device_write_iops)?,
+        memory_swappiness: limits.memory_swappiness,
         pids_limit: limits.pids_limit.unwrap_or(0),
         ulimits: args.process.ulimit.iter().map(|text| ulimit(text)).collect::<Result<_, _>>()?,
         devices: security.device.iter().map(|text| device(text)).collect::<Result<_, _>>()?,
@@ -221,6 +232,10 @@ fn host_config(args: &ContainerArgs, runtime: &str) -> Result<HostConfig, Reques
         annotations: pairs("annotation", &args.origin.annotation)?,
         detach_keys: String::new(),
     })
+}
+
+fn rates(flag: &'static str, typed: &[String]) -> Result<Vec<ThrottleDevice>, RequestError> {
+    typed.iter().map(|text| throttle(flag, text)).collect()
 }
 
 fn device_rules(typed: &[String]) -> Result<Vec<String>, RequestError> {
@@ -420,6 +435,9 @@ fn check(args: &ContainerArgs, host: &HostConfig) -> Result<(), RequestError> {
     }
     if host.blkio_weight != 0 && !(10..=1000).contains(&host.blkio_weight) {
         return Err(bad("blkio-weight", &host.blkio_weight.to_string(), "it is not between 10 and 1000"));
+    }
+    if let Some(swappiness) = host.memory_swappiness.filter(|number| *number > 100) {
+        return Err(bad("memory-swappiness", &swappiness.to_string(), "it is not between 0 and 100"));
     }
     if host.memory > 0 && host.memory < LEAST_MEMORY {
         return Err(bad(

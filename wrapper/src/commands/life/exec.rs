@@ -7,8 +7,8 @@ use crate::container::{Container, Containers, State, Status};
 use crate::home::Home;
 use crate::monitor::runtime_of;
 use crate::oci::Oci;
-use mydocker_bundles::{UserError, all_capabilities, find_user};
-use mydocker_sys::AsFd as _;
+use crate::prepare::user;
+use mydocker_bundles::{UserError, all_capabilities};
 use mydocker_sys::fs::{AT_FDCWD, OFlag, STDIN, STDOUT, open, unlink_if_present};
 use mydocker_sys::tty::{is_terminal, size};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ fn described(args: &ExecArgs, home: &Home, container: &Container, state: &State)
     if let (Some(text), Some(first)) = (&args.user, state.process) {
         let root = Path::new("/proc").join(first.pid.to_string()).join("root");
         let root = open(&root, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
-        let user = find_user(root.as_fd(), text).map_err(|error| ExecError::User(text.clone(), error))?;
+        let user = user(&root, container, text).map_err(|error| ExecError::User(text.clone(), error))?;
         process["user"] = json!({ "uid": user.uid, "gid": user.gid, "additionalGids": user.groups });
     }
     capabilities(&mut process, args.privileged);
