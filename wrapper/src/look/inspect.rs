@@ -286,6 +286,8 @@ mod tests {
             options: Vec::new(),
             copy_up: true,
             create_source: false,
+            volume_options: Default::default(),
+            volume_labels: Default::default(),
         }];
         let (root, run) = (Some(PathBuf::from("/r")), Some(PathBuf::from("/run/r")));
         let home = Home::find(Wishes { root, run_root: run, runtime: None }).expect("a home");

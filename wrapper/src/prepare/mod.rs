@@ -30,6 +30,7 @@ use crate::container::{Container, Containers, ContainersError, State};
 use crate::home::Home;
 use crate::network::{self, NetworkError, Up};
 use crate::plan::{SecurityError, config};
+use crate::volume::{self, VolumeError};
 use mydocker_bundles::UserError;
 use mydocker_trees::CopyError;
 use std::fs::{self, DirBuilder};
@@ -90,6 +91,9 @@ pub enum PrepareError {
         /// Whose.
         name: String,
     },
+    /// A volume.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// The network.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -127,6 +131,7 @@ fn make(containers: &Containers, container: &Container) -> Result<Up, PrepareErr
     let home = containers.home();
     make_directory(&home.run_of(&container.id), 0o700)?;
     root::mount(home, container)?;
+    volume::mount(home, container)?;
     volumes::prepare(home, container)?;
     let up = network::up(containers, container)?;
     let files = files::write(containers, container, &up)?;
@@ -160,6 +165,7 @@ pub fn undo(home: &Home, container: &Container) -> Vec<PrepareError> {
     let mut errors = Vec::new();
     errors.extend(network::down(home, container, &State::default()).into_iter().map(PrepareError::from));
     errors.extend(shm::unmount(home, container).err());
+    errors.extend(volume::unmount(home, container).err().map(PrepareError::from));
     errors.extend(root::unmount(home, container).err());
     errors
 }
