@@ -154,7 +154,7 @@ fn separate(command: &Command, flag: &Flag) -> Option<Vec<Flag>> {
         if rest.is_empty() {
             separate.value.clone_from(&flag.value);
         }
-        if is_switch(arg) || rest.is_empty() {
+        if is_switch(arg) || !takes_word(arg) || rest.is_empty() {
             found.push(separate);
             continue;
         }

@@ -211,6 +211,10 @@ fn privileged_changes_are_told_committed_and_exported() {
         ["commit", "-a", "me", "-m", "what was done", "-c", "ENV FROM_COMMIT=yes", "web", "changed:1"];
     let id = engine.ok(words);
     assert!(id.starts_with("sha256:"), "{id}");
+    engine.ok(["commit", "--pause=false", "web", "other:1"]);
+    let since = ["events", "--since", "1h", "--until", "0s", "-f", "event=pause", "--format", "{{.Action}}"];
+    assert_eq!(engine.ok(since), "pause");
+    engine.ok(["rmi", "other:1"]);
     assert_eq!(engine.inspect("web")["State"]["Status"], "running");
     let script = "cat /etc/new; ls /etc/group /data; echo $FROM_COMMIT $FROM_IMAGE";
     let ran = engine.command(["run", "--rm", "--network", "none", "changed:1", "sh", "-c", script]).run();
