@@ -26,15 +26,15 @@ bin/%: prerequisites FORCE
 demo: dependencies-demo all
 	scripts/demo.sh
 
-## make test: everything that has to hold, with the real programs around the runtime
-test: test-host
+## make test: everything that has to hold, with the real programs around the runtime, here and in a virtual machine
+test: test-host test-vm
 
 # On this machine, whose cgroups may be of v1 and v2 side by side.
 test-host: dependencies-test all
 	cargo xtask tidy
 	cargo nextest run --workspace --locked
 
-## make test-vm: the same tests in a machine with cgroup v2 alone and systemd as process 1
+## make test-vm: what cgroups and systemd make a difference to, in a machine with cgroup v2 alone and systemd as process 1
 test-vm: dependencies-vm all
 	cargo xtask vm test
 
