@@ -94,13 +94,12 @@ fn compare(
 
 /// Whether there is nothing but an empty place for a mount, or a directory that nothing but such a place has changed.
 fn is_for_mounts(node: &Node, old: Option<&Node>, path: &[u8]) -> Result<bool, Error> {
-    let has_file = || node.is_directory() || node.stat.st_size == 0;
     if MOUNT_POINTS.iter().any(|place| place.as_bytes() == path) && old.is_none() {
-        return Ok(has_file());
+        return Ok(node.is_directory() || node.stat.st_size == 0);
     }
     let holds =
         |place: &&str| place.as_bytes().strip_prefix(path).is_some_and(|rest| rest.first() == Some(&b'/'));
-    if !node.is_directory() || !MOUNT_POINTS.iter().any(|place| holds(&place)) {
+    if !node.is_directory() || !MOUNT_POINTS.iter().any(holds) {
         return Ok(false);
     }
     let are_there = !node.open_directory()?.children()?.is_empty();
