@@ -51,7 +51,7 @@ fn facts(home: &Home) -> Result<Value, Box<dyn Error>> {
         "Images": images.len(),
         "Driver": "overlay",
         "LoggingDriver": "json-file",
-        "CgroupDriver": "cgroupfs",
+        "CgroupDriver": home.cgroup_manager().name(),
         "CgroupVersion": cgroup_version(),
         "SecurityOptions": security(),
         "KernelVersion": kernel(),
