@@ -164,24 +164,20 @@ impl Drop for SmallDisk {
 fn privileged_a_full_disk_costs_lines_and_neither_the_container_nor_other_lines() {
     let engine = Engine::new();
     let disk = SmallDisk::new(engine.path("small"));
-    let (log, go) = (disk.0.join("log"), engine.path("go"));
+    let log = disk.0.join("log");
     fs::write(disk.0.join("ballast"), vec![0; 128 << 10]).expect("room");
-    let path = format!("path={}", log.display());
-    let text = format!(
-        "i=0; while [ $i -lt 8000 ]; do echo line $i of many; i=$((i+1)); done; while [ ! -e {} ]; do sleep 0.05; done; echo after",
-        go.display()
-    );
-    let flags = ["-d", "--name", "a", "--log-driver", "k8s-file", "--log-opt", &path];
-    let volume = format!("{0}:{0}", engine.path("out").display());
-    let go = engine.path("out").join("go");
-    let text = text.replace(&engine.path("go").display().to_string(), &go.display().to_string());
-    run(&engine, &[&flags[..], &["-v", &volume]].concat(), &text);
-    let is_full = || fs::write(disk.0.join("probe"), [0; 8192]).is_err().then_some(());
-    wait::until("the disk to be full", is_full);
+    let shared = engine.path("out");
+    let text = "i=0; while [ $i -lt 8000 ]; do echo line $i of many; i=$((i+1)); done; touch $OUT/printed; while [ ! -e $OUT/go ]; do sleep 0.05; done; echo after";
+    let (path, out) = (format!("path={}", log.display()), format!("OUT={}", shared.display()));
+    let volume = format!("{0}:{0}", shared.display());
+    let flags =
+        ["-d", "--name", "a", "--log-driver", "k8s-file", "--log-opt", &path, "-e", &out, "-v", &volume];
+    run(&engine, &flags, text);
+    wait::until("the lines to be printed", || shared.join("printed").exists().then_some(()));
     assert_eq!(engine.inspect("a")["State"]["Status"], "running");
-    // It has printed everything once it waits.
+    // Far more than there was room for, whatever is still on its way.
     fs::remove_file(disk.0.join("ballast")).expect("it is there");
-    fs::write(&go, "").expect("room");
+    fs::write(shared.join("go"), "").expect("room");
     assert_eq!(engine.ok(["wait", "a"]), "0");
     let error = engine.ok(["inspect", "-f", "{{.State.Error}}", "a"]);
     assert!(error.contains("not all in its log") && error.contains("No space left"), "{error}");

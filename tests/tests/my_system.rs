@@ -37,7 +37,7 @@ fn privileged_what_there_is_and_what_it_takes() {
     );
     let told = "{{.CgroupDriver}} {{json .SecurityOptions}} {{.Rootless}}";
     let told = engine.ok(["info", "-f", told]);
-    assert!(told.contains(" [\"name=seccomp") && told.ends_with("] false"), "{told}");
+    assert!(told.contains("\"name=seccomp") && told.ends_with("] false"), "{told}");
     assert!(version["Runtime"]["Version"].as_str().is_some_and(|version| !version.is_empty()), "{version}");
     let rows = engine.ok(["system", "df", "--format", "{{.Type}}:{{.TotalCount}}:{{.Active}}"]);
     assert_eq!(rows.lines().collect::<Vec<_>>(), ["Images:1:1", "Containers:2:1", "Local Volumes:1:1"]);
