@@ -1,13 +1,22 @@
-//! Makes the linker take the entry point of `mydocker_sys::entry_point!` instead of the C library's, which it goes on to.
+//! Makes the linker take the entry point of `mydocker_sys::entry_point!` instead of the C library's, which it goes on to;
+//! and lays a release program out for a quick start (docs/adr/0018-what-a-start-costs.md).
 
 #![forbid(unsafe_code)]
 
-use std::io::{Result, Write, stdout};
+use std::env::{VarError, var};
+use std::io::{Error, Result, Write, stdout};
 
 fn main() -> Result<()> {
-    writeln!(stdout(), "cargo:rerun-if-changed=build.rs")?;
-    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
-        writeln!(stdout(), "cargo:rustc-link-arg-bins=-Wl,--entry=first_instruction")?;
+    writeln!(stdout(), "cargo:rerun-if-changed=build.rs\ncargo:rerun-if-changed=hot.ld")?;
+    let known = |name: &str| var(name).map_err(|error: VarError| Error::other(format!("{name}: {error}")));
+    if known("CARGO_CFG_TARGET_ARCH")? != "x86_64" {
+        return Ok(());
+    }
+    writeln!(stdout(), "cargo:rustc-link-arg-bins=-Wl,--entry=first_instruction")?;
+    if known("PROFILE")? == "release" {
+        // What a run goes through lies on few pages, and the list of relocations is short.
+        writeln!(stdout(), "cargo:rustc-link-arg-bins=-Wl,-T,{}/hot.ld", known("CARGO_MANIFEST_DIR")?)?;
+        writeln!(stdout(), "cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs")?;
     }
     Ok(())
 }

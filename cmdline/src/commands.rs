@@ -1,7 +1,7 @@
 //! From words to a command. Only the named command's flags are described to clap, so that a short command such as
 //! `state` does not pay for the flags of `exec`.
 
-use super::words::{FlagsEnd, sort};
+use super::words::{FlagsEnd, Sorted, distance, nearest, sort};
 use clap::Args;
 use clap::error::ErrorKind;
 use std::ffi::{OsStr, OsString};
@@ -65,6 +65,8 @@ pub struct Entry<C: 'static> {
     pub describe: fn(clap::Command) -> clap::Command,
     /// A command line to begin with; empty for none.
     pub example: &'static str,
+    /// Flags that people know from other programs and that do not exist here, each with the reason and what to do instead.
+    pub refused: &'static [(&'static str, &'static str)],
 }
 
 impl<C> Entry<C> {
@@ -72,6 +74,12 @@ impl<C> Entry<C> {
     #[must_use]
     pub const fn with_example(self, example: &'static str) -> Self {
         Self { example, ..self }
+    }
+
+    /// The same with flags that are refused by name.
+    #[must_use]
+    pub const fn with_refused(self, refused: &'static [(&'static str, &'static str)]) -> Self {
+        Self { refused, ..self }
     }
 }
 
@@ -96,6 +104,7 @@ macro_rules! entry {
             parse: |program, entry, words| program.parse_args::<$args>(entry, words, $variant),
             describe: $crate::describe::<$args>,
             example: "",
+            refused: &[],
         }
     };
 }
@@ -111,6 +120,7 @@ macro_rules! group {
             parse: |_, _, words| $program.parse_group(words),
             describe: |command| $program.describe_commands(command),
             example: "",
+            refused: &[],
         }
     };
 }
@@ -146,6 +156,7 @@ impl<C> Program<C> {
     ) -> Result<(G, Rest), UsageError> {
         let command = G::augment_args(base(clap::Command::new(self.name)));
         let sorted = sort(&command, FlagsEnd::FirstArgument, words);
+        refuse_unknown(&command, &sorted, self.name, &[])?;
         let help = sorted.flags.iter().any(|flag| is_help(flag));
         let flags = sorted.flags.into_iter().filter(|flag| !is_help(flag));
         let global = command
@@ -230,7 +241,9 @@ impl<C> Program<C> {
     ) -> Result<Request<C>, UsageError> {
         let name = format!("{} {}", self.name, entry.name);
         let command = T::augment_args(base(clap::Command::new(entry.name)).bin_name(&name));
-        let words = sort(&command, entry.end, words).into_words();
+        let sorted = sort(&command, entry.end, words);
+        refuse_unknown(&command, &sorted, &name, entry.refused)?;
+        let words = sorted.into_words();
         // The documentation of the argument structs is for programmers, and not the help text.
         let command = with_example(command.about(entry.about).long_about(None), entry.example);
         match command.try_get_matches_from(words).and_then(|matches| T::from_arg_matches(&matches)) {
@@ -294,24 +307,6 @@ fn with_example(command: clap::Command, example: &'static str) -> clap::Command 
     if example.is_empty() { command } else { command.after_help(format!("Example:\n  {example}")) }
 }
 
-/// How many letters have to be changed, added, left out or exchanged with their neighbour to make one word of another.
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let mut rows = vec![(0..=other.len()).collect::<Vec<usize>>()];
-    for (i, a) in one.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let mut best = (rows[i][j] + usize::from(a != b)).min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
-                best = best.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[one.len()][other.len()]
-}
-
 /// Last flag wins, and no word is the program's name. The letter `h` is left to commands that have another use for it.
 fn base(command: clap::Command) -> clap::Command {
     let help = clap::Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print this text");
@@ -320,6 +315,26 @@ fn base(command: clap::Command) -> clap::Command {
 
 fn is_help(flag: &OsStr) -> bool {
     flag == "--help"
+}
+
+/// clap would take a part of an unknown name for another flag, and gives odd advice.
+fn refuse_unknown(
+    command: &clap::Command,
+    sorted: &Sorted,
+    program: &str,
+    refused: &[(&str, &str)],
+) -> Result<(), UsageError> {
+    let Some(flag) = sorted.unknown.as_deref().filter(|_| !sorted.flags.iter().any(|flag| is_help(flag)))
+    else {
+        return Ok(());
+    };
+    if let Some((_, reason)) = refused.iter().find(|(name, _)| flag.trim_start_matches('-') == *name) {
+        let message = format!("{flag} is not supported: {reason}");
+        return Err(UsageError::Arguments { message, hint: format!("see '{program} --help'") });
+    }
+    let meant = nearest(command, flag).map(|name| format!("did you mean '--{name}'? ")).unwrap_or_default();
+    let message = format!("unknown flag: {flag}");
+    Err(UsageError::Arguments { message, hint: format!("{meant}see '{program} --help'") })
 }
 
 /// clap's text in one line: the complaint without its label, and what it offers instead.

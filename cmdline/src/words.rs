@@ -3,8 +3,8 @@
 //! `-bundle x`, `--bundle x`, `-bundle=x` and `-b x` are the same; the word after a flag that takes a value is that
 //! value, whatever it begins with; a switch can be given as `--tty=false`; the last of several wins; flags and
 //! arguments may be mixed, except where they end at the first argument. What runc refuses: letters can be joined, the last
-//! of which may take a value (`-td`, `-itp 80:80`), and a value that does not begin with a letter may follow its flag's
-//! letter at once (`-p80:80`).
+//! of which may take a value (`-td`, `-itp 80:80`), and a value may follow its flag's letter at once (`-p80:80`, `-eA=b`),
+//! unless the whole looks like a mistyped long name (`-entrypiont`).
 
 use clap::{Arg, Command};
 use std::ffi::{OsStr, OsString};
@@ -26,6 +26,8 @@ pub struct Sorted {
     pub flags: Vec<OsString>,
     /// Everything else.
     pub arguments: Vec<OsString>,
+    /// The first flag that does not exist, as it was typed but without its value.
+    pub unknown: Option<String>,
 }
 
 impl Sorted {
@@ -35,7 +37,7 @@ impl Sorted {
     }
 }
 
-/// Sorts `words` by the flags that `command` defines; a flag that it does not define stays for clap to refuse.
+/// Sorts `words` by the flags that `command` defines.
 pub fn sort(command: &Command, end: FlagsEnd, words: impl IntoIterator<Item = OsString>) -> Sorted {
     let mut sorted = Sorted::default();
     let mut words = words.into_iter();
@@ -45,7 +47,7 @@ pub fn sort(command: &Command, end: FlagsEnd, words: impl IntoIterator<Item = Os
         }
         match flag_name(&word) {
             None => sorted.arguments.push(word),
-            Some(flag) => sort_flag(command, flag, &mut words, &mut sorted.flags),
+            Some(flag) => sort_flag(command, flag, &mut words, &mut sorted),
         }
         if end == FlagsEnd::FirstArgument && !sorted.arguments.is_empty() {
             break;
@@ -60,6 +62,12 @@ struct Flag {
     name: OsString,
     value: Option<OsString>,
     long: bool,
+}
+
+impl Flag {
+    fn typed(&self) -> String {
+        format!("{}{}", if self.long { "--" } else { "-" }, self.name.to_string_lossy())
+    }
 }
 
 /// `None` for a word that is no flag: it has no dash, is a lone dash, or a negative number.
@@ -77,25 +85,21 @@ fn flag_name(word: &OsStr) -> Option<Flag> {
     Some(Flag { name: OsStr::from_bytes(name).to_os_string(), value, long })
 }
 
-fn sort_flag(
-    command: &Command,
-    flag: Flag,
-    words: &mut dyn Iterator<Item = OsString>,
-    flags: &mut Vec<OsString>,
-) {
+fn sort_flag(command: &Command, flag: Flag, words: &mut dyn Iterator<Item = OsString>, sorted: &mut Sorted) {
     let name = flag.name.to_str().unwrap_or_default();
     let Some(arg) = find(command, name) else {
         // clap adds its help flag later.
         if name == "help" || name == "h" {
-            flags.push(OsString::from("--help"));
+            sorted.flags.push(OsString::from("--help"));
             return;
         }
         match separate(command, &flag) {
-            Some(letters) => letters.into_iter().for_each(|letter| sort_flag(command, letter, words, flags)),
-            None => flags.push(joined(&flag.name, flag.value)),
+            Some(letters) => letters.into_iter().for_each(|letter| sort_flag(command, letter, words, sorted)),
+            None => drop(sorted.unknown.get_or_insert_with(|| flag.typed())),
         }
         return;
     };
+    let flags = &mut sorted.flags;
     let long = OsString::from(arg.get_long().unwrap_or(name));
     if takes_word(arg) {
         flags.push(joined(&long, flag.value.or_else(|| words.next())));
@@ -150,12 +154,11 @@ fn separate(command: &Command, flag: &Flag) -> Option<Vec<Flag>> {
         if rest.is_empty() {
             separate.value.clone_from(&flag.value);
         }
-        if is_switch(arg) || rest.is_empty() {
+        if is_switch(arg) || !takes_word(arg) || rest.is_empty() {
             found.push(separate);
             continue;
         }
-        // A letter here would more likely be a mistyped long name.
-        if rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        if rest.starts_with(|c: char| c.is_ascii_alphabetic()) && is_doubtful(command, letters, rest, flag) {
             return None;
         }
         separate.value = Some(attached(rest, flag.value.as_deref()));
@@ -163,6 +166,43 @@ fn separate(command: &Command, flag: &Flag) -> Option<Vec<Flag>> {
         break;
     }
     Some(found)
+}
+
+/// Whether letters more likely are a mistyped long name, or switches in a wrong order, than a flag and its value.
+fn is_doubtful(command: &Command, letters: &str, rest: &str, flag: &Flag) -> bool {
+    let are_flags = || rest.chars().all(|letter| find(command, &letter.to_string()).is_some());
+    letters.contains('-') || nearest(command, letters).is_some() || (flag.value.is_none() && are_flags())
+}
+
+/// The long name that a mistyped one probably was meant to be.
+pub(crate) fn nearest<'a>(command: &'a Command, name: &str) -> Option<&'a str> {
+    let name = name.trim_start_matches('-');
+    let is_part = |known: &str| {
+        let (short, long) = if known.len() < name.len() { (known, name) } else { (name, known) };
+        short.len() > 2 && long.starts_with(short)
+    };
+    let names = command.get_arguments().filter_map(Arg::get_long);
+    let rated = names.map(|known| (if is_part(known) { 0 } else { distance(known, name) }, known));
+    // A third of the letters may be wrong, so that a short name is not taken for any other short name.
+    rated.min().filter(|(distance, _)| distance * 3 <= name.chars().count().max(3)).map(|(_, known)| known)
+}
+
+/// How many letters have to be changed, added, left out or exchanged with their neighbour to make one word of another.
+pub(crate) fn distance(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let mut rows = vec![(0..=other.len()).collect::<Vec<usize>>()];
+    for (i, a) in one.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in other.iter().enumerate() {
+            let mut best = (rows[i][j] + usize::from(a != b)).min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
+                best = best.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[one.len()][other.len()]
 }
 
 /// A value that follows its flag's letter at once, and may have been cut at a `=` in it.

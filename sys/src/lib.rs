@@ -15,6 +15,7 @@ pub mod copy;
 pub mod early;
 pub mod error;
 pub mod fs;
+pub mod heap;
 pub mod landlock;
 pub mod lock;
 pub mod mount;

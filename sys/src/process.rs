@@ -58,6 +58,7 @@ pub fn clone3(args: CloneArgs<'_>) -> Result<Forked> {
     // pidfd outlives the call.
     let ret = unsafe { libc::syscall(libc::SYS_clone3, &raw mut cl, size_of::<libc::clone_args>()) };
     let pid = check(ret, "clone3", || format!("{:#x}", cl.flags))?;
+    crate::heap::begin_anew();
     if pid == 0 {
         return Ok(Forked::Child);
     }

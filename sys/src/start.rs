@@ -22,6 +22,7 @@ macro_rules! entry_point {
             _count: ::core::ffi::c_int,
             _words: *const *const ::core::ffi::c_char,
         ) -> ::core::ffi::c_int {
+            $crate::heap::open();
             let status: u8 = $main();
             ::core::ffi::c_int::from(status)
         }

@@ -29,7 +29,9 @@ fn privileged_a_run_takes_little_memory() {
     running.wait_for_output("ready");
     let peak = peak(running.pid());
     running.wait().succeeds();
-    assert!(peak <= 3 * 1024, "{peak} KiB");
+    // How much the kernel maps around a page that is touched depends on how the program's file lies in its cache: 2,100 to
+    // 2,600 KiB were seen. Much more says that runtime/hot.ld has grown old (scripts/hot-functions.sh).
+    assert!(peak <= 2816, "{peak} KiB");
 }
 
 /// The most memory that a process has had, in KiB.

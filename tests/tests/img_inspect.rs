@@ -95,7 +95,7 @@ fn documents_are_shown_as_they_are_and_what_is_missing_is_told_after_what_is_the
     let outcome = img.command(["inspect", "nothing", "again"]).run().exits(1);
     let shown: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
     assert_eq!(shown.as_array().expect("a list").len(), 1);
-    outcome.says("\"nothing\"").discard();
+    outcome.says("No such image: nothing").discard();
     assert_eq!(img.command(["inspect", "nothing"]).run().exits(1).stdout, "[]\n");
     img.command(["inspect", "--plain-http", "again"]).run().fails().says("--remote").discard();
 }
@@ -152,7 +152,7 @@ fn a_history_has_docker_s_columns() {
     let exact = stdout(&img, &["history", "--human=false", "--format", format, "again"]);
     assert!(exact.ends_with(&format!("ago|{CREATED}|6\n")), "{exact}");
     assert!(stdout(&img, &["history", "--human=false", "again"]).contains(CREATED));
-    img.command(["history", "nothing"]).run().fails().says("\"nothing\"").discard();
+    img.command(["history", "nothing"]).run().fails().says("No such image: nothing").discard();
 }
 
 /// A store with three images, all of which have the layer `shared`; the third has no name.

@@ -1,10 +1,11 @@
 //! Logs: what is kept of what containers print.
 
-use mydocker_tests::{Engine, Terminal};
+use mydocker_tests::{Engine, Terminal, wait};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
+use std::process::Command;
 
 fn script<'a>(flags: &[&'a str], text: &'a str) -> Vec<&'a str> {
     let mut words = vec!["run", "--network", "none"];
@@ -207,4 +208,54 @@ fn privileged_a_log_cannot_command_a_terminal() {
     assert_eq!(seen, "\\x1b]0;title\\x07\u{1b}[31mred\u{1b}[0m\r\n");
     logs.wait().succeeds().discard();
     assert!(engine.ok(["logs", "a"]).contains('\u{7}'));
+}
+
+/// A small file system in memory, gone with its guard.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn new(place: PathBuf) -> Self {
+        fs::create_dir(&place).expect("room");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "small"]).arg(&place).status();
+        assert!(mounted.expect("mount").success());
+        Self(place)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+#[test]
+fn privileged_a_full_disk_costs_lines_and_neither_the_container_nor_other_lines() {
+    let engine = Engine::new();
+    let disk = SmallDisk::new(engine.path("small"));
+    let log = disk.0.join("log");
+    fs::write(disk.0.join("ballast"), vec![0; 128 << 10]).expect("room");
+    let shared = engine.path("out");
+    let text = "i=0; while [ $i -lt 8000 ]; do echo line $i of many; i=$((i+1)); done; touch $OUT/printed; while [ ! -e $OUT/go ]; do sleep 0.05; done; echo after";
+    let (path, out) = (format!("path={}", log.display()), format!("OUT={}", shared.display()));
+    let volume = format!("{0}:{0}", shared.display());
+    let flags =
+        ["-d", "--name", "a", "--log-driver", "k8s-file", "--log-opt", &path, "-e", &out, "-v", &volume];
+    run(&engine, &flags, text);
+    wait::until("the lines to be printed", || shared.join("printed").exists().then_some(()));
+    assert_eq!(engine.inspect("a")["State"]["Status"], "running");
+    // Far more than there was room for, whatever is still on its way.
+    fs::remove_file(disk.0.join("ballast")).expect("it is there");
+    fs::write(shared.join("go"), "").expect("room");
+    assert_eq!(engine.ok(["wait", "a"]), "0");
+    let error = engine.ok(["inspect", "-f", "{{.State.Error}}", "a"]);
+    assert!(error.contains("not all in its log") && error.contains("No space left"), "{error}");
+    let shown = engine.ok(["logs", "a"]);
+    assert!(
+        shown.starts_with("line 0 of many\nline 1 of many\n") && shown.ends_with("\nafter"),
+        "{shown:.60}"
+    );
+    let is_whole = |line: &&str| *line == "after" || line.ends_with(" of many");
+    let torn = shown.lines().filter(|line| !is_whole(line)).count();
+    assert!(torn <= 1 && shown.lines().count() < 8001, "{torn} torn lines");
 }

@@ -199,6 +199,7 @@ fn privileged_what_happens_is_told_while_it_happens() {
     follower_is_ready(&follower);
     engine.ok(words);
     follower.wait_for_output("start web");
+    engine.command(["exec", "web", "sh", "-c", "exit 3"]).run().exits(3).discard();
     engine.ok(["rename", "web", "www"]);
     engine.ok(["rm", "-f", "www"]);
     follower.signal(rustix::process::Signal::TERM);
@@ -221,6 +222,12 @@ fn privileged_what_happens_is_told_while_it_happens() {
     for action in ["create", "start", "rename", "destroy"] {
         assert!(actions.contains(&action), "{action}: {past}");
     }
+    let of = |filter: &str, format: &str| {
+        engine.ok(["events", "--since", "1h", "--until", "0s", "-f", filter, "--format", format])
+    };
+    assert_eq!(of("event=exec_start", "{{.Action}}"), "exec_start: sh -c exit 3");
+    assert_eq!(of("event=exec_die", "{{.Actor.Attributes.exitCode}}"), "3");
+    assert_eq!(of("event=kill", "{{.Actor.Attributes.signal}}"), "9");
     let json = engine.ok([
         "events",
         "--since",

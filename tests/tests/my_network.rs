@@ -439,7 +439,7 @@ fn privileged_addresses_can_be_chosen() {
         .run();
     made.succeeds().discard();
     let again = ["network", "create", "--subnet", &format!("10.217.{number}.128/25"), "second"];
-    engine.command(again).run().exits(1).says("overlaps").discard();
+    engine.command(again).run().exits(1).says("overlaps").says("of the network ").discard();
     let wanted = format!("10.217.{number}.9");
     serve(&engine, "a", &["--network", "net", "--ip", &wanted, "--mac-address", "02:00:00:00:12:34"]);
     serve(&engine, "b", &["--network", "net"]);

@@ -1,6 +1,6 @@
 //! `mydocker` of an ordinary user: in a user namespace with the ranges of `/etc/subuid`.
 
-use mydocker_tests::engine::{monitor_program, program};
+use mydocker_tests::engine::{busybox_layer, monitor_program, program};
 use mydocker_tests::{Invocation, Runtime, User, wait};
 use std::fs;
 
@@ -42,4 +42,38 @@ fn privileged_what_an_ordinary_user_cannot_have_is_told() {
     let limited = ["run", "--rm", "-m", "100m", "--network", "none", "/bin/true"];
     my(&limited).exits(125).says("delegat").discard();
     assert_eq!(my(&["ps", "-aq"]).succeeds().stdout, "");
+}
+
+#[test]
+fn privileged_an_ordinary_user_looks_copies_and_commits() {
+    let runtime = Runtime::new();
+    let user = User::new(&runtime).with_ranges();
+    let my = |words: &[&str]| command(&runtime, &user, words).run();
+    let layer = user.home().join("busybox.tar");
+    fs::write(&layer, busybox_layer()).expect("room");
+    my(&["import", "-c", "CMD [\"sh\"]", layer.to_str().expect("a path"), "busybox"]).succeeds().discard();
+    my(&["run", "-d", "--name", "one", "--network", "none", "busybox", "sleep", "1000"]).succeeds().discard();
+    assert_eq!(my(&["info", "-f", "{{.Rootless}}"]).succeeds().stdout, "true\n");
+
+    let format = "{{.Name}} {{.PIDs}}";
+    let stats = my(&["stats", "--no-stream", "--format", format]).succeeds();
+    assert!(stats.stdout.starts_with("one "), "{}", stats.describe());
+    assert!(my(&["top", "one"]).succeeds().stdout.contains("sleep 1000"));
+
+    let (there, back) = (user.home().join("there"), user.home().join("back"));
+    fs::write(&there, "carried").expect("room");
+    my(&["cp", there.to_str().expect("a path"), "one:/tmp/file"]).succeeds().discard();
+    my(&["cp", "one:/tmp/file", back.to_str().expect("a path")]).succeeds().discard();
+    assert_eq!(fs::read_to_string(&back).expect("a file"), "carried");
+    assert_eq!(my(&["diff", "one"]).succeeds().stdout, "C /tmp\nA /tmp/file\n");
+    my(&["commit", "one", "more:1"]).fails().says("--pause=false").says("no cgroup").discard();
+    my(&["commit", "--pause=false", "-m", "more", "one", "more:1"]).succeeds().discard();
+    let words = ["run", "--rm", "--network", "none", "more:1", "cat", "/tmp/file"];
+    assert_eq!(my(&words).succeeds().stdout, "carried");
+
+    // A restart policy is the monitor's own, and a limit needs a cgroup that is the user's.
+    my(&["update", "--restart", "on-failure:2", "one"]).succeeds().discard();
+    my(&["update", "--memory", "100m", "one"]).fails().says("cgroup").discard();
+    assert_eq!(my(&["inspect", "-f", "{{.HostConfig.Memory}}", "one"]).succeeds().stdout, "0\n");
+    my(&["rm", "-f", "one"]).succeeds().discard();
 }

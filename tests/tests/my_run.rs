@@ -35,6 +35,11 @@ fn privileged_an_image_gives_what_the_command_line_does_not() {
         "no b c /tmp/new"
     );
     assert_eq!(script(&engine, &["-u", "nobody"], "id -u; id -g"), "65534\n65534");
+    assert_eq!(script(&engine, &["-u", "7:9", "--group-add", "5"], "id -G"), "9 5");
+    assert_eq!(
+        script(&engine, &["-u", "7:9", "--group-add", "5"], "grep Groups /proc/self/status"),
+        "Groups:\t5 9 "
+    );
     assert_eq!(
         script(
             &engine,
@@ -92,6 +97,11 @@ fn privileged_the_exit_status_tells_who_failed() {
     run(&["--pull", "never", "absent"]).exits(125).says("No such image: absent").discard();
     run(&["--frobnicate", "busybox"]).exits(125).says("--frobnicate").discard();
     run(&["--nam", "x", "busybox"]).exits(125).says("--name").discard();
+    run(&["--cpus", "99999", "busybox"]).exits(125).says("CPUs available").discard();
+    run(&["--oom-score-adj", "5000", "busybox"]).exits(125).says("--oom-score-adj").discard();
+    run(&["--mac-address", "02:42:ac:11:00:02", "busybox"]).exits(125).says("--mac-address").discard();
+    let own = engine.command(["run", "--rm", "--mac-address", "foo", "busybox"]).run();
+    own.exits(125).says("\"foo\": it is no hardware address").discard();
     assert_eq!(engine.ok(["ps", "-aq"]), "");
 }
 
@@ -325,4 +335,53 @@ fn privileged_another_runtime_does_as_well() {
     ];
     let outcome = engine.command(words).run().exits(4);
     assert_eq!(outcome.stdout, "through runc\n");
+}
+
+#[test]
+fn privileged_values_may_follow_their_letters_at_once() {
+    let engine = Engine::with_busybox();
+    let printed = script(&engine, &["-eA=b=c", "-uroot", "-w/tmp", "-lapp=web"], "echo $A $(id -u) $PWD");
+    assert_eq!(printed, "b=c 0 /tmp");
+    assert_eq!(engine.ok(["ps", "-aqfname=none"]), "");
+    let mistyped = engine.command(["run", "-entrypiont", "sh", "busybox"]).run().exits(125);
+    mistyped.says("unknown flag: -entrypiont").says("did you mean '--entrypoint'?").discard();
+}
+
+#[test]
+fn what_docker_has_and_this_has_not_is_refused_by_name() {
+    let engine = Engine::new();
+    for (words, advice) in [
+        (&["build", "."][..], "'load'"),
+        (&["compose", "up", "-d"], "network create"),
+        (&["swarm", "init"], "docs/scale-out.md"),
+        (&["run", "--link", "db", "x"], "network create"),
+        (&["run", "--gpus=all", "x"], "--device"),
+        (&["create", "--storage-opt", "size=1G", "x"], "leave it out"),
+        (&["rm", "-l", "x"], "network create"),
+        (&["network", "create", "--attachable", "x"], "leave it out"),
+        (&["search", "nginx"], "the registry's own pages"),
+    ] {
+        let refused = engine.command(words).run().exits(125);
+        refused.says("is not supported").says(advice).discard();
+    }
+}
+
+#[test]
+fn privileged_disks_and_swapping_have_limits() {
+    let engine = Engine::with_busybox();
+    let disks = fs::read_dir("/sys/block").expect("sysfs").flatten();
+    let disk = disks.map(|disk| Path::new("/dev").join(disk.file_name())).find(|path| path.exists());
+    let disk = disk.expect("a block device");
+    let rate = |number: &str| format!("{}:{number}", disk.display());
+    let (bytes, often) = (rate("1mb"), rate("100"));
+    let flags = ["--memory-swappiness", "10", "--device-read-bps", &bytes, "--device-write-iops", &often];
+    let text = "cd /sys/fs/cgroup; cat memory/memory.swappiness; cut -d' ' -f2 blkio/blkio.throttle.read_bps_device blkio/blkio.throttle.write_iops_device";
+    assert_eq!(script(&engine, &flags, text), "10\n1048576\n100");
+    let run = |flag: &str, value: &str| {
+        engine.command(["run", "--rm", "--network", "none", flag, value, "busybox", "true"]).run().exits(125)
+    };
+    run("--device-read-bps", "/dev/null:1mb").says("\"/dev/null\": it is no block device").discard();
+    run("--device-write-iops", &bytes).says("the rate is a number").discard();
+    run("--memory-swappiness", "101").says("not between 0 and 100").discard();
+    assert_eq!(engine.ok(["ps", "-aq"]), "");
 }

@@ -30,6 +30,14 @@ fn privileged_what_there_is_and_what_it_takes() {
     assert!(engine.ok(["info"]).contains("Storage Driver: overlay"));
     let version: Value = serde_json::from_str(&engine.ok(["version", "--format", "json"])).expect("JSON");
     assert_eq!(version["Version"], env!("CARGO_PKG_VERSION"));
+    let told = "{{.Client.Version}} {{.Server.Version}} {{(index .Server.Components 0).Name}}";
+    assert_eq!(
+        engine.ok(["version", "-f", told]),
+        format!("{0} {0} mydocker-runtime", env!("CARGO_PKG_VERSION"))
+    );
+    let told = "{{.CgroupDriver}} {{json .SecurityOptions}} {{.Rootless}}";
+    let told = engine.ok(["info", "-f", told]);
+    assert!(told.contains("\"name=seccomp") && told.ends_with("] false"), "{told}");
     assert!(version["Runtime"]["Version"].as_str().is_some_and(|version| !version.is_empty()), "{version}");
     let rows = engine.ok(["system", "df", "--format", "{{.Type}}:{{.TotalCount}}:{{.Active}}"]);
     assert_eq!(rows.lines().collect::<Vec<_>>(), ["Images:1:1", "Containers:2:1", "Local Volumes:1:1"]);
@@ -61,7 +69,10 @@ fn privileged_what_nobody_needs_is_removed_once_a_person_agrees() {
     assert!(pruned.stdout.contains(&format!("Deleted Containers:\n{id}\n")), "{}", pruned.describe());
     assert_eq!(engine.ok(["ps", "-a", "--format", "{{.Names}}"]), "up\nkept");
     let pruned = engine.ok(["system", "prune", "-f", "--volumes"]);
-    assert!(pruned.contains(&anonymous), "{pruned}");
+    assert!(
+        pruned.contains(&anonymous) && pruned.matches("Total reclaimed space: ").count() == 1,
+        "{pruned}"
+    );
     assert_eq!(engine.ok(["container", "ls", "-a", "--format", "{{.Names}}"]), "up");
     engine
         .command(["system", "prune", "-f", "--filter", "colour=red"])

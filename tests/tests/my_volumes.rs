@@ -1,6 +1,7 @@
 //! Volumes by themselves: made, listed, looked at, removed.
 
 use mydocker_tests::Engine;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 
@@ -88,7 +89,7 @@ fn what_cannot_be_done_is_refused_by_its_name() {
     let engine = Engine::new();
     for (words, part) in [
         (&["create", "--driver", "nfs", "x1"][..], "\"nfs\""),
-        (&["create", "-o", "type=tmpfs", "-o", "device=tmpfs", "x1"], "type=\"tmpfs\""),
+        (&["create", "-o", "type=tmpfs", "x1"], "type=\"tmpfs\""),
         (&["create", "-o", "size=1g", "x1"], "size=\"1g\""),
         (&["create", "a/b"], "\"a/b\""),
         (&["create", ".."], "\"..\""),
@@ -98,5 +99,75 @@ fn what_cannot_be_done_is_refused_by_its_name() {
         let words = ["volume"].iter().chain(words);
         engine.command(words).run().fails().says(part).discard();
     }
+    assert_eq!(engine.ok(["volume", "ls", "-q"]), "");
+}
+
+/// Whether something is mounted at a path of the host.
+fn is_mounted(place: &str) -> bool {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("procfs");
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some(place))
+}
+
+#[test]
+fn privileged_a_file_system_is_mounted_as_long_as_a_container_has_it() {
+    let engine = Engine::with_busybox();
+    engine.ok(["volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m,uid=7", "mem"]);
+    let place = engine.ok(["volume", "inspect", "-f", "{{.Mountpoint}}", "mem"]);
+    let run = |name: &str| {
+        engine.ok([
+            "run",
+            "-d",
+            "--name",
+            name,
+            "--network",
+            "none",
+            "-v",
+            "mem:/m",
+            "busybox",
+            "sleep",
+            "1000",
+        ])
+    };
+    run("one");
+    assert_eq!(
+        engine.ok([
+            "exec",
+            "one",
+            "sh",
+            "-c",
+            "echo x > /m/file; stat -c %u /m; df -m /m | tail -1 | tr -s ' ' | cut -d' ' -f2"
+        ]),
+        "7\n1"
+    );
+    run("two");
+    assert_eq!(engine.ok(["exec", "two", "cat", "/m/file"]), "x");
+    engine.ok(["stop", "-t", "0", "one"]);
+    assert!(is_mounted(&place));
+    // Also whoever is killed with its monitor is no user any more once that has been seen.
+    for of in ["monitor", "process"] {
+        let pid = Pid::from_raw(engine.pid("two", of)).expect("a process");
+        kill_process(pid, Signal::KILL).expect("it is there");
+    }
+    engine.wait_for_status("two", "exited");
+    engine.ok(["start", "one"]);
+    engine.ok(["rm", "-f", "two", "one"]);
+    assert!(!is_mounted(&place));
+    assert_eq!(fs::read_dir(&place).expect("a directory").count(), 0);
+    engine.ok(["volume", "rm", "mem"]);
+}
+
+#[test]
+fn privileged_what_cannot_be_mounted_is_told_and_leaves_nothing() {
+    let engine = Engine::with_busybox();
+    let mount =
+        "type=volume,dst=/m,src=bad,volume-label=a=b,volume-opt=type=ext4,volume-opt=device=/dev/null";
+    let run = engine.command(["run", "--rm", "--network", "none", "--mount", mount, "busybox", "true"]).run();
+    run.exits(125).says("cannot mount volume bad").says("Block device required").discard();
+    assert_eq!(engine.ok(["ps", "-aq"]), "");
+    assert_eq!(engine.ok(["volume", "inspect", "-f", "{{.Labels.a}} {{.Options.type}}", "bad"]), "b ext4");
+    engine.ok(["volume", "rm", "bad"]);
+    let mount = "dst=/m,volume-opt=type=tmpfs,volume-opt=device=tmpfs,\"volume-opt=o=ro,size=1m\"";
+    let words = ["run", "--rm", "--network", "none", "--mount", mount, "busybox", "touch", "/m/x"];
+    engine.command(words).run().exits(1).says("Read-only").discard();
     assert_eq!(engine.ok(["volume", "ls", "-q"]), "");
 }

@@ -102,11 +102,14 @@ pub fn stop(containers: &Containers, container: &Container, wish: Stop) -> Resul
         unpause(containers, container)?;
     }
     let signal = wish.signal.unwrap_or_else(|| stop_signal(container));
+    let told = |number: i32| record(containers.home(), &Event::of(container, "kill").with("signal", number));
     target.signal(signal)?;
+    told(signal);
     let seconds = wish.timeout.or(container.config.stop_timeout).unwrap_or(STOP_TIMEOUT);
     let deadline = u64::try_from(seconds).ok().map(|seconds| Instant::now() + Duration::from_secs(seconds));
     if !target.ends_before(deadline)? {
         target.signal(Signal::SIGKILL as i32)?;
+        told(Signal::SIGKILL as i32);
         target.ends_before(None)?;
     }
     target.clear_up(containers, id)?;

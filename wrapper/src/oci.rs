@@ -2,11 +2,14 @@
 
 use crate::container::CgroupManager;
 use crate::home::{Home, program};
-use mydocker_sys::process::die_with_parent;
+use mydocker_sys::AsFd as _;
+use mydocker_sys::poll::{Interest, poll};
+use mydocker_sys::process::{Pid, die_with_parent, pidfd_open};
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// Why the runtime did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,14 @@ pub enum OciError {
     /// It refuses.
     #[error("{0}")]
     Refused(String),
+    /// It does not end.
+    #[error(
+        "the OCI runtime {0:?} has not ended within {1:?}, and was killed; see what it waits for, such as a mount of a server that does not answer"
+    )]
+    Slow(PathBuf, Duration),
+    /// A system call.
+    #[error(transparent)]
+    System(#[from] mydocker_sys::Error),
 }
 
 /// A runtime and its state root.
@@ -121,6 +132,24 @@ impl Oci {
     }
 }
 
+/// Runs a command of a runtime to its end, which it has to come to in time.
+///
+/// # Errors
+/// [`OciError::Slow`] and others.
+pub fn status_within(command: &mut Command, limit: Duration) -> Result<ExitStatus, OciError> {
+    let program = PathBuf::from(command.get_program());
+    let failed = |source| OciError::Run(program.clone(), source);
+    let mut child = command.spawn().map_err(failed)?;
+    let pidfd = pidfd_open(Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)))?;
+    let ends = Interest::read(pidfd.as_fd());
+    if poll(&[ends], Some(Instant::now() + limit), "the end of the OCI runtime").is_err() {
+        child.kill().map_err(failed)?;
+        child.wait().map_err(failed)?;
+        return Err(OciError::Slow(program, limit));
+    }
+    child.wait().map_err(failed)
+}
+
 /// Why a container's program was not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastError {
@@ -170,12 +199,40 @@ fn status_of(code: Option<&str>, text: &str) -> u8 {
 fn complaint(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let last = text.lines().rev().find(|line| !line.trim().is_empty());
-    last.map_or_else(|| format!("the OCI runtime ended with {}", output.status), str::to_owned)
+    last.map_or_else(|| format!("the OCI runtime ended with {}", output.status), message)
+}
+
+/// What a line of a runtime's log says: `time=... level=error msg="..."`, or all of it.
+fn message(line: &str) -> String {
+    let Some((_, text)) = line.split_once(" msg=\"").filter(|_| line.contains("level=")) else {
+        return line.to_owned();
+    };
+    let mut said = String::new();
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next().filter(|letter| *letter != '"') {
+        said.extend(if letter == '\\' { letters.next() } else { Some(letter) });
+    }
+    said
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_s_wrapping_is_taken_off() {
+        assert_eq!(message("time=\"2024\" level=error msg=\"no \\\"x\\\" here\" code=y"), "no \"x\" here");
+        assert_eq!(message("Error: msg=1"), "Error: msg=1");
+    }
+
+    #[test]
+    fn a_runtime_that_does_not_end_is_killed() {
+        let hour = &mut Command::new("sleep");
+        let error = status_within(hour.arg("3600"), Duration::from_millis(50)).expect_err("it does not end");
+        assert!(matches!(&error, OciError::Slow(program, _) if program == "sleep"), "{error}");
+        let good = status_within(&mut Command::new("true"), Duration::from_secs(60)).expect("it ends");
+        assert!(good.success());
+    }
 
     #[test]
     fn the_status_tells_what_is_wrong_with_the_program() {

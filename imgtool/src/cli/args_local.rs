@@ -21,6 +21,9 @@ pub struct BundleArgs {
 /// `images`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct ImagesArgs {
+    /// Show all images; it is the same without, since no build leaves parts of images here
+    #[arg(long, short)]
+    pub all: bool,
     /// Show the digests of the manifests
     #[arg(long)]
     pub digests: bool,
@@ -56,7 +59,8 @@ pub struct TagArgs {
 /// `rmi`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct RmiArgs {
-    /// Take all names away from an image that is given by its id
+    /// Take all names away from an image that is given by its id, also if containers use it, and do not fail for images
+    /// that do not exist
     #[arg(long, short)]
     pub force: bool,
     /// The images: names, or the beginnings of their ids

@@ -108,7 +108,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
 }
 
 /// Prints the chain of errors in one line; what strangers put into it cannot reach the terminal as it is.
-fn complain(error: &(dyn Error + 'static)) {
+pub(crate) fn complain(error: &(dyn Error + 'static)) {
     let mut text = chain(error);
     if let Some(usage) = error.downcast_ref::<mydocker_cmdline::UsageError>() {
         text.push_str("; ");

@@ -18,6 +18,7 @@ pub use args_make::{
     SaveFormat,
 };
 pub use context::{Connection, Context, ContextError, Environment};
+pub(crate) use entry::complain;
 pub use entry::main_entry;
 pub use moment::Moment;
 pub use progress::{Display, chain, human_size};

@@ -31,7 +31,7 @@ pub struct Unreadable(Vec<(String, StoreError)>);
 
 impl Unreadable {
     /// Nothing, if there is none.
-    pub(super) fn into_result(self) -> Result<(), Self> {
+    pub fn into_result(self) -> Result<(), Self> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }
 }

@@ -16,7 +16,7 @@ pub enum FindError {
     #[error(transparent)]
     Reference(#[from] ReferenceError),
     /// Nothing is called so.
-    #[error("{0:?} is not in the image store; 'mydocker-img images' lists what is")]
+    #[error("No such image: {0}; 'images' lists those that there are")]
     None(String),
     /// Several images have ids that begin so.
     #[error("{0:?} is the beginning of several ids; give more of it")]

@@ -38,7 +38,7 @@ pub use listing::Unreadable;
 pub use local::{FindError, Found, find};
 pub use login::{LoginError, login, logout};
 pub use mount::{MountCommandError, mount, unmount};
-pub use prune::{PruneError, prune};
+pub use prune::{PruneError, prune, prune_now};
 pub use pull::{PullError, pull};
 pub use push::{PushError, push};
 pub use referrers::{ReferrersError, referrers};

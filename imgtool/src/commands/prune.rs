@@ -34,13 +34,25 @@ pub enum PruneError {
 /// [`PruneError`].
 pub fn prune(args: &PruneArgs, context: &Context) -> Result<(), PruneError> {
     let store = context.store()?;
-    let filters = Filters::parse(&args.filter, PRUNE, &store)?;
+    Filters::parse(&args.filter, PRUNE, &store)?;
     if !args.force && !is_meant(args)? {
         return Ok(());
     }
+    let (bytes, unreadable) = prune_now(args, &store)?;
+    print(&format!("Total reclaimed space: {}\n", human_size(bytes)))?;
+    unreadable.into_result().map_err(PruneError::Unreadable)
+}
+
+/// The same without a question and without the total: returns how many bytes were freed, and which images cannot be read
+/// and so are kept.
+///
+/// # Errors
+/// [`PruneError`].
+pub fn prune_now(args: &PruneArgs, store: &Store) -> Result<(u64, Unreadable), PruneError> {
+    let filters = Filters::parse(&args.filter, PRUNE, store)?;
     let alone = store.hold_alone()?;
-    let listing = list(&store)?;
-    let needed = needed(&store)?;
+    let listing = list(store)?;
+    let needed = needed(store)?;
     let goes = |one: &&Listed| {
         let is_unused = args.all && !needed.contains(one.image.id());
         filters.take(one) && (one.name.is_none() || is_unused)
@@ -52,11 +64,10 @@ pub fn prune(args: &PruneArgs, context: &Context) -> Result<(), PruneError> {
             None => nameless.push(one.target.clone()),
         }
     }
-    untag(&store, &names, &nameless)?;
+    untag(store, &names, &nameless)?;
     let collected = store.collect(&alone, false)?;
-    let total = human_size(collected.bytes);
-    print(&format!("{}Total reclaimed space: {total}\n", report(&collected)))?;
-    listing.unreadable.into_result().map_err(PruneError::Unreadable)
+    print(&report(&collected))?;
+    Ok((collected.bytes, listing.unreadable))
 }
 
 /// Asks as docker does; anything but yes is no.

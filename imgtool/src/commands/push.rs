@@ -26,7 +26,7 @@ pub enum PushError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// There is no such image.
-    #[error("{0} is not in the image store; 'mydocker-img images' lists what is")]
+    #[error("An image does not exist locally with the tag: {0}; 'images' lists those that there are")]
     NoImage(Reference),
     /// A document in the store is none.
     #[error("{0} is not accepted as what it should be")]

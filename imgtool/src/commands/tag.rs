@@ -1,7 +1,7 @@
 //! `tag`, `rmi` and `gc`: names, and what no name leads to.
 
 use super::local::{FindError, Found, find};
-use crate::cli::{Context, GcArgs, RmiArgs, TagArgs, human_size};
+use crate::cli::{Context, GcArgs, RmiArgs, TagArgs, complain, human_size};
 use crate::digest::Digest;
 use crate::image::Descriptor;
 use crate::reference::{Reference, ReferenceError};
@@ -65,20 +65,23 @@ pub fn tag(args: &TagArgs, context: &Context) -> Result<(), NamesError> {
 /// Takes names away, and removes what no other name leads to.
 ///
 /// # Errors
-/// [`NamesError`]; images before the one that is told about are removed.
+/// [`NamesError`]; the other images are removed.
 pub fn rmi(args: &RmiArgs, context: &Context) -> Result<(), NamesError> {
     let store = context.store()?;
     let alone = store.hold_alone()?;
-    let mut result = Ok(());
+    let mut errors = Vec::new();
     for image in &args.images {
-        result = untag(&store, image, args.force);
-        if result.is_err() {
-            break;
+        match untag(&store, image, args.force) {
+            // It is to be gone, and it is.
+            Err(NamesError::Find(error @ FindError::None(_))) if args.force => complain(&error),
+            result => errors.extend(result.err()),
         }
     }
     let collected = store.collect(&alone, false)?;
     print(&report(&collected))?;
-    result
+    let last = errors.pop();
+    errors.iter().for_each(|error| complain(error));
+    last.map_or(Ok(()), Err)
 }
 
 fn untag(store: &Store, image: &str, force: bool) -> Result<(), NamesError> {
@@ -126,7 +129,14 @@ fn holders(store: &Store, id: &Digest, target: &Descriptor) -> Result<Vec<String
         lease.image.digest == target.digest || store.image(&lease.image).is_ok_and(|image| image.id() == id)
     };
     let leases = store.leases()?.into_iter().filter(|lease| !lease.is_stale() && is_it(lease));
-    Ok(leases.map(|lease| format!("{} {}", lease.kind, lease.owner.display())).collect())
+    Ok(leases.map(|lease| format!("{} {}", lease.kind, holder(&lease))).collect())
+}
+
+/// A container's directory has its id for a name, of which people know the beginning; the others are paths.
+fn holder(lease: &Lease) -> String {
+    let name = lease.owner.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_id = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id { name[..12].to_owned() } else { lease.owner.display().to_string() }
 }
 
 /// Removes what no name leads to, and what killed commands have left.

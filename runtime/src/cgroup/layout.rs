@@ -295,9 +295,9 @@ impl Layout {
     /// [`LayoutError::NotMounted`]
     pub fn parse(mountinfo: &str, cgroup: &str) -> Result<Self, LayoutError> {
         let mut hierarchies: Vec<Hierarchy> = Vec::new();
+        let groups = groups_of(cgroup);
         for mount in visible_mounts(mountinfo) {
-            let own = cgroup_of(cgroup, &mount.kind);
-            let own = below_mount(&own, &unescape(mount.root));
+            let own = below_mount(path_in(&groups, &mount.kind), &unescape(mount.root));
             let found = Hierarchy { kind: mount.kind, mount_point: unescape(mount.point), own };
             match hierarchies.iter_mut().find(|known| same_hierarchy(&known.kind, &found.kind)) {
                 None => hierarchies.push(found),
@@ -446,19 +446,39 @@ fn hierarchy_kind<'text>(mut fields: impl Iterator<Item = &'text str>) -> Option
     }
 }
 
+/// A line of `/proc/PID/cgroup`.
+struct Group<'text> {
+    names: &'text str,
+    controllers: ControllerSet,
+    path: &'text str,
+}
+
+impl Group<'_> {
+    fn is_in(&self, kind: &HierarchyKind) -> bool {
+        match kind {
+            HierarchyKind::Unified => self.names.is_empty(),
+            HierarchyKind::Named(name) => self.names.strip_prefix("name=") == Some(name),
+            HierarchyKind::V1(set) => self.controllers.intersects(*set),
+        }
+    }
+}
+
+/// A process's cgroups, as its `/proc/PID/cgroup` tells them.
+fn groups_of(cgroup: &str) -> Vec<Group<'_>> {
+    let group = |line| {
+        let (names, path) = str::split_once(line, ':')?.1.split_once(':')?;
+        Some(Group { names, controllers: ControllerSet::from_names(names.split(',')), path })
+    };
+    cgroup.lines().filter_map(group).collect()
+}
+
+fn path_in<'text>(groups: &[Group<'text>], kind: &HierarchyKind) -> &'text str {
+    groups.iter().find(|group| group.is_in(kind)).map_or("/", |group| group.path)
+}
+
 /// A process's cgroup in a hierarchy, as its `/proc/PID/cgroup` tells it.
 pub(super) fn cgroup_of(cgroup: &str, kind: &HierarchyKind) -> String {
-    let path = cgroup.lines().find_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (names, path) = (fields.next()?, fields.next()?);
-        let matches = match kind {
-            HierarchyKind::Unified => names.is_empty(),
-            HierarchyKind::Named(name) => names.strip_prefix("name=") == Some(name),
-            HierarchyKind::V1(set) => ControllerSet::from_names(names.split(',')).intersects(*set),
-        };
-        matches.then_some(path)
-    });
-    path.unwrap_or("/").to_owned()
+    path_in(&groups_of(cgroup), kind).to_owned()
 }
 
 /// The cgroup `own` as a path below a mount whose root is the cgroup `root`.

@@ -50,29 +50,36 @@ fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
-        Command::Check(args) => commands::check(&args, context),
-        Command::Checkpoint(args) => commands::checkpoint(&args, context),
-        Command::Create(args) => commands::create(&args, context),
-        Command::Delete(args) => commands::delete(&args, context),
-        Command::Doctor(args) => commands::doctor(&args, context),
-        Command::Events(args) => commands::events(&args, context),
-        Command::Exec(args) => commands::exec(&args, context),
-        Command::Explain(args) => commands::explain(&args, context),
-        Command::Features(args) => commands::features(args, context),
-        Command::Gc(args) => commands::gc(&args, context),
-        Command::Kill(args) => commands::kill(&args, context),
-        Command::List(args) => commands::list(&args, context),
-        Command::Pause(args) => commands::pause(&args, context),
-        Command::Ps(args) => commands::ps(&args, context),
-        Command::Restore(args) => commands::restore(&args, context),
-        Command::Resume(args) => commands::resume(&args, context),
-        Command::Run(args) => commands::run(&args, context),
-        Command::Spec(args) => commands::spec(&args, context),
-        Command::Start(args) => commands::start(&args, context),
-        Command::State(args) => commands::state(&args, context),
-        Command::Update(args) => commands::update(&args, context),
-        Command::Wait(args) => commands::wait(&args, context),
+        Command::Check(args) => apart(commands::check, &args, context),
+        Command::Checkpoint(args) => apart(commands::checkpoint, &args, context),
+        Command::Create(args) => apart(commands::create, &args, context),
+        Command::Delete(args) => apart(commands::delete, &args, context),
+        Command::Doctor(args) => apart(commands::doctor, &args, context),
+        Command::Events(args) => apart(commands::events, &args, context),
+        Command::Exec(args) => apart(commands::exec, &args, context),
+        Command::Explain(args) => apart(commands::explain, &args, context),
+        Command::Features(args) => apart(commands::features, args, context),
+        Command::Gc(args) => apart(commands::gc, &args, context),
+        Command::Kill(args) => apart(commands::kill, &args, context),
+        Command::List(args) => apart(commands::list, &args, context),
+        Command::Pause(args) => apart(commands::pause, &args, context),
+        Command::Ps(args) => apart(commands::ps, &args, context),
+        Command::Restore(args) => apart(commands::restore, &args, context),
+        Command::Resume(args) => apart(commands::resume, &args, context),
+        Command::Run(args) => apart(commands::run, &args, context),
+        Command::Spec(args) => apart(commands::spec, &args, context),
+        Command::Start(args) => apart(commands::start, &args, context),
+        Command::State(args) => apart(commands::state, &args, context),
+        Command::Update(args) => apart(commands::update, &args, context),
+        Command::Wait(args) => apart(commands::wait, &args, context),
     }
+}
+
+/// Keeps each command's frame to itself: one for all would be as large as that of the largest, and every page of a large
+/// frame is touched when it is entered.
+#[inline(never)]
+fn apart<A>(command: fn(A, &Context) -> Outcome, args: A, context: &Context) -> Outcome {
+    command(args, context)
 }
 
 impl Command {

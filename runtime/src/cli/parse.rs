@@ -246,6 +246,10 @@ mod tests {
         let args = exec(&["exec", "-tdu", "1:2", "c", "sh"]);
         assert!(args.tty && args.detach && args.user.as_deref() == Some("1:2"));
         assert_eq!(exec(&["exec", "-u1:2", "c", "sh"]).user.as_deref(), Some("1:2"));
+        assert_eq!(exec(&["exec", "-uroot", "c", "sh"]).user.as_deref(), Some("root"));
+        assert_eq!(exec(&["exec", "-teA=b=c", "c", "sh"]).env, ["A=b=c"]);
+        assert!(refused(&["exec", "-usre", "c", "sh"]).hint().contains("'--user'"));
+        assert!(refused(&["exec", "-tyt", "c", "sh"]).hint().contains("'--tty'"));
         refused(&["exec", "-ut", "c", "sh"]);
         refused(&["exec", "-tx", "c", "sh"]);
     }
@@ -321,7 +325,7 @@ mod tests {
             (&["create"][..], "CONTAINER-ID"),
             (&["create", "a", "b"], "'b'"),
             (&["create", "--nope", "c"], "--nope"),
-            (&["create", "-bundel", "x", "c"], "--bundel"),
+            (&["create", "-bundel", "x", "c"], "-bundel"),
             (&["create", "c", "--bundle"], "--bundle"),
             (&["run", "--preserve-fds", "-1", "c"], "preserve-fds"),
             (&["kill", "a", "b", "c"], "'c'"),

@@ -209,6 +209,8 @@ impl Relay {
         (self.input_open && self.pending.is_empty()).then(|| Interest::read(fs::STDIN))
     }
 
+    // What has a large buffer is kept out of the frame of the loop that waits, of which every page is touched.
+    #[inline(never)]
     fn pass(&mut self, terminal: Events, input: Events) -> mydocker_sys::Result<()> {
         if terminal.readable || terminal.hangup {
             self.terminal_open = self.show()?;
@@ -242,6 +244,7 @@ impl Relay {
     }
 
     /// Shows what is left after the program has ended.
+    #[inline(never)]
     fn drain(&mut self) -> mydocker_sys::Result<()> {
         let mut buffer = [0u8; 16 * 1024];
         loop {

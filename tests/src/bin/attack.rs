@@ -106,12 +106,14 @@ struct Overwrite {
 impl Attack for Overwrite {
     fn on_process(&mut self, pid: u32, log: &mut Log) -> io::Result<()> {
         let path = format!("/proc/{pid}/exe");
-        let Ok(link) = fs::read_link(&path) else { return Ok(()) };
+        let Ok(fd) = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return Ok(()) };
+        // What was opened counts: the process may become the container's own program at any moment.
+        let opened = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        let link = fs::read_link(&opened)?;
         if link.starts_with("/bin/") || link.starts_with("/attack") {
             return Ok(());
         }
-        let Ok(fd) = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return Ok(()) };
-        let meta = fs::metadata(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+        let meta = fs::metadata(&opened)?;
         let identity = (meta.dev(), meta.ino());
         if self.held.iter().all(|(known, _)| *known != identity) {
             log.say(format!("held {}", link.display()))?;

@@ -113,7 +113,7 @@ pub struct CommitArgs {
     #[arg(long, short, value_name = "TEXT")]
     pub message: Option<String>,
     /// Pause the container meanwhile; --pause=false does not
-    #[arg(long, short, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = mydocker_cmdline::parse_bool)]
+    #[arg(long, short, action = clap::ArgAction::Set, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = mydocker_cmdline::parse_bool)]
     pub pause: bool,
     /// The container
     #[arg(value_name = "CONTAINER")]

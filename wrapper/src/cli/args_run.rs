@@ -294,6 +294,24 @@ pub struct LimitArgs {
     /// Weight of its input and output: 10 to 1000
     #[arg(long, value_name = "NUMBER")]
     pub blkio_weight: Option<u16>,
+    /// The same for one device of the host: PATH:WEIGHT
+    #[arg(long, value_name = "DEVICE")]
+    pub blkio_weight_device: Vec<String>,
+    /// Bytes that it may read of a device in a second, such as /dev/sda:10mb
+    #[arg(long, value_name = "DEVICE")]
+    pub device_read_bps: Vec<String>,
+    /// Bytes that it may write to a device in a second
+    #[arg(long, value_name = "DEVICE")]
+    pub device_write_bps: Vec<String>,
+    /// How often it may read of a device in a second, such as /dev/sda:1000
+    #[arg(long, value_name = "DEVICE")]
+    pub device_read_iops: Vec<String>,
+    /// How often it may write to a device in a second
+    #[arg(long, value_name = "DEVICE")]
+    pub device_write_iops: Vec<String>,
+    /// How readily its memory is swapped out: 0 to 100
+    #[arg(long, value_name = "NUMBER")]
+    pub memory_swappiness: Option<u64>,
     /// Do not kill it for want of memory
     #[arg(long)]
     pub oom_kill_disable: bool,

@@ -11,7 +11,8 @@ pub struct VolumeCreateArgs {
     /// A label
     #[arg(long, value_name = "NAME=VALUE")]
     pub label: Vec<String>,
-    /// An option of the driver: type=none, o=bind, device=DIR
+    /// An option of the driver: type=TYPE, device=DEVICE, o=OPTIONS, as for mount(8); a directory of the host by
+    /// type=none, o=bind, device=DIR
     #[arg(long, short, value_name = "NAME=VALUE")]
     pub opt: Vec<String>,
     /// The volume's name; without one it is anonymous

@@ -2,7 +2,7 @@
 
 use super::args_look::{InspectArgs, PsArgs, StatsArgs, TopArgs};
 use super::look::LookCommand;
-use super::{Command, change, life, run, system};
+use super::{Command, change, life, networks, run, system};
 use mydocker_cmdline::{Entry, FlagsEnd, Program, entry, group};
 
 /// The group.
@@ -12,7 +12,7 @@ pub(super) const CONTAINERS: &[Entry<Command>] =
 const GROUP: Program<Command> = Program {
     name: "mydocker container",
     about: "Makes, runs, looks at and removes containers",
-    commands: &[run::RUN, life::LIFE, LOOK, change::CHANGE, system::CONTAINER_PRUNE],
+    commands: &[run::RUN, life::LIFE, LOOK, change::CHANGE, networks::PORT, system::CONTAINER_PRUNE],
 };
 
 const LOOK: &[Entry<Command>] = &[

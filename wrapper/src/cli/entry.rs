@@ -1,7 +1,8 @@
 //! From the process's arguments to its exit status.
 
 use super::{
-    Command, GlobalArgs, change, containers, images, life, look, networks, run as making, system, volumes,
+    Command, GlobalArgs, change, containers, images, life, look, networks, refused, run as making, system,
+    volumes,
 };
 use crate::home::{Home, Wishes};
 use crate::rootless;
@@ -22,9 +23,11 @@ const PROGRAM: Program<Command> = Program {
         change::CHANGE,
         images::IMAGES,
         networks::NETWORKS,
+        networks::PORT,
         volumes::VOLUMES,
         containers::CONTAINERS,
         system::SYSTEM,
+        refused::REFUSED,
     ],
 };
 

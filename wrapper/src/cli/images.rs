@@ -4,7 +4,7 @@
 use super::{Command, Outcome};
 use crate::commands::images;
 use crate::home::Home;
-use mydocker_cmdline::{Entry, FlagsEnd, Program, Request, UsageError, describe, group};
+use mydocker_cmdline::{Entry, FlagsEnd, Program, Request, describe, group};
 use mydocker_img::cli::{
     HistoryArgs, ImagesArgs, ImportArgs, InspectArgs, LoadArgs, LoginArgs, LogoutArgs, PruneArgs, PullArgs,
     PushArgs, RmiArgs, SaveArgs, TagArgs,
@@ -33,6 +33,7 @@ macro_rules! handed {
             },
             describe: describe::<$args>,
             example: "",
+            refused: &[],
         }
     };
 }
@@ -60,19 +61,6 @@ pub(super) const IMAGES: &[Entry<Command>] = &[
         .with_example("mydocker login -u me registry.example.com"),
     handed!("logout", "logout", "Forget what is kept for a registry", LogoutArgs)
         .with_example("mydocker logout registry.example.com"),
-    Entry {
-        name: "search",
-        about: "Not supported: registries have no common way to be searched",
-        end: FlagsEnd::Never,
-        parse: |_, _, _| {
-            let message =
-                "'search' is not supported: registries have no common way to be searched".to_owned();
-            let hint = "look for the image on the registry's own pages, and 'pull' it by its name".to_owned();
-            Err(UsageError::Arguments { message, hint })
-        },
-        describe: |command| command,
-        example: "",
-    },
     group!("image", "The same commands, sorted under one word", GROUP),
 ];
 

@@ -1,6 +1,7 @@
 //! The life of containers: the commands and their dispatch.
 
 use super::args_life::{AttachArgs, ExecArgs, KillArgs, LogsArgs, NamesArgs, RmArgs, StartArgs, StopArgs};
+use super::refused::{OF_RM, OF_START};
 use super::{Command, Outcome};
 use crate::commands::life;
 use crate::home::Home;
@@ -38,7 +39,8 @@ pub(super) const LIFE: &[Entry<Command>] = &[
     entry!("start", "Start containers that have ended or never ran", StartArgs, |args| Command::Life(
         LifeCommand::Start(args)
     ))
-    .with_example("mydocker start web"),
+    .with_example("mydocker start web")
+    .with_refused(OF_START),
     entry!("stop", "Ask containers to end, and kill those that do not", StopArgs, |args| Command::Life(
         LifeCommand::Stop(args)
     ))
@@ -52,7 +54,8 @@ pub(super) const LIFE: &[Entry<Command>] = &[
     ))
     .with_example("mydocker kill -s HUP web"),
     entry!("rm", "Remove containers", RmArgs, |args| Command::Life(LifeCommand::Rm(args)))
-        .with_example("mydocker rm -f web"),
+        .with_example("mydocker rm -f web")
+        .with_refused(OF_RM),
     entry!("wait", "Wait until containers have ended, and print their statuses", NamesArgs, |args| {
         Command::Life(LifeCommand::Wait(args))
     })
@@ -81,7 +84,6 @@ pub(super) const LIFE: &[Entry<Command>] = &[
         args
     )))
     .with_example("mydocker logs -f --tail 20 web"),
-    // Nobody types it, and no list has it: it has no description.
 ];
 
 pub(super) fn dispatch(command: LifeCommand, home: &Home) -> Outcome {

@@ -9,6 +9,7 @@
 //! life       the commands that start, stop and watch containers
 //! images     the commands of the image tool
 //! look       the commands that look at containers
+//! refused    commands and flags of docker's that there are not
 //! networks   network create, ls, inspect, rm, prune, connect, disconnect, and port
 //! describe   completions and manual pages
 //! system     info, version, system ...
@@ -33,6 +34,7 @@ mod images;
 mod life;
 mod look;
 mod networks;
+mod refused;
 mod run;
 mod system;
 mod volumes;

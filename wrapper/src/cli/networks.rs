@@ -4,6 +4,7 @@ use super::args_network::{
     NetworkConnectArgs, NetworkCreateArgs, NetworkDisconnectArgs, NetworkInspectArgs, NetworkLsArgs,
     NetworkPruneArgs, NetworkRmArgs, PortArgs,
 };
+use super::refused::{OF_NETWORK_CONNECT, OF_NETWORK_CREATE};
 use super::{Command, Outcome};
 use crate::commands::networks;
 use crate::home::Home;
@@ -30,14 +31,16 @@ pub enum NetworkCommand {
     Port(PortArgs),
 }
 
-/// The group, and what is about networks beside it.
-pub(super) const NETWORKS: &[Entry<Command>] = &[
-    group!("network", "Connect containers with each other", GROUP),
-    entry!("port", "Show which ports of the host lead to a container", PortArgs, |args| Command::Network(
+/// The group.
+pub(super) const NETWORKS: &[Entry<Command>] =
+    &[group!("network", "Connect containers with each other", GROUP)];
+
+/// What is about networks beside the group.
+pub(super) const PORT: &[Entry<Command>] =
+    &[entry!("port", "Show which ports of the host lead to a container", PortArgs, |args| Command::Network(
         NetworkCommand::Port(args)
     ))
-    .with_example("mydocker port web 80"),
-];
+    .with_example("mydocker port web 80")];
 
 const GROUP: Program<Command> =
     Program { name: "mydocker network", about: "Connects containers with each other", commands: &[IN_GROUP] };
@@ -46,11 +49,13 @@ const IN_GROUP: &[Entry<Command>] = &[
     entry!("connect", "Put a container on a network", NetworkConnectArgs, |args| Command::Network(
         NetworkCommand::Connect(args)
     ))
-    .with_example("mydocker network connect --alias db back web"),
+    .with_example("mydocker network connect --alias db back web")
+    .with_refused(OF_NETWORK_CONNECT),
     entry!("create", "Make a network", NetworkCreateArgs, |args| Command::Network(NetworkCommand::Create(
         args
     )))
-    .with_example("mydocker network create --subnet 10.9.0.0/24 back"),
+    .with_example("mydocker network create --subnet 10.9.0.0/24 back")
+    .with_refused(OF_NETWORK_CREATE),
     entry!("disconnect", "Take a container off a network", NetworkDisconnectArgs, |args| Command::Network(
         NetworkCommand::Disconnect(args)
     ))

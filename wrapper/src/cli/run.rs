@@ -1,5 +1,6 @@
 //! The commands that make containers, and their dispatch.
 
+use super::refused::OF_RUN;
 use super::{Command, CreateArgs, Outcome, RunArgs};
 use crate::commands;
 use crate::home::Home;
@@ -23,7 +24,8 @@ pub(super) const RUN: &[Entry<Command>] = &[
         |args| Command::Run(RunCommand::Run(args)),
         FlagsEnd::FirstArgument
     )
-    .with_example("mydocker run --rm -ti /bin/sh"),
+    .with_example("mydocker run --rm -ti /bin/sh")
+    .with_refused(OF_RUN),
     entry!(
         "create",
         "Make a container without starting it",
@@ -31,7 +33,8 @@ pub(super) const RUN: &[Entry<Command>] = &[
         |args| Command::Run(RunCommand::Create(args)),
         FlagsEnd::FirstArgument
     )
-    .with_example("mydocker create --name web -p 8080:80 nginx"),
+    .with_example("mydocker create --name web -p 8080:80 nginx")
+    .with_refused(OF_RUN),
 ];
 
 pub(super) fn dispatch(command: RunCommand, home: &Home) -> Outcome {

@@ -29,7 +29,7 @@ const GROUP: Program<Command> =
 
 const IN_GROUP: &[Entry<Command>] = &[
     entry!("create", "Make a volume", VolumeCreateArgs, |args| Command::Volume(VolumeCommand::Create(args)))
-        .with_example("mydocker volume create --label app=web data"),
+        .with_example("mydocker volume create -o type=tmpfs -o device=tmpfs -o o=size=64m scratch"),
     entry!("inspect", "Tell all about volumes", VolumeInspectArgs, |args| Command::Volume(
         VolumeCommand::Inspect(args)
     ))

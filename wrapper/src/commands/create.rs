@@ -12,7 +12,6 @@ use mydocker_img::commands::{FindError, find};
 use mydocker_img::image::{ContainerConfig, Descriptor, Document};
 use mydocker_img::platform::{Platform, PlatformError};
 use mydocker_img::store::{Hold, Holder, Image, Store, StoreError};
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -270,7 +269,8 @@ fn add_volumes_of_others(containers: &Containers, container: &mut Container) -> 
 fn find_volumes(volumes: &Volumes, container: &mut Container) -> Result<(), CreateError> {
     let is_new = |mount: &&mut Mount| mount.kind == MountKind::Volume && mount.source.as_os_str().is_empty();
     for mount in container.mounts.iter_mut().filter(is_new) {
-        let volume = volumes.create(mount.name.as_deref(), BTreeMap::new(), BTreeMap::new())?;
+        let (labels, options) = (mount.volume_labels.clone(), mount.volume_options.clone());
+        let volume = volumes.create(mount.name.as_deref(), labels, options)?;
         mount.name = Some(volume.name);
         mount.source = volume.path;
     }

@@ -96,7 +96,7 @@ impl Changes {
             cpu_period: args.cpu_period,
             cpu_quota: args.cpu_quota,
             cpu_shares: args.cpu_shares,
-            nano_cpus: args.cpus.as_deref().map(request::cpus).transpose()?,
+            nano_cpus: args.cpus.as_deref().map(enough_cpus).transpose()?,
             cpuset_cpus: args.cpuset_cpus.clone(),
             cpuset_mems: args.cpuset_mems.clone(),
             memory: size("memory", &args.memory)?,
@@ -183,6 +183,11 @@ fn set<T: Clone>(old: &mut T, new: &Option<T>) {
     }
 }
 
+fn enough_cpus(text: &str) -> Result<u64, RequestError> {
+    let billionths = request::cpus(text)?;
+    request::check_cpus(billionths).map(|()| billionths)
+}
+
 fn swap(text: &str) -> Result<i64, RequestError> {
     if text == "-1" {
         return Ok(-1);
@@ -232,7 +237,7 @@ mod tests {
     #[test]
     fn only_what_was_asked_for_changes() {
         let changes = changes(|args| {
-            args.cpus = Some("1.5".to_owned());
+            args.cpus = Some("0.5".to_owned());
             args.pids_limit = Some(100);
             args.restart = Some("on-failure:3".to_owned());
         });
@@ -241,12 +246,12 @@ mod tests {
         container.host_config.cpu_shares = 512;
         changes.apply(&mut container).expect("limits");
         let host = &container.host_config;
-        assert_eq!((host.nano_cpus, host.pids_limit, host.cpu_shares), (1_500_000_000, 100, 512));
+        assert_eq!((host.nano_cpus, host.pids_limit, host.cpu_shares), (500_000_000, 100, 512));
         assert_eq!(host.restart_policy.maximum_retry_count, 3);
         let resources = Value::Object(changes.resources(host));
         assert_eq!(
             resources,
-            json!({ "cpu": { "quota": 150_000, "period": 100_000 }, "pids": { "limit": 100 } })
+            json!({ "cpu": { "quota": 50_000, "period": 100_000 }, "pids": { "limit": 100 } })
         );
     }
 

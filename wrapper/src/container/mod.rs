@@ -19,7 +19,8 @@ mod truth;
 pub use containers::{Containers, ContainersError, Locked};
 pub use record::{Attachment, Config, Container, ImageOf, Mount, MountKind, Root};
 pub use settings::{
-    CgroupManager, Device, HostConfig, LogConfig, PortBinding, RestartPolicy, RestartWhen, Ulimit,
+    CgroupManager, Device, HostConfig, LogConfig, PortBinding, RestartPolicy, RestartWhen, ThrottleDevice,
+    Ulimit, WeightDevice,
 };
 pub use state::{Endpoint, Health, HealthCheck, HealthStatus, Process, PublishedPort, State, Status};
 pub use truth::{Seen, look};

@@ -3,6 +3,7 @@
 use super::HostConfig;
 use mydocker_img::image::{ContainerConfig, Descriptor};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -135,6 +136,12 @@ pub struct Mount {
     /// Whether a bind's source is made as a directory if it is not there (`-v`), or refused (`--mount`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub create_source: bool,
+    /// What a volume is made with that is not there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub volume_options: BTreeMap<String, String>,
+    /// The labels of such a volume.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub volume_labels: BTreeMap<String, String>,
 }
 
 /// Kinds of mounts.

@@ -92,6 +92,20 @@ pub struct HostConfig {
     pub cpuset_mems: String,
     /// `--blkio-weight`
     pub blkio_weight: u16,
+    /// `--blkio-weight-device`
+    pub blkio_weight_device: Vec<WeightDevice>,
+    /// `--device-read-bps`
+    pub blkio_device_read_bps: Vec<ThrottleDevice>,
+    /// `--device-write-bps`
+    pub blkio_device_write_bps: Vec<ThrottleDevice>,
+    /// `--device-read-iops`
+    #[serde(rename = "BlkioDeviceReadIOps")]
+    pub blkio_device_read_iops: Vec<ThrottleDevice>,
+    /// `--device-write-iops`
+    #[serde(rename = "BlkioDeviceWriteIOps")]
+    pub blkio_device_write_iops: Vec<ThrottleDevice>,
+    /// `--memory-swappiness`
+    pub memory_swappiness: Option<u64>,
     /// `--pids-limit`; -1 for no limit.
     pub pids_limit: i64,
     /// `--ulimit`
@@ -108,6 +122,26 @@ pub struct HostConfig {
     pub annotations: BTreeMap<String, String>,
     /// `--detach-keys`, as it was typed.
     pub detach_keys: String,
+}
+
+/// How much of a block device a container may use in a second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ThrottleDevice {
+    /// The device on the host.
+    pub path: PathBuf,
+    /// Bytes, or how often.
+    pub rate: u64,
+}
+
+/// How much a container's use of a block device weighs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct WeightDevice {
+    /// The device on the host.
+    pub path: PathBuf,
+    /// 10 to 1000.
+    pub weight: u16,
 }
 
 /// Who makes the cgroup of a container.

@@ -27,5 +27,7 @@ use std::path::PathBuf;
 /// Where the log of a container lies. Older parts of it have `.1`, `.2` ... behind the name.
 #[must_use]
 pub fn path(home: &Home, container: &Container) -> PathBuf {
-    home.container(&container.id).join("container.log")
+    // No other driver takes one.
+    let asked = container.host_config.log_config.config.get("path");
+    asked.map_or_else(|| home.container(&container.id).join("container.log"), PathBuf::from)
 }

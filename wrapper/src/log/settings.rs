@@ -4,6 +4,7 @@ use super::Format;
 use crate::container::{Container, LogConfig};
 use mydocker_lines::append_json;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Why a log cannot be as it is wished for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub struct LogSettings {
 }
 
 const JSON_OPTIONS: &str = "it has max-size, max-file, labels, env and tag";
-const K8S_OPTIONS: &str = "it has max-size and max-file";
+const K8S_OPTIONS: &str = "it has max-size, max-file and path";
 
 impl LogSettings {
     /// Checks what was typed.
@@ -99,6 +100,11 @@ impl LogSettings {
             (Driver::None, _) => return Ok(false),
             (_, "max-size") => self.max_size = size(value)?,
             (_, "max-file") => self.max_files = count(value)?,
+            (Driver::K8sFile, "path") if Path::new(value).is_absolute() => {}
+            (Driver::K8sFile, "path") => {
+                let wanted = "the absolute path of a file is wanted";
+                return Err(SettingsError::Value { option: "path", value: value.to_owned(), wanted });
+            }
             (Driver::JsonFile, "labels") => self.labels = names(),
             (Driver::JsonFile, "env") => self.env = names(),
             (Driver::JsonFile, "tag") => value.clone_into(&mut self.tag),

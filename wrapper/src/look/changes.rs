@@ -9,6 +9,22 @@ use std::os::unix::ffi::OsStrExt as _;
 /// How deep directories may be within each other.
 const DEPTH_LIMIT: usize = 200;
 
+/// Where something is mounted in every container. What had to be made for that, and is as empty as it was made, is no
+/// change of the container's.
+const MOUNT_POINTS: &[&str] = &[
+    "/dev",
+    "/dev/console",
+    "/dev/mqueue",
+    "/dev/pts",
+    "/dev/shm",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/resolv.conf",
+    "/proc",
+    "/sbin/docker-init",
+    "/sys",
+];
+
 /// How something has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -64,12 +80,31 @@ fn compare(
             changes.extend(old.map(|_| (Kind::Deleted, path)));
             continue;
         }
+        let before = changes.len();
         changes.push((if old.is_some() { Kind::Changed } else { Kind::Added }, path.clone()));
         if node.is_directory() {
             descend(&node, old, &path, depth, changes)?;
         }
+        if changes.len() == before + 1 && is_for_mounts(&node, old, &path)? {
+            changes.truncate(before);
+        }
     }
     Ok(())
+}
+
+/// Whether there is nothing but an empty place for a mount, or a directory that nothing but such a place has changed.
+fn is_for_mounts(node: &Node, old: Option<&Node>, path: &[u8]) -> Result<bool, Error> {
+    if MOUNT_POINTS.iter().any(|place| place.as_bytes() == path) && old.is_none() {
+        return Ok(node.is_directory() || node.stat.st_size == 0);
+    }
+    let holds =
+        |place: &&str| place.as_bytes().strip_prefix(path).is_some_and(|rest| rest.first() == Some(&b'/'));
+    if !node.is_directory() || !MOUNT_POINTS.iter().any(holds) {
+        return Ok(false);
+    }
+    let are_there = !node.open_directory()?.children()?.is_empty();
+    let attributes = |node: &Node| (node.stat.st_mode, node.stat.st_uid, node.stat.st_gid);
+    Ok(are_there && old.is_none_or(|old| attributes(old) == attributes(node)))
 }
 
 /// A directory that was removed and made again hides all that is below it.

@@ -6,6 +6,7 @@ use super::status::{is_up, word};
 use crate::clock::NEVER;
 use crate::container::{Attachment, Container, Endpoint, MountKind, Root, State, Status};
 use crate::home::Home;
+use crate::network::Networks;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
@@ -70,11 +71,9 @@ fn state_of(state: &State) -> Value {
 
 /// Docker has an empty path where there is no file.
 fn log_path(home: &Home, container: &Container) -> String {
-    let log = &container.host_config.log_config;
-    match (log.driver.as_str(), log.config.get("path")) {
-        ("none", _) => String::new(),
-        (_, Some(path)) => path.clone(),
-        _ => home.container(&container.id).join("container.log").to_string_lossy().into_owned(),
+    match container.host_config.log_config.driver.as_str() {
+        "none" => String::new(),
+        _ => crate::log::path(home, container).to_string_lossy().into_owned(),
     }
 }
 
@@ -167,7 +166,7 @@ fn config(listed: &Listed) -> Value {
 
 fn network_settings(home: &Home, listed: &Listed) -> Value {
     let Listed { container, state } = listed;
-    let networks = networks(listed);
+    let networks = networks(home, listed);
     let first = container.networks.first().and_then(|first| state.endpoints.get(&first.network));
     let mut document = addresses(first.unwrap_or(&Endpoint::default()));
     let has_own = !container.networks.is_empty();
@@ -197,7 +196,7 @@ fn addresses(endpoint: &Endpoint) -> Value {
     })
 }
 
-fn networks(listed: &Listed) -> Map<String, Value> {
+fn networks(home: &Home, listed: &Listed) -> Map<String, Value> {
     let nothing = Attachment::default();
     let mut networks = Map::new();
     for name in listed.networks() {
@@ -206,13 +205,20 @@ fn networks(listed: &Listed) -> Map<String, Value> {
         let mut document = addresses(&endpoint);
         let aliases = if endpoint.aliases.is_empty() { &wish.aliases } else { &endpoint.aliases };
         document["Aliases"] = if aliases.is_empty() { Value::Null } else { json!(aliases) };
-        document["NetworkID"] = name.clone().into();
+        document["NetworkID"] = network_id(home, &name).into();
         document["Links"] = Value::Null;
         document["DriverOpts"] = Value::Null;
         document["IPAMConfig"] = ipam(wish);
         networks.insert(name, document);
     }
     networks
+}
+
+/// Empty for a network that has gone meanwhile.
+fn network_id(home: &Home, name: &str) -> String {
+    let name = if name == "default" { "bridge" } else { name };
+    let network = Networks::open(home).and_then(|networks| networks.find(name));
+    network.map(|network| network.id).unwrap_or_default()
 }
 
 fn ipam(wish: &Attachment) -> Value {
@@ -286,6 +292,8 @@ mod tests {
             options: Vec::new(),
             copy_up: true,
             create_source: false,
+            volume_options: Default::default(),
+            volume_labels: Default::default(),
         }];
         let (root, run) = (Some(PathBuf::from("/r")), Some(PathBuf::from("/run/r")));
         let home = Home::find(Wishes { root, run_root: run, ..Wishes::default() }).expect("a home");

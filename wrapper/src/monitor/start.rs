@@ -7,7 +7,7 @@ use super::turn::Running;
 use crate::attach::short_path;
 use crate::container::{Container, Containers, Process, State, Status};
 use crate::network::Up;
-use crate::oci::{Oci, OciError, last_error};
+use crate::oci::{Oci, OciError, last_error, status_within};
 use crate::prepare::{PrepareError, prepare, undo};
 use crate::{clock, home::Home};
 use mydocker_img::cli::chain;
@@ -20,6 +20,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// How long the runtime may take for a command, on a host that has much to do.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Why a container's program does not run.
 #[derive(Debug, thiserror::Error)]
@@ -157,7 +161,7 @@ impl Starter<'_> {
         let (streams, Ends { stdin, stdout, stderr }) = Streams::pipes(self.container.config.open_stdin)?;
         command.arg(&self.container.id).stdin(stdin.map_or_else(Stdio::null, Into::into));
         command.stdout(stdout).stderr(stderr);
-        finish(command, &oci, log)?;
+        finish(command, log)?;
         Ok(streams)
     }
 
@@ -173,7 +177,7 @@ impl Starter<'_> {
         let listener = listen_stream(&path)?;
         command.arg("--console-socket").arg(&path).arg(&self.container.id);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        finish(command, self.oci, log)?;
+        finish(command, log)?;
         remove(&run.join("console.sock"))?;
         let none = || mydocker_sys::Error::new("accept4", format!("{}", path.display()), Errno::ENOENT);
         let connection = accept(&listener)?.ok_or_else(none)?;
@@ -187,7 +191,7 @@ impl Starter<'_> {
         let mut command = oci.command(name);
         command.args(rest).arg(&self.container.id);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        finish(command, oci, log)
+        finish(command, log)
     }
 
     fn record(&self, process: Process, health: &Option<Health>) -> Result<(), StartError> {
@@ -232,9 +236,9 @@ pub fn clear_state(state: &mut State) {
     state.ports.clear();
 }
 
-fn finish(mut command: Command, oci: &Oci, log: &Path) -> Result<(), StartError> {
+fn finish(mut command: Command, log: &Path) -> Result<(), StartError> {
     die_with_parent(&mut command);
-    let status = command.status().map_err(|source| OciError::Run(oci.program().clone(), source))?;
+    let status = status_within(&mut command, DEADLINE)?;
     // Its copies of the container's ends of the pipes: as long as they are open, no pipe has an end.
     drop(command);
     if status.success() {

@@ -50,7 +50,7 @@ impl Claims {
     ) -> Result<Option<String>, NetworkError> {
         let claimed = self.claims.iter().find(|(other, path)| other.overlaps(subnet) && path != owner);
         if let Some((other, path)) = claimed {
-            return Ok(Some(format!("{other} of the network {path:?}")));
+            return Ok(Some(format!("{other} of the network {}", named(path, owner))));
         }
         let route = routes()?.into_iter().find(|(other, name)| other.overlaps(subnet) && name != bridge);
         Ok(route.map(|(other, name)| format!("the host's route to {other} by {name}")))
@@ -82,6 +82,14 @@ impl Claims {
             !claimed && !routes.iter().any(|(other, _)| other.overlaps(subnet))
         };
         pool().find(is_free).ok_or(NetworkError::NoSubnet)
+    }
+}
+
+/// A network of one's own has a name; that of another set of containers has a file.
+fn named(path: &Path, own: &Path) -> String {
+    match path.file_stem().filter(|_| path.parent() == own.parent()) {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => path.display().to_string(),
     }
 }
 

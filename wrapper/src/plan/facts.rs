@@ -3,6 +3,7 @@
 use super::Security;
 use mydocker_bundles::User;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What was found.
@@ -24,6 +25,8 @@ pub struct Facts {
     pub devices: Vec<DeviceNode>,
     /// The small init on the host, if it is asked for.
     pub init: Option<PathBuf>,
+    /// The numbers of the block devices that limits name.
+    pub disks: BTreeMap<PathBuf, (u64, u64)>,
     /// Whether the kernel limits swap.
     pub limits_swap: bool,
     /// Whether this is an ordinary user's container, in a user namespace around it: without cgroups that are the user's

@@ -1,8 +1,9 @@
 //! Limits and devices.
 
 use super::{DeviceNode, Facts};
-use crate::container::{HostConfig, Ulimit};
+use crate::container::{HostConfig, ThrottleDevice, Ulimit};
 use serde_json::{Map, Value, json};
+use std::path::Path;
 
 /// The period that `--cpus` is a share of, in microseconds.
 const PERIOD: u64 = 100_000;
@@ -15,13 +16,38 @@ pub fn resources(host: &HostConfig, facts: &Facts) -> Value {
     if host.pids_limit != 0 {
         resources.insert("pids".to_owned(), json!({ "limit": host.pids_limit }));
     }
-    if host.blkio_weight != 0 {
-        resources.insert("blockIO".to_owned(), json!({ "weight": host.blkio_weight }));
-    }
+    put(&mut resources, "blockIO", block_io(host, facts));
     if !facts.is_rootless {
         resources.insert("devices".to_owned(), Value::Array(device_rules(host, facts)));
     }
     Value::Object(resources)
+}
+
+fn block_io(host: &HostConfig, facts: &Facts) -> Map<String, Value> {
+    let mut block_io = Map::new();
+    if host.blkio_weight != 0 {
+        block_io.insert("weight".to_owned(), json!(host.blkio_weight));
+    }
+    let limit = |path: &Path, name: &str, value: Value| {
+        let (major, minor) = facts.disks.get(path).copied().unwrap_or_default();
+        json!({ "major": major, "minor": minor, name: value })
+    };
+    let weights = host.blkio_weight_device.iter();
+    let weights: Vec<Value> =
+        weights.map(|device| limit(&device.path, "weight", device.weight.into())).collect();
+    let rates = |devices: &[ThrottleDevice]| {
+        devices.iter().map(|device| limit(&device.path, "rate", device.rate.into())).collect()
+    };
+    let lists = [
+        ("weightDevice", weights),
+        ("throttleReadBpsDevice", rates(&host.blkio_device_read_bps)),
+        ("throttleWriteBpsDevice", rates(&host.blkio_device_write_bps)),
+        ("throttleReadIOPSDevice", rates(&host.blkio_device_read_iops)),
+        ("throttleWriteIOPSDevice", rates(&host.blkio_device_write_iops)),
+    ];
+    let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
+    block_io.extend(lists.map(|(name, list)| (name.to_owned(), Value::Array(list))));
+    block_io
 }
 
 fn put(resources: &mut Map<String, Value>, name: &str, part: Map<String, Value>) {
@@ -47,6 +73,9 @@ fn memory(host: &HostConfig, facts: &Facts) -> Map<String, Value> {
     }
     if host.memory_reservation > 0 {
         memory.insert("reservation".to_owned(), json!(host.memory_reservation));
+    }
+    if let Some(swappiness) = host.memory_swappiness {
+        memory.insert("swappiness".to_owned(), json!(swappiness));
     }
     if host.oom_kill_disable {
         memory.insert("disableOOMKiller".to_owned(), json!(true));

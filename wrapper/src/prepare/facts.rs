@@ -5,10 +5,11 @@ use super::{PrepareError, failed, seccomp, shm};
 use crate::container::{Container, Containers, Device, Status};
 use crate::network;
 use crate::plan::{DeviceNode, Facts, Files, Joined, Seccomp, Security};
-use mydocker_bundles::{User, find_user};
+use mydocker_bundles::{User, UserError, find_user};
 use mydocker_sys::fs::{OFlag, major, minor, open};
 use mydocker_sys::namespace::is_first_user_namespace;
 use mydocker_sys::{AsFd as _, OwnedFd};
+use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -30,7 +31,11 @@ pub fn find(containers: &Containers, container: &Container, files: Files) -> Res
     };
     let init = host.init.then(std::env::current_exe).transpose();
     Ok(Facts {
-        user: user(&open(&root, OFlag::O_PATH | OFlag::O_DIRECTORY)?, container)?,
+        user: user(
+            &open(&root, OFlag::O_PATH | OFlag::O_DIRECTORY)?,
+            container,
+            &container.config.image.user,
+        )?,
         root,
         security,
         seccomp,
@@ -38,19 +43,28 @@ pub fn find(containers: &Containers, container: &Container, files: Files) -> Res
         files,
         devices: devices(container)?,
         init: init.map_err(failed("find", Path::new("/proc/self/exe")))?,
+        disks: disks(container)?,
         limits_swap: limits_swap(),
         is_rootless: !is_first_user_namespace(),
     })
 }
 
-fn user(root: &OwnedFd, container: &Container) -> Result<User, PrepareError> {
-    let mut user = find_user(root.as_fd(), &container.config.image.user)?;
+/// The user that `text` names, with the groups of `--group-add`, and the first group once more among the further ones: a
+/// program with the right to change its first group would else lose that one, and with it what files refuse to it.
+///
+/// # Errors
+/// [`UserError`].
+pub fn user(root: &OwnedFd, container: &Container, text: &str) -> Result<User, UserError> {
+    let mut user = find_user(root.as_fd(), text)?;
     for group in &container.host_config.group_add {
-        let gid = find_user(root.as_fd(), &format!("0:{group}"))?.gid;
-        if !user.groups.contains(&gid) {
-            user.groups.push(gid);
-        }
+        user.groups.push(find_user(root.as_fd(), &format!("0:{group}"))?.gid);
     }
+    // An ordinary user's kernel may let nobody set groups.
+    if is_first_user_namespace() {
+        user.groups.push(user.gid);
+    }
+    user.groups.sort_unstable();
+    user.groups.dedup();
     Ok(user)
 }
 
@@ -97,6 +111,25 @@ fn devices(container: &Container) -> Result<Vec<DeviceNode>, PrepareError> {
         }
     }
     Ok(nodes)
+}
+
+/// The numbers of the block devices that limits name.
+fn disks(container: &Container) -> Result<BTreeMap<PathBuf, (u64, u64)>, PrepareError> {
+    let host = &container.host_config;
+    let rates = [
+        &host.blkio_device_read_bps,
+        &host.blkio_device_write_bps,
+        &host.blkio_device_read_iops,
+        &host.blkio_device_write_iops,
+    ];
+    let limited = rates.into_iter().flatten().map(|device| &device.path);
+    let number = |path: &PathBuf| match fs::metadata(path) {
+        Ok(stat) if stat.file_type().is_block_device() => {
+            Ok((path.clone(), (major(stat.rdev()), minor(stat.rdev()))))
+        }
+        _ => Err(PrepareError::NoDisk(path.clone())),
+    };
+    limited.chain(host.blkio_weight_device.iter().map(|device| &device.path)).map(number).collect()
 }
 
 /// The device at a path, or all below a directory.

@@ -22,7 +22,7 @@ mod seccomp;
 mod shm;
 mod volumes;
 
-pub use facts::limits_swap;
+pub use facts::{limits_swap, user};
 pub use root::{layer_paths, mount as mount_root, rootfs};
 pub use volumes::prepare as prepare_volumes;
 
@@ -30,6 +30,7 @@ use crate::container::{Container, Containers, ContainersError, State};
 use crate::home::Home;
 use crate::network::{self, NetworkError, Up};
 use crate::plan::{SecurityError, config};
+use crate::volume::{self, VolumeError};
 use mydocker_bundles::UserError;
 use mydocker_trees::CopyError;
 use std::fs::{self, DirBuilder};
@@ -79,6 +80,9 @@ pub enum PrepareError {
         "error gathering device information while adding custom device {0:?}: it is no device of the host"
     )]
     NoDevice(PathBuf),
+    /// A limit is about no disk.
+    #[error("cannot limit the use of {0:?}: it is no block device of the host")]
+    NoDisk(PathBuf),
     /// A namespace of a container that does not run.
     #[error("cannot join the {kind} of container {name}, which is not running; start it first")]
     NotRunning {
@@ -87,6 +91,9 @@ pub enum PrepareError {
         /// Whose.
         name: String,
     },
+    /// A volume.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// The network.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -124,6 +131,7 @@ fn make(containers: &Containers, container: &Container) -> Result<Up, PrepareErr
     let home = containers.home();
     make_directory(&home.run_of(&container.id), 0o700)?;
     root::mount(home, container)?;
+    volume::mount(home, container)?;
     volumes::prepare(home, container)?;
     let up = network::up(containers, container)?;
     let files = files::write(containers, container, &up)?;
@@ -157,6 +165,7 @@ pub fn undo(home: &Home, container: &Container) -> Vec<PrepareError> {
     let mut errors = Vec::new();
     errors.extend(network::down(home, container, &State::default()).into_iter().map(PrepareError::from));
     errors.extend(shm::unmount(home, container).err());
+    errors.extend(volume::unmount(home, container).err().map(PrepareError::from));
     errors.extend(root::unmount(home, container).err());
     errors
 }

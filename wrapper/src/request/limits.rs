@@ -1,9 +1,9 @@
 //! Limits, devices, policies, checks: flags whose values have a grammar of their own.
 
-use super::size::scaled;
+use super::size::{bytes, scaled};
 use super::{RequestError, bad, nanoseconds};
 use crate::cli::LifeArgs;
-use crate::container::{Device, RestartPolicy, RestartWhen, Ulimit};
+use crate::container::{Device, RestartPolicy, RestartWhen, ThrottleDevice, Ulimit, WeightDevice};
 use mydocker_img::image::Healthcheck;
 use std::path::PathBuf;
 
@@ -85,6 +85,65 @@ pub fn device(text: &str) -> Result<Device, RequestError> {
 pub fn cpus(text: &str) -> Result<u64, RequestError> {
     let number = scaled(text, 1_000_000_000).filter(|number| *number >= 10_000_000);
     number.ok_or_else(|| bad("cpus", text, "it is no number of at least 0.01"))
+}
+
+/// Reads `DEVICE:RATE`, where a rate of bytes may have a unit.
+///
+/// # Errors
+/// [`RequestError::Value`].
+pub fn throttle(flag: &'static str, text: &str) -> Result<ThrottleDevice, RequestError> {
+    let (path, rate) = device_and(flag, text)?;
+    let number = if flag.ends_with("bps") { bytes(flag, rate).ok() } else { rate.parse().ok() };
+    let rate =
+        number.ok_or_else(|| bad(flag, text, "the rate is a number, such as 1000 or, of bytes, 10mb"))?;
+    Ok(ThrottleDevice { path, rate })
+}
+
+/// Reads `DEVICE:WEIGHT`.
+///
+/// # Errors
+/// [`RequestError::Value`].
+pub fn weight(text: &str) -> Result<WeightDevice, RequestError> {
+    let (path, weight) = device_and("blkio-weight-device", text)?;
+    let weight = weight.parse().ok().filter(|weight| (10..=1000).contains(weight));
+    let weight =
+        weight.ok_or_else(|| bad("blkio-weight-device", text, "the weight is not between 10 and 1000"))?;
+    Ok(WeightDevice { path, weight })
+}
+
+fn device_and<'a>(flag: &'static str, text: &'a str) -> Result<(PathBuf, &'a str), RequestError> {
+    let parts = text.rsplit_once(':').filter(|(path, _)| path.starts_with("/dev/"));
+    let (path, number) = parts
+        .ok_or_else(|| bad(flag, text, "write a device of the host and a number, such as /dev/sda:1000"))?;
+    Ok((PathBuf::from(path), number))
+}
+
+/// Refuses more processors than there are, as docker does: more than all of them is no limit.
+///
+/// # Errors
+/// [`RequestError::Value`].
+pub fn check_cpus(billionths: u64) -> Result<(), RequestError> {
+    let there = std::thread::available_parallelism().map_or(u64::MAX, |number| number.get() as u64);
+    if billionths <= there.saturating_mul(1_000_000_000) {
+        return Ok(());
+    }
+    let text = format!("{}", billionths as f64 / 1e9);
+    Err(bad("cpus", &text, format!("there are only {there} CPUs available; 0.01 to {there} can be given")))
+}
+
+/// Reads the hardware address of one interface: six bytes in hexadecimal, of which the first is even.
+///
+/// # Errors
+/// [`RequestError::Value`].
+pub fn mac_address(text: &str) -> Result<String, RequestError> {
+    let is_pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let pairs: Vec<&str> = text.split([':', '-']).collect();
+    let first = pairs.first().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let is_one = pairs.len() == 6 && pairs.iter().all(|pair| is_pair(pair));
+    if is_one && first.is_some_and(|first| first % 2 == 0) {
+        return Ok(pairs.join(":").to_ascii_lowercase());
+    }
+    Err(bad("mac-address", text, "it is no hardware address of one interface, such as 02:42:ac:11:00:02"))
 }
 
 /// Reads `no`, `on-failure[:N]`, `always` or `unless-stopped`.
@@ -184,6 +243,21 @@ mod tests {
         assert!(["null", "/dev/null:x:y", "/a:/b:c:d"].iter().all(|text| device(text).is_err()));
         assert_eq!(cpus("1.5").expect("a number"), 1_500_000_000);
         assert!(["0", "-1", "x", ""].iter().all(|text| cpus(text).is_err()));
+        assert_eq!(throttle("device-read-bps", "/dev/sda:1mb").expect("a rate").rate, 1 << 20);
+        assert_eq!(throttle("device-read-iops", "/dev/sda:10").expect("a rate").rate, 10);
+        assert!(
+            ["/dev/sda", "sda:1", "/dev/sda:x", "/dev/sda:1mb"].iter().all(|text| throttle(
+                "device-read-iops",
+                text
+            )
+            .is_err())
+        );
+        assert!(weight("/dev/sda:10").is_ok() && weight("/dev/sda:5").is_err());
+        assert!(check_cpus(10_000_000).is_ok() && check_cpus(1 << 62).is_err());
+        assert_eq!(mac_address("02-42-AC-11-00-02").expect("an address"), "02:42:ac:11:00:02");
+        let wrong =
+            ["foo", "", "02:42:ac:11:00", "02:42:ac:11:00:0g", "02:42:ac:11:00:002", "01:00:5e:00:00:01"];
+        assert!(wrong.iter().all(|text| mac_address(text).is_err()));
         assert_eq!(restart_policy("on-failure:3").expect("a policy").maximum_retry_count, 3);
         assert!(["sometimes", "always:3", "on-failure:x"].iter().all(|text| restart_policy(text).is_err()));
         assert_eq!(capability("cap-add", "net_admin").expect("a capability"), "CAP_NET_ADMIN");

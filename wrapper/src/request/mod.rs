@@ -17,7 +17,7 @@ mod size;
 mod variables;
 mod whole;
 
-pub use limits::{cpus, restart_policy};
+pub use limits::{check_cpus, cpus, mac_address, restart_policy};
 pub use ports::{exposed, published};
 pub use size::{bytes, nanoseconds};
 pub use whole::{Origin, build};

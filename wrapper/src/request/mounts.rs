@@ -2,6 +2,7 @@
 
 use super::{RequestError, bad, bytes};
 use crate::container::{Mount, MountKind};
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 /// Words of `-v` that say how a bind propagates.
@@ -96,6 +97,8 @@ fn empty(kind: MountKind, destination: PathBuf) -> Mount {
         options: Vec::new(),
         copy_up: false,
         create_source: false,
+        volume_options: BTreeMap::new(),
+        volume_labels: BTreeMap::new(),
     }
 }
 
@@ -170,6 +173,8 @@ struct Given {
     nocopy: bool,
     create_source: bool,
     options: Vec<String>,
+    volume_options: BTreeMap<String, String>,
+    volume_labels: BTreeMap<String, String>,
 }
 
 impl Given {
@@ -201,10 +206,12 @@ impl Given {
                 .options
                 .push(format!("size={}", bytes("mount", &text()?).map_err(|error| error.to_string())?)),
             "tmpfs-mode" => self.options.push(format!("mode={}", text()?)),
+            "volume-opt" => pair(&text()?, &mut self.volume_options),
+            "volume-label" => pair(&text()?, &mut self.volume_labels),
             "volume-driver" if value == Some("local") => {}
             _ => {
                 return Err(format!(
-                    "the field {key:?} is not known; there are type, source, target, readonly, bind-propagation, bind-nonrecursive, volume-nocopy, tmpfs-size and tmpfs-mode"
+                    "the field {key:?} is not known; there are type, source, target, readonly, bind-propagation, bind-nonrecursive, volume-nocopy, volume-opt, volume-label, tmpfs-size and tmpfs-mode"
                 ));
             }
         }
@@ -236,15 +243,18 @@ impl Given {
         mount.copy_up &= !self.nocopy;
         mount.create_source = self.create_source;
         mount.options.extend(self.options);
+        mount.volume_options = self.volume_options;
+        mount.volume_labels = self.volume_labels;
         Ok(mount)
     }
 
     fn check(&self, kind: MountKind) -> Result<(), String> {
         let has_bind = self.propagation.is_some() || self.is_recursive.is_some() || self.create_source;
+        let has_volume = self.nocopy || !self.volume_options.is_empty() || !self.volume_labels.is_empty();
         let misfit = match kind {
-            MountKind::Bind => self.nocopy || !self.options.is_empty(),
+            MountKind::Bind => has_volume || !self.options.is_empty(),
             MountKind::Volume => has_bind || !self.options.is_empty(),
-            MountKind::Tmpfs => has_bind || self.nocopy,
+            MountKind::Tmpfs => has_bind || has_volume,
         };
         if misfit {
             Err(format!("there are fields that a mount of type {kind:?} does not have").to_lowercase())
@@ -252,6 +262,11 @@ impl Given {
             Ok(())
         }
     }
+}
+
+fn pair(text: &str, pairs: &mut BTreeMap<String, String>) {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    pairs.insert(name.to_owned(), value.to_owned());
 }
 
 fn kind(text: &str) -> Result<MountKind, String> {

@@ -1,6 +1,9 @@
 //! All flags together.
 
-use super::limits::{capability, cpus, device, healthcheck, restart_policy, signal, ulimit};
+use super::limits::{
+    capability, check_cpus, cpus, device, healthcheck, mac_address, restart_policy, signal, throttle, ulimit,
+    weight,
+};
 use super::mounts::{anonymous, mount, tmpfs, volume};
 use super::variables::{environment, labels, pairs};
 use super::{RequestError, bad, bytes, exposed, published};
@@ -8,6 +11,7 @@ use crate::cli::{ContainerArgs, NetworkArgs};
 use crate::clock;
 use crate::container::{
     Attachment, CgroupManager, Config, Container, HostConfig, ImageOf, LogConfig, Mount, MountKind, Root,
+    ThrottleDevice,
 };
 use crate::log::LogSettings;
 use crate::plan::device_rule;
@@ -212,6 +216,16 @@ fn host_config(args: &ContainerArgs, runtime: &str) -> Result<HostConfig, Reques
         cpuset_cpus: limits.cpuset_cpus.clone().unwrap_or_default(),
         cpuset_mems: limits.cpuset_mems.clone().unwrap_or_default(),
         blkio_weight: limits.blkio_weight.unwrap_or(0),
+        blkio_weight_device: limits
+            .blkio_weight_device
+            .iter()
+            .map(|text| weight(text))
+            .collect::<Result<_, _>>()?,
+        blkio_device_read_bps: rates("device-read-bps", &limits.device_read_bps)?,
+        blkio_device_write_bps: rates("device-write-bps", &limits.device_write_bps)?,
+        blkio_device_read_iops: rates("device-read-iops", &limits.device_read_iops)?,
+        blkio_device_write_iops: rates("device-write-iops", &limits.device_write_iops)?,
+        memory_swappiness: limits.memory_swappiness,
         pids_limit: limits.pids_limit.unwrap_or(0),
         ulimits: args.process.ulimit.iter().map(|text| ulimit(text)).collect::<Result<_, _>>()?,
         devices: security.device.iter().map(|text| device(text)).collect::<Result<_, _>>()?,
@@ -221,6 +235,10 @@ fn host_config(args: &ContainerArgs, runtime: &str) -> Result<HostConfig, Reques
         annotations: pairs("annotation", &args.origin.annotation)?,
         detach_keys: String::new(),
     })
+}
+
+fn rates(flag: &'static str, typed: &[String]) -> Result<Vec<ThrottleDevice>, RequestError> {
+    typed.iter().map(|text| throttle(flag, text)).collect()
 }
 
 fn device_rules(typed: &[String]) -> Result<Vec<String>, RequestError> {
@@ -308,9 +326,10 @@ fn attachments(args: &NetworkArgs) -> Result<Vec<Attachment>, RequestError> {
                 "--network host, none and container:NAME go with no other network",
             ));
         }
-        if !args.network_alias.is_empty() || args.ip.is_some() || args.ip6.is_some() {
+        let is_alone = args.network_alias.is_empty() && args.ip.is_none() && args.ip6.is_none();
+        if !is_alone || args.mac_address.is_some() {
             return Err(RequestError::Together(
-                "--network-alias, --ip and --ip6 need a network of the container's own",
+                "--network-alias, --ip, --ip6 and --mac-address need a network of the container's own",
             ));
         }
         return Ok(Vec::new());
@@ -318,8 +337,8 @@ fn attachments(args: &NetworkArgs) -> Result<Vec<Attachment>, RequestError> {
     if let Some(first) = attachments.first_mut() {
         first.aliases.extend(args.network_alias.iter().cloned());
         first.addresses.extend(args.ip.iter().chain(&args.ip6));
-        if args.mac_address.is_some() {
-            first.mac.clone_from(&args.mac_address);
+        if let Some(text) = &args.mac_address {
+            first.mac = Some(mac_address(text)?);
         }
     }
     Ok(attachments)
@@ -335,7 +354,7 @@ fn attachment(text: &str) -> Result<Attachment, RequestError> {
             Some(("name", value)) => value.clone_into(&mut attachment.network),
             Some(("alias", value)) => attachment.aliases.push(value.to_owned()),
             Some(("ip" | "ip6", value)) => attachment.addresses.push(address(value)?),
-            Some(("mac-address", value)) => attachment.mac = Some(value.to_owned()),
+            Some(("mac-address", value)) => attachment.mac = Some(mac_address(value)?),
             Some((name, _)) => {
                 return Err(bad(
                     "network",
@@ -408,6 +427,20 @@ fn check(args: &ContainerArgs, host: &HostConfig) -> Result<(), RequestError> {
     }
     if host.nano_cpus > 0 && (host.cpu_period > 0 || host.cpu_quota != 0) {
         return together("--cpus does not go with --cpu-period and --cpu-quota: they say the same");
+    }
+    check_cpus(host.nano_cpus)?;
+    if !(-1000..=1000).contains(&host.oom_score_adj) {
+        return Err(bad(
+            "oom-score-adj",
+            &host.oom_score_adj.to_string(),
+            "it is not between -1000 and 1000",
+        ));
+    }
+    if host.blkio_weight != 0 && !(10..=1000).contains(&host.blkio_weight) {
+        return Err(bad("blkio-weight", &host.blkio_weight.to_string(), "it is not between 10 and 1000"));
+    }
+    if let Some(swappiness) = host.memory_swappiness.filter(|number| *number > 100) {
+        return Err(bad("memory-swappiness", &swappiness.to_string(), "it is not between 0 and 100"));
     }
     if host.memory > 0 && host.memory < LEAST_MEMORY {
         return Err(bad(

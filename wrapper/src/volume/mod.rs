@@ -6,10 +6,12 @@
 //! ROOT/volumes/NAME/_data        what is in it
 //! ```
 
+mod mounts;
 mod options;
 mod store;
 mod users;
 
+pub use mounts::{mount, unmount};
 pub use options::check_options;
 pub use store::{Hold, Volumes};
 pub use users::{remove_anonymous, users};
@@ -96,6 +98,22 @@ pub enum VolumeError {
         value: String,
         /// What can be done.
         hint: &'static str,
+    },
+    /// What it is cannot be mounted.
+    #[error("cannot mount volume {name}; see the options that it was made with: 'volume inspect {name}'")]
+    Mount {
+        /// Its name.
+        name: String,
+        /// What the kernel says.
+        source: mydocker_sys::Error,
+    },
+    /// Nobody knows the server that it is on.
+    #[error("cannot find the address of {name:?}, which the volume is to be mounted from")]
+    Server {
+        /// The server.
+        name: String,
+        /// What the resolver says.
+        source: io::Error,
     },
     /// The containers that may use a volume cannot be read.
     #[error("cannot tell which containers use the volume")]

@@ -1,6 +1,6 @@
 //! All volumes of a home.
 
-use super::{Volume, VolumeError, check_options, failed, options, users};
+use super::{Volume, VolumeError, check_options, failed, mounts, options, users};
 use crate::clock;
 use crate::container::Containers;
 use crate::home::Home;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// What a volume was made with.
 const RECORD: &str = "volume.json";
 /// What is in it.
-const DATA: &str = "_data";
+pub(super) const DATA: &str = "_data";
 
 /// Keeps volumes from being removed, until it is dropped.
 #[derive(Debug)]
@@ -173,6 +173,8 @@ impl Volumes {
             if !holders.is_empty() {
                 return Err(VolumeError::InUse { name: name.to_owned(), holders });
             }
+            // What no container has is mounted only after a crash. What is in it is not this volume's to be removed.
+            mounts::take_off(&self.place.join(name).join(DATA))?;
             let gone = self.aside("gone", name)?;
             renameat(AT_FDCWD, &self.place.join(name), &gone)?;
             gone

@@ -28,6 +28,8 @@ fn container_with(containers: &Containers, volumes: &[&Volume]) -> Container {
         options: Vec::new(),
         copy_up: true,
         create_source: false,
+        volume_options: BTreeMap::new(),
+        volume_labels: BTreeMap::new(),
     };
     let container = Container {
         id: Containers::new_id().expect("an id"),
@@ -117,8 +119,8 @@ fn a_volume_can_be_a_directory_of_the_host_which_it_does_not_own() {
     volumes.remove("there", &containers).expect("removed");
     assert!(host.is_dir());
     for (pairs, named) in [
-        (&[("type", "tmpfs"), ("device", "tmpfs")][..], "type=\"tmpfs\""),
-        (&[("type", "nfs"), ("device", "/")], "type=\"nfs\""),
+        (&[("type", "tmpfs")][..], "type=\"tmpfs\""),
+        (&[("type", "nfs"), ("device", ":/"), ("size", "1g")], "size=\"1g\""),
         (&[("o", "bind,ro"), ("device", "/")], "o=\"bind,ro\""),
         (&[("device", "relative")], "device=\"relative\""),
         (&[("device", "/nowhere/at/all")], "no such directory"),

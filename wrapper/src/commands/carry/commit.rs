@@ -3,7 +3,7 @@
 use crate::carry::open_root;
 use crate::cli::{CommitArgs, Outcome};
 use crate::container::{Container, Containers, ImageOf, Status};
-use crate::ending::{pause, unpause};
+use crate::ending::{EndingError, pause, unpause};
 use crate::events::{Event, record};
 use crate::home::Home;
 use crate::look::row::command_line;
@@ -24,6 +24,9 @@ pub enum CommitContainerError {
     /// The new name has a digest.
     #[error("{0} has a digest, which is not given but follows from the content; leave it out")]
     Digest(Reference),
+    /// It cannot be paused.
+    #[error("cannot pause the container meanwhile; --pause=false commits it while it runs")]
+    NotPaused(#[source] EndingError),
     /// The image.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -47,7 +50,7 @@ pub fn commit(args: &CommitArgs, home: &Home) -> Outcome {
     }
     let pauses = args.pause && containers.state(&container.id)?.status == Status::Running;
     if pauses {
-        pause(&containers, &container)?;
+        pause(&containers, &container).map_err(CommitContainerError::NotPaused)?;
     }
     let made = image(home, base, Changes::Upper(upper), &options);
     if pauses {

@@ -3,12 +3,13 @@
 use crate::attach::{Connection, Streams};
 use crate::cli::{ExecArgs, Outcome};
 use crate::client::exec::{Session, run_plainly};
-use crate::container::{Container, Containers, State, Status};
+use crate::container::{Container, Containers, ContainersError, State, Status};
+use crate::events::{Event, record};
 use crate::home::Home;
 use crate::monitor::runtime_of;
 use crate::oci::Oci;
-use mydocker_bundles::{UserError, all_capabilities, find_user};
-use mydocker_sys::AsFd as _;
+use crate::prepare::user;
+use mydocker_bundles::{UserError, all_capabilities};
 use mydocker_sys::fs::{AT_FDCWD, OFlag, STDIN, STDOUT, open, unlink_if_present};
 use mydocker_sys::tty::{is_terminal, size};
 use serde_json::{Value, json};
@@ -41,6 +42,8 @@ enum ExecError {
     Env(String),
     #[error(transparent)]
     System(#[from] mydocker_sys::Error),
+    #[error(transparent)]
+    Containers(#[from] ContainersError),
 }
 
 /// Runs a command in a container, and ends with its status.
@@ -64,6 +67,7 @@ pub fn exec(args: &ExecArgs, home: &Home) -> Outcome {
     let mut command = oci.command("exec");
     command.arg("--process").arg(&process);
     let session = Session { command, id: container.id.clone(), log, directory: place };
+    let tell = Telling::begin(home, &container, &args.command)?;
     let outcome = if args.tty {
         let open = || Connection::open(home, &container.id, Streams::default());
         session.run_on_terminal(args.interactive, args.detach, &args.detach_keys, open)
@@ -73,7 +77,35 @@ pub fn exec(args: &ExecArgs, home: &Home) -> Outcome {
         run_plainly(session, args.interactive)
     };
     unlink_if_present(AT_FDCWD, &process)?;
+    if let (Ok(status), false) = (&outcome, args.detach) {
+        tell.end(*status);
+    }
     outcome.map_err(Into::into)
+}
+
+/// The events of one command. Who leaves it to itself hears nothing of its end.
+struct Telling<'a> {
+    home: &'a Home,
+    container: &'a Container,
+    id: String,
+}
+
+impl<'a> Telling<'a> {
+    fn begin(home: &'a Home, container: &'a Container, words: &[String]) -> Result<Self, ExecError> {
+        let telling = Self { home, container, id: Containers::new_id()? };
+        let words = words.join(" ");
+        record(home, &telling.event(&format!("exec_create: {words}")));
+        record(home, &telling.event(&format!("exec_start: {words}")));
+        Ok(telling)
+    }
+
+    fn event(&self, action: &str) -> Event {
+        Event::of(self.container, action).with("execID", &self.id)
+    }
+
+    fn end(&self, status: u8) {
+        record(self.home, &self.event("exec_die").with("exitCode", status));
+    }
 }
 
 fn check(container: &Container, state: &State) -> Result<(), ExecError> {
@@ -106,7 +138,7 @@ fn described(args: &ExecArgs, home: &Home, container: &Container, state: &State)
     if let (Some(text), Some(first)) = (&args.user, state.process) {
         let root = Path::new("/proc").join(first.pid.to_string()).join("root");
         let root = open(&root, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
-        let user = find_user(root.as_fd(), text).map_err(|error| ExecError::User(text.clone(), error))?;
+        let user = user(&root, container, text).map_err(|error| ExecError::User(text.clone(), error))?;
         process["user"] = json!({ "uid": user.uid, "gid": user.gid, "additionalGids": user.groups });
     }
     capabilities(&mut process, args.privileged);

@@ -140,7 +140,7 @@ fn cpu_share(now: &Sample, before: &Sample) -> f64 {
 }
 
 /// As docker prints memory: four digits, units of 1,024.
-fn binary_size(bytes: u64) -> String {
+pub(in crate::commands) fn binary_size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let (mut size, mut unit) = (bytes as f64, 0);
     while size >= 1024.0 && unit + 1 < UNITS.len() {

@@ -11,6 +11,7 @@ use crate::events::{Event, Kind, record};
 use crate::home::Home;
 use crate::network::{self, Network, NetworkError, Networks, Subnet, Wish};
 use crate::prepare;
+use crate::request;
 use mydocker_cmdline::print;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -149,7 +150,7 @@ pub fn connect(args: &NetworkConnectArgs, home: &Home) -> Outcome {
         network: network.name.clone(),
         aliases: args.alias.clone(),
         addresses: args.ip.into_iter().chain(args.ip6).collect(),
-        mac: args.mac_address.clone(),
+        mac: args.mac_address.as_deref().map(request::mac_address).transpose()?,
     };
     network::connect(&containers, &network, &id, wish)?;
     prepare::tell_names(&containers, &id)?;

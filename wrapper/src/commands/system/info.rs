@@ -1,13 +1,15 @@
 //! `info` and `version`: what there is, and which programs work together here.
 
 use crate::cli::{InfoArgs, Outcome, VersionArgs};
+use crate::commands::look::binary_size;
 use crate::container::{Containers, Status};
 use crate::home::Home;
 use crate::look::{Listing, status};
 use crate::oci::Oci;
 use mydocker_cmdline::{one_line, print};
-use mydocker_img::cli::{Template, human_size};
+use mydocker_img::cli::Template;
 use mydocker_img::store::Store;
+use mydocker_sys::namespace::is_first_user_namespace;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -51,7 +53,8 @@ fn facts(home: &Home) -> Result<Value, Box<dyn Error>> {
         "LoggingDriver": "json-file",
         "CgroupDriver": home.cgroup_manager().name(),
         "CgroupVersion": cgroup_version(),
-        "KernelVersion": read("/proc/sys/kernel/osrelease"),
+        "SecurityOptions": security(),
+        "KernelVersion": kernel(),
         "OperatingSystem": operating_system(),
         "OSType": "linux",
         "Architecture": std::env::consts::ARCH,
@@ -62,9 +65,22 @@ fn facts(home: &Home) -> Result<Value, Box<dyn Error>> {
         "RunRoot": home.run(),
         "DefaultRuntime": home.runtime(),
         "RuntimePath": runtime.program(),
-        "Rootless": mydocker_sys::process::euid() != 0,
+        "Rootless": !is_first_user_namespace(),
         "ServerVersion": env!("CARGO_PKG_VERSION"),
     }))
+}
+
+/// What confines containers here, in docker's words.
+fn security() -> Vec<String> {
+    let mut options = Vec::new();
+    if Path::new("/sys/kernel/security/apparmor/profiles").exists() {
+        options.push("name=apparmor".to_owned());
+    }
+    options.push("name=seccomp,profile=builtin".to_owned());
+    if !is_first_user_namespace() {
+        options.push("name=rootless".to_owned());
+    }
+    options
 }
 
 fn cgroup_version() -> &'static str {
@@ -86,7 +102,7 @@ fn memory() -> u64 {
 }
 
 fn lines(facts: &Value) -> String {
-    let memory = human_size(facts["MemTotal"].as_u64().unwrap_or(0));
+    let memory = binary_size(facts["MemTotal"].as_u64().unwrap_or(0));
     let rows = [
         ("Containers", &facts["Containers"]),
         (" Running", &facts["ContainersRunning"]),
@@ -130,12 +146,23 @@ pub fn version(args: &VersionArgs, home: &Home) -> Outcome {
     };
     let first = runtime.lines().next().unwrap_or_default();
     let (name, number) = first.split_once(" version ").unwrap_or((first, ""));
-    let versions = json!({
-        "Version": own,
-        "Os": "linux",
-        "Arch": std::env::consts::ARCH,
-        "Runtime": { "Name": name, "Version": number, "Path": Oci::new(home, home.runtime()).program() },
-    });
+    let versions = versions(name, number, Oci::new(home, home.runtime()).program());
     print(&format!("{}\n", template.render_value(&versions)?))?;
     Ok(0)
+}
+
+/// The same once more as docker has it, where a client asks a server: here both are this program.
+fn versions(runtime: &str, version: &str, path: &Path) -> Value {
+    let own = json!({ "Version": env!("CARGO_PKG_VERSION"), "Os": "linux", "Arch": std::env::consts::ARCH });
+    let mut versions = own.clone();
+    versions["Runtime"] = json!({ "Name": runtime, "Version": version, "Path": path });
+    versions["Client"] = own.clone();
+    versions["Server"] = own;
+    versions["Server"]["KernelVersion"] = kernel().into();
+    versions["Server"]["Components"] = json!([{ "Name": runtime, "Version": version }]);
+    versions
+}
+
+fn kernel() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }

@@ -2,7 +2,6 @@
 
 use crate::cli::{ContainerPruneArgs, Outcome, SystemPruneArgs, complain_of};
 use crate::clock::parse_typed;
-use crate::commands::images::{self, ImageToolError};
 use crate::commands::look::sizes;
 use crate::commands::{Pruned, confirm, networks, volumes};
 use crate::container::{Containers, ContainersError};
@@ -12,8 +11,9 @@ use crate::look::status::is_up;
 use crate::look::{Listed, Listing};
 use jiff::Timestamp;
 use mydocker_cmdline::print;
-use mydocker_img::cli::human_size;
-use std::path::PathBuf;
+use mydocker_img::cli::{PruneArgs, human_size};
+use mydocker_img::commands::{PruneError, prune_now};
+use mydocker_img::store::Store;
 
 /// Why a filter is none.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +111,7 @@ fn deleted(what: &str, pruned: &Pruned) -> String {
 /// Removes containers that are not up, networks and volumes that no container has, and images that nobody needs.
 ///
 /// # Errors
-/// A filter that is none; something cannot be read, or the image tool cannot be run.
+/// A filter that is none; something cannot be read.
 pub fn prune(args: &SystemPruneArgs, home: &Home) -> Outcome {
     let filters = parse(&args.filter)?;
     let labels: Vec<&String> = args.filter.iter().filter(|text| text.starts_with("label")).collect();
@@ -134,8 +134,14 @@ pub fn prune(args: &SystemPruneArgs, home: &Home) -> Outcome {
         bytes += pruned.bytes;
         failed |= pruned.failed;
     }
-    print(&format!("Total reclaimed space of containers and volumes: {}\n", human_size(bytes)))?;
-    failed |= !prune_images(args, home)?;
+    let store = Store::open(&home.images())?;
+    let images = PruneArgs { all: args.all, filter: args.filter.clone(), force: true };
+    let (of_images, unreadable) = prune_now(&images, &store)?;
+    if let Err(unreadable) = unreadable.into_result() {
+        complain_of(PruneError::Unreadable(unreadable));
+        failed = true;
+    }
+    print(&format!("Total reclaimed space: {}\n", human_size(bytes + of_images)))?;
     Ok(u8::from(failed))
 }
 
@@ -152,18 +158,4 @@ fn warning(args: &SystemPruneArgs) -> String {
         "  - all dangling images\n"
     });
     text
-}
-
-fn prune_images(args: &SystemPruneArgs, home: &Home) -> Result<bool, ImageToolError> {
-    let mut command = images::tool(home);
-    let path = PathBuf::from(command.get_program());
-    command.args(["prune", "--force"]);
-    if args.all {
-        command.arg("--all");
-    }
-    for filter in &args.filter {
-        command.arg(format!("--filter={filter}"));
-    }
-    let status = command.status().map_err(|source| ImageToolError::Run(path, source))?;
-    Ok(status.success())
 }

@@ -1,0 +1,184 @@
+//! Volumes that are file systems of their own, such as `type=tmpfs` and `type=nfs`: mounted at their directory when the
+//! first container that has them starts, and taken off when the last one has ended, as with docker.
+//!
+//! ```text
+//! RUN/volumes/.NAME.lock  held alone by whoever changes what is mounted
+//! RUN/volumes/NAME/ID     a container that the mount is for
+//! ```
+
+use super::{Volume, VolumeError, Volumes, failed};
+use crate::container::{Container, MountKind};
+use crate::home::Home;
+use mydocker_sys::lock::lock_exclusive;
+use mydocker_sys::mount::{MntFlags, MsFlags, is_mount_point, mount as mount_at, umount};
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::ErrorKind;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// What `o=` has for flags of a mount; everything else is for the file system.
+const FLAGS: &[(&str, MsFlags, bool)] = &[
+    ("ro", MsFlags::MS_RDONLY, true),
+    ("rw", MsFlags::MS_RDONLY, false),
+    ("nosuid", MsFlags::MS_NOSUID, true),
+    ("suid", MsFlags::MS_NOSUID, false),
+    ("nodev", MsFlags::MS_NODEV, true),
+    ("dev", MsFlags::MS_NODEV, false),
+    ("noexec", MsFlags::MS_NOEXEC, true),
+    ("exec", MsFlags::MS_NOEXEC, false),
+    ("noatime", MsFlags::MS_NOATIME, true),
+    ("atime", MsFlags::MS_NOATIME, false),
+    ("nodiratime", MsFlags::MS_NODIRATIME, true),
+    ("diratime", MsFlags::MS_NODIRATIME, false),
+    ("relatime", MsFlags::MS_RELATIME, true),
+    ("strictatime", MsFlags::MS_STRICTATIME, true),
+    ("sync", MsFlags::MS_SYNCHRONOUS, true),
+    ("async", MsFlags::MS_SYNCHRONOUS, false),
+    ("dirsync", MsFlags::MS_DIRSYNC, true),
+    ("defaults", MsFlags::empty(), true),
+];
+
+/// The type of the file system that options ask for; `None` for a directory.
+pub(super) fn file_system(options: &BTreeMap<String, String>) -> Option<&str> {
+    options.get("type").map(String::as_str).filter(|kind| !matches!(*kind, "" | "none" | "bind"))
+}
+
+/// Mounts those volumes of a container that are file systems and are not mounted yet.
+///
+/// # Errors
+/// [`VolumeError::Mount`] and others.
+pub fn mount(home: &Home, container: &Container) -> Result<(), VolumeError> {
+    for name in names(container) {
+        let volume = Volumes::open(home)?.find(name)?;
+        if file_system(&volume.options).is_some() {
+            mount_one(home, &container.id, &volume)?;
+        }
+    }
+    Ok(())
+}
+
+fn names(container: &Container) -> impl Iterator<Item = &String> {
+    let volumes = container.mounts.iter().filter(|mount| mount.kind == MountKind::Volume);
+    volumes.filter_map(|mount| mount.name.as_ref())
+}
+
+fn mount_one(home: &Home, id: &str, volume: &Volume) -> Result<(), VolumeError> {
+    let place = place(home, &volume.name);
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&place);
+    made.map_err(failed("make the directory", &place))?;
+    let _lock = lock(&place)?;
+    // Noted first: whoever clears up after this container takes the mount off if it is for nobody else.
+    let user = place.join(id);
+    fs::write(&user, "").map_err(failed("write", &user))?;
+    if is_mount_point(&volume.path)? {
+        return Ok(());
+    }
+    mount_file_system(volume)
+}
+
+fn mount_file_system(volume: &Volume) -> Result<(), VolumeError> {
+    let text = |name: &str| volume.options.get(name).map(String::as_str).unwrap_or_default();
+    let (kind, device) = (text("type"), text("device"));
+    let (flags, data) = parse(kind, text("o"))?;
+    let c_string = |text: &[u8]| {
+        CString::new(text).map_err(|_| VolumeError::Option {
+            name: "o".to_owned(),
+            value: String::from_utf8_lossy(text).into_owned(),
+            hint: "it has a character that the kernel takes for the end",
+        })
+    };
+    let data = c_string(data.join(",").as_bytes())?;
+    let target = c_string(volume.path.as_os_str().as_bytes())?;
+    let (kind, device) = (c_string(kind.as_bytes())?, c_string(device.as_bytes())?);
+    let mounted = mount_at(Some(&device), &target, Some(&kind), flags, Some(&data));
+    mounted.map_err(|source| VolumeError::Mount { name: volume.name.clone(), source })
+}
+
+/// What `o=` says: flags, and what is for the file system.
+fn parse(kind: &str, options: &str) -> Result<(MsFlags, Vec<String>), VolumeError> {
+    let (mut flags, mut data) = (MsFlags::empty(), Vec::new());
+    for word in options.split(',').filter(|word| !word.is_empty()) {
+        match FLAGS.iter().find(|(name, ..)| *name == word) {
+            Some((_, flag, is_set)) => flags.set(*flag, *is_set),
+            None => data.push(addressed(kind, word)?),
+        }
+    }
+    Ok((flags, data))
+}
+
+/// The kernel knows servers by their addresses alone.
+fn addressed(kind: &str, word: &str) -> Result<String, VolumeError> {
+    let is_remote = matches!(kind, "nfs" | "nfs4" | "cifs");
+    let name = word.strip_prefix("addr=").filter(|name| is_remote && name.parse::<IpAddr>().is_err());
+    let Some(name) = name else { return Ok(word.to_owned()) };
+    let failed = |source| VolumeError::Server { name: name.to_owned(), source };
+    let mut found = (name, 0).to_socket_addrs().map_err(failed)?;
+    let address = found.next().ok_or_else(|| failed(ErrorKind::NotFound.into()))?;
+    Ok(format!("addr={}", address.ip()))
+}
+
+/// Takes off what is mounted for a container that has ended, and for nobody else; nothing there is as good.
+///
+/// # Errors
+/// [`VolumeError`].
+pub fn unmount(home: &Home, container: &Container) -> Result<(), VolumeError> {
+    for name in names(container) {
+        let place = place(home, name);
+        if place.join(&container.id).exists() {
+            unmount_one(&place, &container.id, &home.volumes().join(name).join(super::store::DATA))?;
+        }
+    }
+    Ok(())
+}
+
+fn unmount_one(place: &Path, id: &str, data: &Path) -> Result<(), VolumeError> {
+    let _lock = lock(place)?;
+    let mut users = fs::read_dir(place).map_err(failed("read the directory", place))?.flatten();
+    if !users.any(|user| user.file_name() != id) {
+        take_off(data)?;
+    }
+    let user = place.join(id);
+    fs::remove_file(&user).map_err(failed("remove", &user))
+}
+
+/// Takes off what is mounted at a volume's directory, whoever did that.
+pub(super) fn take_off(data: &Path) -> Result<(), VolumeError> {
+    match is_mount_point(data) {
+        Ok(true) => Ok(umount(data, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)?),
+        Err(error) if error.errno() != mydocker_sys::Errno::ENOENT => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn place(home: &Home, name: &str) -> PathBuf {
+    home.run().join("volumes").join(name)
+}
+
+fn lock(place: &Path) -> Result<File, VolumeError> {
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    let path = place.with_file_name(format!(".{name}.lock"));
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(&path).map_err(failed("open", &path))?;
+    lock_exclusive(&file, true)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_told_from_what_is_for_the_file_system() {
+        let (flags, data) = parse("tmpfs", "size=1m,ro,nosuid,suid,uid=7").expect("options");
+        assert_eq!(flags, MsFlags::MS_RDONLY);
+        assert_eq!(data, ["size=1m", "uid=7"]);
+        let (_, data) = parse("nfs", "addr=localhost,nolock").expect("options");
+        assert!(data[0].strip_prefix("addr=").is_some_and(|text| text.parse::<IpAddr>().is_ok()), "{data:?}");
+        assert_eq!(parse("ext4", "addr=x").expect("options").1, ["addr=x"]);
+    }
+}
