@@ -210,6 +210,7 @@ impl Engine {
                 found.push(format!("container {id}: {}", removed.describe()));
             }
         }
+        found.extend(self.take_down_bridge());
         for id in &ids {
             let groups = [id.clone(), format!("mydocker-{id}")];
             let left = groups.iter().flat_map(|name| cgroup::remove_by_prefix(name));
@@ -231,6 +232,21 @@ impl Engine {
             found.extend(alive().iter().map(|pid| format!("process {pid} ({})", procfs::command_line(*pid))));
         }
         found
+    }
+
+    /// The default bridge stays when the last container has gone; what takes it away is a command for people as well.
+    fn take_down_bridge(&self) -> Option<String> {
+        let record: Value =
+            serde_json::from_slice(&fs::read(self.path("root/networks/bridge.json")).ok()?).ok()?;
+        let bridge = record["Interface"].as_str()?;
+        let device = Path::new("/sys/class/net").join(bridge);
+        if !device.exists() {
+            return None;
+        }
+        let pruned = self.command(["network", "prune", "-f"]).run();
+        let rules = Command::new("iptables-save").output().expect("iptables is installed").stdout;
+        let is_left = device.exists() || String::from_utf8_lossy(&rules).contains(bridge);
+        is_left.then(|| format!("bridge {bridge}: {}", pruned.describe()))
     }
 }
 

@@ -43,6 +43,7 @@ pub mod strace;
 pub mod swap;
 pub mod systemd;
 pub mod terminal;
+pub mod traffic;
 pub mod user;
 pub mod wait;
 

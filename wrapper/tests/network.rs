@@ -130,6 +130,7 @@ impl Scene {
     }
 
     fn assert_clean(&self) {
+        network::take_down_idle(self.home()).expect("nobody is on the default bridge");
         assert_eq!(self.left(), Vec::<String>::new());
     }
 }
@@ -143,6 +144,7 @@ impl Drop for Scene {
                 drop(network::down(self.home(), &container, &state));
             }
         }
+        drop(network::take_down_idle(self.home()));
     }
 }
 

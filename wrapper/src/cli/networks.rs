@@ -66,9 +66,12 @@ const IN_GROUP: &[Entry<Command>] = &[
     .with_example("mydocker network inspect back"),
     entry!("ls", "List networks", NetworkLsArgs, |args| Command::Network(NetworkCommand::Ls(args)))
         .with_example("mydocker network ls"),
-    entry!("prune", "Remove networks that no container has", NetworkPruneArgs, |args| Command::Network(
-        NetworkCommand::Prune(args)
-    ))
+    entry!(
+        "prune",
+        "Remove networks that no container has, and take an idle default bridge down",
+        NetworkPruneArgs,
+        |args| Command::Network(NetworkCommand::Prune(args))
+    )
     .with_example("mydocker network prune"),
     entry!("rm", "Remove networks", NetworkRmArgs, |args| Command::Network(NetworkCommand::Rm(args)))
         .with_example("mydocker network rm back"),

@@ -144,6 +144,19 @@ pub enum NetworkError {
     /// A program could not be run.
     #[error("cannot run {0:?}")]
     Run(PathBuf, #[source] io::Error),
+    /// A network device.
+    #[error("cannot {action} the network device {name}")]
+    Device {
+        /// What was to be done.
+        action: &'static str,
+        /// With which one.
+        name: String,
+        /// What the kernel says.
+        source: mydocker_sys::Error,
+    },
+    /// Somebody has removed a network device that was just made.
+    #[error("the network device {0} has gone; some other program may manage it")]
+    Gone(String),
     /// The name server of a network says nothing.
     #[error(
         "the name server of network {network} does not answer at {address}; another program may have port 53 of all addresses ('ss -lunp'), or make the network with --disable-dns"

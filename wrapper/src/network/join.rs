@@ -1,4 +1,4 @@
-//! One container on one network.
+//! One container on one network: the default bridge, or one that netavark makes.
 
 use super::aardvark::{self, Server};
 use super::claims::shared_directory;
@@ -7,7 +7,7 @@ use super::joined::{Joined, config, spare};
 use super::netavark::{Ask, Info, Netavark, Options};
 use super::networks::interface_exists;
 use super::record::Network;
-use super::{NetworkError, Networks, isolation, netns, ports};
+use super::{NetworkError, Networks, default, isolation, netns, ports};
 use crate::container::{Attachment, Container, Endpoint, PublishedPort};
 use crate::events::{Event, Kind, record};
 use crate::home::Home;
@@ -26,10 +26,33 @@ pub(super) struct Place<'a> {
     pub ports: &'a [PublishedPort],
 }
 
+/// Puts a container on a network.
+pub(super) fn join(
+    home: &Home,
+    networks: &Networks,
+    container: &Container,
+    place: Place<'_>,
+) -> Result<Endpoint, NetworkError> {
+    match default::is_default(place.network) {
+        true => default::join(home, networks, container, place),
+        false => Host::open(home)?.join(networks, container, place),
+    }
+}
+
+/// Takes a container off a network, of which nothing is left then. Whoever has put it there: an earlier version of this
+/// program left the default bridge to netavark. `is_whole` says that the container's namespace goes as well.
+pub(super) fn part(home: &Home, id: &str, network: &str, is_whole: bool) -> Result<(), NetworkError> {
+    match Joined::new(home).ask(id, network)? {
+        None => Ok(()),
+        Some(ask) if ask.port.is_some() => default::part(home, id, network, &ask, is_whole),
+        Some(_) => Host::open(home)?.part(id, network),
+    }
+}
+
 /// The right to change the host's networks, which one process has at a time: netavark looks whether a rule or a bridge is
 /// there before it makes or removes it, and all networks of the host share some rules.
 #[derive(Debug)]
-pub(super) struct Host {
+struct Host {
     home: Home,
     joined: Joined,
     netavark: Netavark,
@@ -38,7 +61,7 @@ pub(super) struct Host {
 
 impl Host {
     /// Waits for the right.
-    pub(super) fn open(home: &Home) -> Result<Self, NetworkError> {
+    fn open(home: &Home) -> Result<Self, NetworkError> {
         let config = config(home);
         let directory = shared_directory(home.run());
         files::make_directory(&directory)?;
@@ -49,7 +72,7 @@ impl Host {
     }
 
     /// Puts a container on a network.
-    pub(super) fn join(
+    fn join(
         &self,
         networks: &Networks,
         container: &Container,
@@ -79,12 +102,12 @@ impl Host {
         if network.names {
             self.server.wait_for(&namespace, &info, container.short_id())?;
         }
-        self.tell("connect", &info, &network.name, &container.id);
+        tell(&self.home, "connect", &info, &network.name, &container.id);
         Ok(endpoint(container, place, mac, &addresses))
     }
 
     /// Takes a container off a network, of which nothing is left then.
-    pub(super) fn part(&self, id: &str, network: &str) -> Result<(), NetworkError> {
+    fn part(&self, id: &str, network: &str) -> Result<(), NetworkError> {
         let path = self.joined.path(id, network);
         let Some(ask) = self.joined.ask(id, network)? else { return Ok(()) };
         let server = self.server.process()?;
@@ -97,14 +120,9 @@ impl Host {
             if !info.internal {
                 isolation::after_parting(info)?;
             }
-            self.tell("disconnect", info, network, id);
+            tell(&self.home, "disconnect", info, network, id);
         }
         self.joined.forget(id, network)
-    }
-
-    fn tell(&self, action: &str, info: &Info, network: &str, container: &str) {
-        let event = Event::new(Kind::Network, action, &info.id).with("name", network);
-        record(&self.home, &event.with("type", &info.driver).with("container", container));
     }
 
     /// Undoes what was half made, or half undone, or whose namespace has gone: netavark stops early when something is not
@@ -123,7 +141,18 @@ impl Host {
     }
 }
 
-fn ask(container: &Container, place: Place<'_>, addresses: &[IpAddr]) -> Result<Ask, NetworkError> {
+/// Tells who waits for events that a container has joined or left a network.
+pub(super) fn tell(home: &Home, action: &str, info: &Info, network: &str, container: &str) {
+    let event = Event::new(Kind::Network, action, &info.id).with("name", network);
+    record(home, &event.with("type", &info.driver).with("container", container));
+}
+
+/// What is to be made for a container.
+pub(super) fn ask(
+    container: &Container,
+    place: Place<'_>,
+    addresses: &[IpAddr],
+) -> Result<Ask, NetworkError> {
     let network = place.network;
     let options = Options {
         interface_name: interface(place.number),
@@ -141,6 +170,7 @@ fn ask(container: &Container, place: Place<'_>, addresses: &[IpAddr]) -> Result<
         networks: BTreeMap::from([(network.host_name(), options)]),
         network_info: BTreeMap::from([(network.host_name(), Info::of(network, metric))]),
         dns_servers: (!servers.is_empty()).then(|| servers.clone()),
+        port: None,
     })
 }
 
@@ -175,7 +205,13 @@ fn names(container: &Container, place: Place<'_>) -> Result<Vec<String>, Network
     Ok(names)
 }
 
-fn endpoint(container: &Container, place: Place<'_>, mac: String, addresses: &[IpAddr]) -> Endpoint {
+/// What a container has got on a network.
+pub(super) fn endpoint(
+    container: &Container,
+    place: Place<'_>,
+    mac: String,
+    addresses: &[IpAddr],
+) -> Endpoint {
     let pools = place.network.pools();
     let mut aliases = place.wish.aliases.clone();
     if place.network.names {

@@ -31,6 +31,9 @@ pub(super) struct Ask {
     pub networks: BTreeMap<String, Options>,
     pub network_info: BTreeMap<String, Info>,
     pub dns_servers: Option<Vec<IpAddr>>,
+    /// The host's end of the container's pair of devices where mydocker makes it itself; netavark is not asked then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
 }
 
 /// Ports of the host, and those of the container that they lead to.

@@ -12,7 +12,7 @@ use super::addresses::Addresses;
 use super::claims::Claims;
 use super::error::failed;
 use super::files::{self, Locked};
-use super::record::{BRIDGE_NAME, Network, Pool};
+use super::record::{BRIDGE_NAME, Network, OF_THE_HOST, PREFIX, Pool};
 use super::rootless::refuse_if_rootless;
 use super::wish::Wish;
 use crate::clock;
@@ -64,7 +64,7 @@ impl Networks {
         let mut network = Network { name: "bridge".to_owned(), ..Network::bridge(vec![pool]) };
         let is_the_hosts = self.home.root() == Path::new("/var/lib/mydocker");
         if is_the_hosts {
-            network.interface = "mydocker0".to_owned();
+            network.interface = OF_THE_HOST.to_owned();
         }
         claims.add(subnet, &self.record("bridge"))?;
         self.publish(network).map(drop)
@@ -139,7 +139,7 @@ impl Networks {
         network.created = clock::now();
         if network.is_bridge() && network.interface.is_empty() {
             // The name of an interface has at most 15 bytes.
-            network.interface = format!("md-{}", network.short_id());
+            network.interface = format!("{PREFIX}{}", network.short_id());
         }
         files::make_directory(&self.directory(&network.name))?;
         files::write_json(&self.record(&network.name), &network)?;
@@ -246,7 +246,7 @@ impl Networks {
     }
 
     /// Locks a network's addresses. It may have gone while somebody waited.
-    fn lock_one(&self, network: &Network) -> Result<Locked, NetworkError> {
+    pub(super) fn lock_one(&self, network: &Network) -> Result<Locked, NetworkError> {
         let gone = || NetworkError::NotFound(network.name.clone());
         let directory = self.directory(&network.name);
         if !directory.is_dir() {
@@ -261,7 +261,8 @@ impl Networks {
         files::lock(&self.home.networks().join(".lock"))
     }
 
-    fn record(&self, name: &str) -> PathBuf {
+    /// The file of the network of this name.
+    pub(super) fn record(&self, name: &str) -> PathBuf {
         self.home.networks().join(format!("{name}.json"))
     }
 

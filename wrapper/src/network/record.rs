@@ -75,6 +75,11 @@ pub(super) const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 /// The option for the host's address of published ports.
 pub(super) const HOST_ADDRESS: &str = "com.docker.network.bridge.host_binding_ipv4";
 
+/// The default bridge of the host's home.
+pub(super) const OF_THE_HOST: &str = "mydocker0";
+/// What the names of all other bridges begin with, but for those that somebody has named.
+pub(super) const PREFIX: &str = "md-";
+
 impl Network {
     /// A bridge of these subnets, without a name yet.
     #[must_use]

@@ -1,6 +1,6 @@
 //! A container's network from before its start to after its end, and what changes in between.
 
-use super::join::{Host, Place, interface};
+use super::join::{Place, interface, join, part};
 use super::joined::Joined;
 use super::networks::is_up;
 use super::record::Network;
@@ -229,17 +229,13 @@ fn join_all(
     ports: &[PublishedPort],
 ) -> Result<BTreeMap<String, Endpoint>, NetworkError> {
     netns::make(&home.netns(&container.id))?;
-    if places.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let host = Host::open(home)?;
     let publishing = places.iter().position(|(network, _)| !network.internal);
-    let join = |(number, (network, wish)): (usize, &(Network, &Attachment))| {
+    let join_one = |(number, (network, wish)): (usize, &(Network, &Attachment))| {
         let ports = if publishing == Some(number) { ports } else { &[] };
-        let endpoint = host.join(networks, container, Place { network, wish, number, ports })?;
+        let endpoint = join(home, networks, container, Place { network, wish, number, ports })?;
         Ok((network.name.clone(), endpoint))
     };
-    places.iter().enumerate().map(join).collect()
+    places.iter().enumerate().map(join_one).collect()
 }
 
 /// Undoes what [`up`] and [`connect`] have made, for a container that has ended or never began. Nothing happens the second
@@ -258,18 +254,11 @@ fn clear(home: &Home, id: &str, mut names: BTreeSet<String>) -> Vec<NetworkError
         Vec::new()
     });
     names.extend(live.iter().cloned());
-    if !live.is_empty() {
-        match Host::open(home) {
-            Ok(host) => {
-                for name in &live {
-                    if let Err(error) = host.part(id, name) {
-                        names.remove(name);
-                        errors.push(error);
-                    }
-                }
-            }
-            // Whoever still has rules in the packet filter keeps its addresses.
-            Err(error) => return vec![error],
+    for name in &live {
+        // Whoever still has rules in the packet filter keeps its addresses.
+        if let Err(error) = part(home, id, name, true) {
+            names.remove(name);
+            errors.push(error);
         }
     }
     errors.extend(forget(home, &joined, id, &names).err());
@@ -315,10 +304,10 @@ pub fn connect(
         let number = (0..).find(|number| !used(number)).unwrap_or_default();
         let place = Place { network, wish: &wish, number, ports: &[] };
         let networks = Networks::open(home)?;
-        let host = Host::open(home)?;
-        let endpoint = host.join(&networks, &container, place).inspect_err(|_| {
+        let endpoint = join(home, &networks, &container, place).inspect_err(|_| {
             // The complaint about the joining is the one to be told.
-            drop(host.part(id, &network.name).and_then(|()| networks.release_addresses(&network.name, id)));
+            let parted = part(home, id, &network.name, false);
+            drop(parted.and_then(|()| networks.release_addresses(&network.name, id)));
         })?;
         containers.change_state(id, |state| drop(state.endpoints.insert(network.name.clone(), endpoint)))?;
     }
@@ -343,7 +332,7 @@ pub fn disconnect(containers: &Containers, network: &Network, id: &str) -> Resul
     let home = containers.home();
     let joined = Joined::new(home);
     if let Some(ask) = joined.ask(id, &network.name)? {
-        Host::open(home)?.part(id, &network.name)?;
+        part(home, id, &network.name, false)?;
         containers.change_state(id, |state| {
             state.endpoints.remove(&network.name);
             if ask.port_mappings.is_some() {

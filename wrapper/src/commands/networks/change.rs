@@ -89,7 +89,8 @@ pub fn prune(args: &NetworkPruneArgs, home: &Home) -> Outcome {
     Ok(u8::from(pruned.failed))
 }
 
-/// Removes the networks that no container has, running or not, of those that the filters choose.
+/// Removes the networks that no container has, running or not, of those that the filters choose. The default network
+/// stays, but if they choose it, its bridge is taken down while no container is on it; the next container brings it back.
 ///
 /// # Errors
 /// The networks or the containers cannot be read.
@@ -113,6 +114,13 @@ pub fn prune_now(home: &Home, filters: &[Filter]) -> Result<Pruned, NetworkError
                 pruned.failed = true;
             }
         }
+    }
+    let takes = |network: &Network| filters.iter().all(|filter| filter.takes(network, &used));
+    if takes(&networks.find("bridge")?)
+        && let Err(error) = network::take_down_idle(home)
+    {
+        complain_of(error);
+        pruned.failed = true;
     }
     Ok(pruned)
 }
