@@ -122,6 +122,9 @@ pub struct PullArgs {
     /// Print each step that will be done before it is done
     #[arg(long)]
     pub explain: bool,
+    /// File that says which images have to be signed by whom; the usual policy.json if not given
+    #[arg(long, value_name = "FILE")]
+    pub signature_policy: Option<PathBuf>,
     /// The image; the same as the argument
     #[arg(long = "img", value_name = "NAME", conflicts_with = "image")]
     pub img: Option<String>,

@@ -199,7 +199,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub key: Vec<PathBuf>,
     /// File that says which images have to be signed by whom; the usual policy.json if neither this nor a key is given
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", alias = "signature-policy")]
     pub policy: Option<PathBuf>,
     /// File with a sigstore bundle; then no registry is asked
     #[arg(long, value_name = "FILE")]

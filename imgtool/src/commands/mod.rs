@@ -22,6 +22,7 @@ mod remote;
 mod tag;
 mod tree;
 mod unpack;
+mod trust;
 mod verify;
 
 pub use bundle::{BundleError, bundle};
@@ -47,3 +48,4 @@ pub use tag::{NamesError, gc, rmi, tag};
 pub use tree::TreeError;
 pub use unpack::unpack;
 pub use verify::{VerifyError, verify};
+pub use trust::TrustError;

@@ -1,7 +1,8 @@
 //! Sigstore's bundles (`application/vnd.dev.sigstore.bundle+json`): a signature in a file, for which nobody has to be asked.
 
-use super::PublicKey;
+use super::{Identity, PublicKey};
 use crate::digest::Digest;
+use crate::reference::Reference;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
@@ -48,6 +49,8 @@ struct Statement {
 #[derive(Deserialize)]
 struct Subject {
     #[serde(default)]
+    name: String,
+    #[serde(default)]
     digest: std::collections::BTreeMap<String, String>,
 }
 
@@ -72,6 +75,12 @@ pub enum BundleFault {
     /// It is about something else.
     #[error("it is about {0}, another image")]
     Digest(String),
+    /// It could be about the same image by any name.
+    #[error("it does not say which name it is for, and the policy asks for one")]
+    Nameless,
+    /// It is about the same image by another name.
+    #[error("it is about the name {0:?}, which the policy does not accept here")]
+    Identity(String),
 }
 
 impl Bundle {
@@ -87,7 +96,8 @@ impl Bundle {
         Ok(bundle)
     }
 
-    /// Whether one of the keys has signed the manifest, or a statement about it, and which.
+    /// Whether one of the keys has signed the manifest, or a statement about it, under a name that is accepted for the image
+    /// called `name`, and which key.
     ///
     /// # Errors
     /// [`BundleFault`].
@@ -96,17 +106,26 @@ impl Bundle {
         keys: &'k [PublicKey],
         manifest: &[u8],
         digests: &[Digest],
+        name: &Reference,
+        identity: &Identity,
     ) -> Result<&'k PublicKey, BundleFault> {
         match (&self.message_signature, &self.dsse_envelope) {
-            (Some(message), None) => signer(keys, manifest, &[&message.signature]).ok_or(BundleFault::Key),
-            (None, Some(envelope)) => envelope.check(keys, digests),
+            (Some(message), None) => {
+                let key = signer(keys, manifest, &[&message.signature]).ok_or(BundleFault::Key)?;
+                if identity.needs_name() { Err(BundleFault::Nameless) } else { Ok(key) }
+            }
+            (None, Some(envelope)) => {
+                let (key, statement) = envelope.statement(keys)?;
+                statement.check(digests, name, identity).map(|()| key)
+            }
             _ => Err(BundleFault::Empty),
         }
     }
 }
 
 impl Envelope {
-    fn check<'k>(&self, keys: &'k [PublicKey], digests: &[Digest]) -> Result<&'k PublicKey, BundleFault> {
+    /// What was signed with one of the keys, and with which.
+    fn statement<'k>(&self, keys: &'k [PublicKey]) -> Result<(&'k PublicKey, Statement), BundleFault> {
         let payload = BASE64_STANDARD.decode(&self.payload).map_err(|_| BundleFault::Statement)?;
         let (kind, length) = (&self.payload_type, payload.len());
         // What is signed of an envelope (DSSE, protocol.md): its type and its payload, each with its length.
@@ -117,16 +136,33 @@ impl Envelope {
         if self.payload_type != STATEMENT {
             return Err(BundleFault::Statement);
         }
-        let statement: Statement = serde_json::from_slice(&payload).map_err(|_| BundleFault::Statement)?;
-        let subjects: Vec<String> = statement
-            .subject
-            .iter()
-            .flat_map(|subject| subject.digest.iter().map(|(algorithm, hex)| format!("{algorithm}:{hex}")))
-            .collect();
-        match subjects.iter().any(|subject| digests.iter().any(|digest| digest.as_str() == subject)) {
-            true => Ok(key),
-            false => Err(BundleFault::Digest(subjects.join(", "))),
+        let statement = serde_json::from_slice(&payload).map_err(|_| BundleFault::Statement)?;
+        Ok((key, statement))
+    }
+}
+
+impl Statement {
+    fn check(&self, digests: &[Digest], name: &Reference, identity: &Identity) -> Result<(), BundleFault> {
+        let about = |subject: &&Subject| {
+            subject.digests().any(|found| digests.iter().any(|digest| digest.as_str() == found))
+        };
+        let Some(subject) = self.subject.iter().find(about) else {
+            let all: Vec<String> = self.subject.iter().flat_map(Subject::digests).collect();
+            return Err(BundleFault::Digest(all.join(", ")));
+        };
+        match identity.needs_name() {
+            true if subject.name.is_empty() => Err(BundleFault::Nameless),
+            true if !identity.accepts(&subject.name, name) => {
+                Err(BundleFault::Identity(subject.name.clone()))
+            }
+            _ => Ok(()),
         }
+    }
+}
+
+impl Subject {
+    fn digests(&self) -> impl Iterator<Item = String> {
+        self.digest.iter().map(|(algorithm, hex)| format!("{algorithm}:{hex}"))
     }
 }
 

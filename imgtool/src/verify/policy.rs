@@ -75,6 +75,8 @@ pub enum Identity {
     RepositoryDigestOrExact,
     /// Any of the same repository.
     Repository,
+    /// The same. What has no name counts as well, for it was a key and not a policy that was named.
+    RepositoryIfNamed,
     /// Just this one.
     ExactReference(Reference),
     /// Any of this repository.
@@ -221,10 +223,16 @@ impl Identity {
             Self::Exact => signed == *name,
             Self::RepositoryDigestOrExact if name.digest().is_some() => same_repository,
             Self::RepositoryDigestOrExact => signed == *name || same_repository && has_no_tag,
-            Self::Repository => same_repository,
+            Self::Repository | Self::RepositoryIfNamed => same_repository,
             Self::ExactReference(wanted) => signed.or_latest() == *wanted,
             Self::ExactRepository(wanted) => signed.name() == *wanted,
         }
+    }
+
+    /// Whether a signature has to say which name it is for: else what was signed as one image could be given out as another.
+    #[must_use]
+    pub fn needs_name(&self) -> bool {
+        *self != Self::RepositoryIfNamed
     }
 }
 
@@ -289,6 +297,8 @@ mod tests {
             (Identity::ExactRepository("h.io/b".to_owned()), "h.io/b", true),
             (Identity::ExactReference(reference("h.io/c:latest")), "h.io/c", true),
             (Identity::Repository, "UPPER", false),
+            (Identity::RepositoryIfNamed, "h.io/a:2", true),
+            (Identity::RepositoryIfNamed, "h.io/b:1", false),
         ] {
             assert_eq!(identity.accepts(signed, &tagged), fits, "{identity:?} {signed}");
         }

@@ -5,6 +5,7 @@ mod fake;
 mod image;
 mod registry;
 mod server;
+pub mod signing;
 pub mod tree;
 
 pub use fake::{FakeRegistry, Served};
