@@ -89,6 +89,9 @@ pub struct InspectArgs {
     /// Print the configuration as it is
     #[arg(long, conflicts_with_all = ["format", "raw"])]
     pub config: bool,
+    /// Do not ask the registry for the other tags, which may be many
+    #[arg(long, short, requires = "remote")]
+    pub no_tags: bool,
     /// The images: names, or the beginnings of their ids
     #[arg(value_name = "IMAGE", required = true)]
     pub images: Vec<String>,
