@@ -154,6 +154,9 @@ pub struct PruneArgs {
 /// `fsck`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct FsckArgs {
+    /// Also unpack every layer once more, and compare it with what is there; takes as long as to unpack all images
+    #[arg(long)]
+    pub deep: bool,
     /// Mend what can be mended here; what is damaged is moved away, so that the next pull brings it again
     #[arg(long)]
     pub repair: bool,
