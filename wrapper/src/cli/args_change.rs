@@ -113,7 +113,7 @@ pub struct CommitArgs {
     #[arg(long, short, value_name = "TEXT")]
     pub message: Option<String>,
     /// Pause the container meanwhile; --pause=false does not
-    #[arg(long, short, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = mydocker_cmdline::parse_bool)]
+    #[arg(long, short, action = clap::ArgAction::Set, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = mydocker_cmdline::parse_bool)]
     pub pause: bool,
     /// The container
     #[arg(value_name = "CONTAINER")]
@@ -121,4 +121,24 @@ pub struct CommitArgs {
     /// The new image's name
     #[arg(value_name = "IMAGE")]
     pub image: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::FromArgMatches as _;
+
+    #[test]
+    fn a_commit_pauses_unless_it_is_told_not_to() {
+        let pauses = |flag: Option<&str>| {
+            let words = ["commit", "web", "image"].into_iter().chain(flag);
+            let matches = CommitArgs::augment_args(clap::Command::new("commit")).try_get_matches_from(words);
+            let args = matches.and_then(|matches| CommitArgs::from_arg_matches(&matches));
+            args.expect("a command line").pause
+        };
+        assert!(
+            pauses(None) && pauses(Some("--pause")) && pauses(Some("-p")) && pauses(Some("--pause=true"))
+        );
+        assert!(!pauses(Some("--pause=false")) && !pauses(Some("-p=false")));
+    }
 }
