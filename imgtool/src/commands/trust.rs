@@ -10,7 +10,7 @@ use crate::resolve::Resolved;
 use crate::store::{Image, Store, StoreError};
 use crate::verify::{
     Bundle, Candidate, Identity, KeyError, Policy, PolicyError, PublicKey, Requirement, SIGNATURE_ANNOTATION,
-    Signed, signature_tag,
+    Signed, Signer, signature_tag,
 };
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -73,7 +73,8 @@ pub(super) fn by_policy(path: &Path, name: &Reference) -> Result<Vec<Requirement
 /// [`TrustError::Key`].
 pub(super) fn signed_by_keys(paths: &[PathBuf]) -> Result<Requirement, TrustError> {
     let keys = paths.iter().map(|path| PublicKey::read(path)).collect::<Result<_, _>>()?;
-    Ok(Requirement::Signed(Signed { keys, identity: Identity::RepositoryIfNamed }))
+    let (signer, identity) = (Signer::Keys(keys), Identity::RepositoryIfNamed);
+    Ok(Requirement::Signed(Signed { signer, logs: Vec::new(), identity }))
 }
 
 /// An image as signatures speak of it.
@@ -127,8 +128,8 @@ pub(super) enum Verdict {
     Accepted,
     /// By a signature.
     Signed {
-        /// The key that has made it.
-        key: String,
+        /// Who has made it.
+        by: String,
         /// Where it was found.
         origin: String,
     },
@@ -138,7 +139,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Accepted => formatter.write_str("accepted without a signature"),
-            Self::Signed { key, origin } => write!(formatter, "signed by {key} ({origin})"),
+            Self::Signed { by, origin } => write!(formatter, "signed by {by} ({origin})"),
         }
     }
 }
@@ -224,11 +225,9 @@ impl Signatures {
                 continue;
             }
             let payload = client.small_blob(&layer.digest, SIGNATURE_LIMIT)?;
-            let origin = origin.to_owned();
+            let (origin, annotations) = (origin.to_owned(), layer.annotations.clone());
             match signature {
-                Some(signature) => {
-                    self.candidates.push(Candidate { origin, payload, signature: signature.clone() });
-                }
+                Some(_) => self.candidates.push(Candidate { origin, payload, annotations }),
                 None => self.bundles.push((origin, payload)),
             }
         }
@@ -237,24 +236,20 @@ impl Signatures {
 
     /// The first signature that is right.
     fn check(&self, signed: &Signed, subject: &Subject) -> Result<Verdict, TrustError> {
-        let Signed { keys, identity } = signed;
         let Subject { name, manifest, digests } = subject;
-        let verdict = |key: &PublicKey, origin: &str| {
-            let (key, origin) = (key.name().to_owned(), origin.to_owned());
-            Ok(Verdict::Signed { key, origin })
-        };
+        let verdict = |by: String, origin: &str| Ok(Verdict::Signed { by, origin: origin.to_owned() });
         let mut reasons = Vec::new();
         for candidate in &self.candidates {
-            match candidate.check(keys, digests, name, identity) {
-                Ok(key) => return verdict(key, &candidate.origin),
-                Err(fault) => reasons.push(format!("{}: {fault}", candidate.origin)),
+            match candidate.check(signed, digests, name) {
+                Ok(by) => return verdict(by, &candidate.origin),
+                Err(fault) => reasons.push(format!("{}: {}", candidate.origin, chain(&fault))),
             }
         }
         for (origin, bytes) in &self.bundles {
             let checked =
-                Bundle::parse(bytes).and_then(|bundle| bundle.check(keys, manifest, digests, name, identity));
+                Bundle::parse(bytes).and_then(|bundle| bundle.check(signed, manifest, digests, name));
             match checked {
-                Ok(key) => return verdict(key, origin),
+                Ok(by) => return verdict(by, origin),
                 Err(fault) => reasons.push(format!("{origin}: {}", chain(&fault))),
             }
         }

@@ -10,7 +10,11 @@ use std::process::Command;
 
 const COSIGN: &str = "dev.cosignproject.cosign/signature";
 
-fn openssl(words: &[&str]) -> Vec<u8> {
+/// Runs openssl, and returns what it prints.
+///
+/// # Panics
+/// When it fails.
+pub fn openssl(words: &[&str]) -> Vec<u8> {
     let output = Command::new("openssl").args(words).output().expect("openssl");
     assert!(output.status.success(), "openssl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
