@@ -11,7 +11,7 @@ RELEASE  := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
 
 # What a target lists is done in that order; cargo brings the parallelism.
 .NOTPARALLEL:
-.PHONY: all demo test test-host test-vm bench bench-images install fmt lint clean prerequisites FORCE
+.PHONY: all demo test test-host test-vm bench bench-runtime bench-mydocker bench-images install fmt lint clean prerequisites FORCE
 
 ## make: the programs, each one static binary in bin/
 all: $(BINARIES)
@@ -26,25 +26,34 @@ bin/%: prerequisites FORCE
 demo: dependencies-demo all
 	scripts/demo.sh
 
-## make test: everything that has to hold, with the real programs around the runtime
-test: test-host
+## make test: everything that has to hold, with the real programs around the runtime, here and in a virtual machine
+test: test-host test-vm
 
 # On this machine, whose cgroups may be of v1 and v2 side by side.
 test-host: dependencies-test all
 	cargo xtask tidy
 	cargo nextest run --workspace --locked
 
-## make test-vm: the same tests in a machine with cgroup v2 alone and systemd as process 1
+## make test-vm: what cgroups and systemd make a difference to, in a machine with cgroup v2 alone and systemd as process 1
 test-vm: dependencies-vm all
 	cargo xtask vm test
 
-## make bench: this runtime and its peers side by side
-bench: dependencies-bench all
-	cargo run --release --locked --package mydocker-benches
+## make bench: all three programs and their peers side by side, one group after the other
+bench: bench-runtime bench-mydocker bench-images
 
-## make bench-images: the image tool and its peers side by side
+BENCH = cargo run --release --locked --package mydocker-benches --
+
+## make bench-runtime: the runtime, crun and runc
+bench-runtime: dependencies-bench all
+	$(BENCH)
+
+## make bench-mydocker: the command for people, podman and docker
+bench-mydocker: dependencies-bench all
+	$(BENCH) --mydocker --iterations 20
+
+## make bench-images: the image tool, podman, containerd, skopeo and umoci
 bench-images: dependencies-bench all
-	cargo run --release --locked --package mydocker-benches -- --images --iterations 5
+	$(BENCH) --images --huge --iterations 5
 
 ## make install PREFIX=/usr/local: programs, manual pages and completions to PREFIX (DESTDIR is honoured)
 SHARE     = $(DESTDIR)$(PREFIX)/share

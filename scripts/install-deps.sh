@@ -16,7 +16,7 @@ declare -A groups=(
             xz-utils'
     [vm]='mmdebstrap e2fsprogs qemu-system-x86 binutils'
     [bench]='runc crun mmdebstrap busybox-static strace libseccomp-dev jq podman containerd skopeo umoci docker-registry
-             curl isal'
+             docker.io conmon netavark aardvark-dns iptables iproute2 e2fsprogs curl isal'
 )
 
 is_installed() {

@@ -1,6 +1,8 @@
 //! The place where everything is measured: a mount namespace of its own with one tmpfs, a view of the cgroup
 //! hierarchies that all runtimes accept, and one cgroup below which every container lives.
 
+mod hierarchies;
+
 use mydocker_sys::mount::{self, MntFlags, MsFlags};
 use mydocker_sys::namespace::{CloneFlags, unshare};
 use mydocker_sys::process::{self, Pid};
@@ -12,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 /// How long a killed process may take to vanish.
 const DEATH: Duration = Duration::from_secs(10);
 
@@ -35,6 +36,9 @@ pub enum Error {
     /// A helper program could not be compiled.
     #[error("cc could not compile {0}: {1}")]
     Compiler(&'static str, String),
+    /// The own network is of no use.
+    #[error("ip could not start the loopback device: {0}")]
+    Loopback(String),
     /// A program that the root file system is made from is missing.
     #[error("busybox is not installed in any directory of PATH")]
     NoBusybox,
@@ -61,6 +65,8 @@ pub struct Arena {
     pub hierarchies: Vec<PathBuf>,
     /// The controllers' layout in words.
     pub layout: String,
+    /// Whether every controller that the kernel has for v1 is mounted, or none is, as crun wants it.
+    pub is_whole: bool,
     directory: Option<tempfile::TempDir>,
     path: PathBuf,
 }
@@ -71,18 +77,38 @@ impl Arena {
     /// # Errors
     /// Without root; without busybox or cc; when the kernel refuses a mount.
     pub fn new() -> Result<Self> {
+        Self::in_namespaces(CloneFlags::CLONE_NEWNS)
+    }
+
+    /// The same with a network and a `/run` of its own as well: engines make bridges, rules and sockets that no option
+    /// moves elsewhere.
+    ///
+    /// # Errors
+    /// As [`Arena::new`]; without iproute2.
+    pub fn for_engines() -> Result<Self> {
+        let arena = Self::in_namespaces(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET)?;
+        mount_on(Path::new("/run"), "tmpfs", "mode=0755")?;
+        arena.renew_sysfs()?;
+        let output =
+            Command::new("ip").args(["link", "set", "lo", "up"]).output().at("starting", Path::new("ip"))?;
+        match output.status.success() {
+            true => Ok(arena),
+            false => Err(Error::Loopback(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+        }
+    }
+
+    fn in_namespaces(namespaces: CloneFlags) -> Result<Self> {
         let busybox = find_program("busybox").ok_or(Error::NoBusybox)?;
         let directory = tempfile::Builder::new()
             .prefix("mydocker-bench.")
             .tempdir()
             .at("making a directory in", &std::env::temp_dir())?;
-        unshare(CloneFlags::CLONE_NEWNS)?;
-        mount::mount(None, c"/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None)?;
+        leave_for(namespaces)?;
         let path = directory.path().to_path_buf();
         mount_on(&path, "tmpfs", "mode=0755")?;
-        let (hierarchies, layout) = private_cgroup_view()?;
+        let (hierarchies, layout, is_whole) = hierarchies::private_view()?;
         let cgroup = format!("mydocker-bench-{}", process::getpid());
-        let arena = Self { cgroup, hierarchies, layout, directory: Some(directory), path };
+        let arena = Self { cgroup, hierarchies, layout, is_whole, directory: Some(directory), path };
         arena.make_cgroups()?;
         arena.make_rootfs(&busybox)?;
         arena.compile("floor", include_str!("../floor/floor.c"))?;
@@ -145,6 +171,18 @@ impl Arena {
         Ok(())
     }
 
+    /// A sysfs tells of the network that it was mounted in, so the old one is covered, with the cgroups brought along.
+    fn renew_sysfs(&self) -> Result<()> {
+        let new = self.path("sys");
+        fs::create_dir(&new).at("making", &new)?;
+        mount_on(&new, "sysfs", "")?;
+        let (target, from) = (mydocker_sys::fs::cstring(&new.join("fs/cgroup"))?, c"/sys/fs/cgroup");
+        mount::mount(Some(from), &target, None, MsFlags::MS_BIND | MsFlags::MS_REC, None)?;
+        let new = mydocker_sys::fs::cstring(&new)?;
+        mount::mount(Some(&new), c"/sys", None, MsFlags::MS_MOVE, None)?;
+        Ok(())
+    }
+
     fn make_rootfs(&self, busybox: &Path) -> Result<()> {
         let root = self.rootfs();
         for name in ["bin", "proc", "dev", "sys", "etc", "tmp"] {
@@ -183,6 +221,16 @@ impl Drop for Arena {
     }
 }
 
+/// Moves this process into new namespaces, a mount namespace among them whose mounts nobody else sees.
+///
+/// # Errors
+/// Without root.
+pub fn leave_for(namespaces: CloneFlags) -> Result<()> {
+    unshare(namespaces)?;
+    mount::mount(None, c"/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None)?;
+    Ok(())
+}
+
 /// Copies what a cgroup file says; these files know neither copy_file_range nor permissions.
 fn copy_value(from: &Path, to: &Path) -> Result<()> {
     let value = fs::read(from).at("reading", from)?;
@@ -203,69 +251,6 @@ fn mount_on(target: &Path, fs_type: &str, options: &str) -> Result<()> {
     let target = mydocker_sys::fs::cstring(target)?;
     mount::mount(Some(&fs_type), &target, Some(&fs_type), MsFlags::empty(), Some(&options))?;
     Ok(())
-}
-
-/// One mounted cgroup hierarchy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Hierarchy {
-    path: PathBuf,
-    fs_type: String,
-    options: String,
-}
-
-/// The hierarchies mounted at or below /sys/fs/cgroup in the text of a mountinfo file (proc(5)).
-fn mounted_hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
-    let mut found: Vec<Hierarchy> = Vec::new();
-    for line in mountinfo.lines() {
-        let Some((mount, file_system)) = line.split_once(" - ") else { continue };
-        let path = PathBuf::from(mount.split(' ').nth(4).unwrap_or_default());
-        let mut fields = file_system.split(' ');
-        let fs_type = fields.next().unwrap_or_default().to_owned();
-        let options = fields.nth(1).unwrap_or_default();
-        if !path.starts_with(CGROUP_ROOT) || !["cgroup", "cgroup2"].contains(&fs_type.as_str()) {
-            continue;
-        }
-        let options = if fs_type == "cgroup2" { "" } else { options.trim_start_matches("rw,") };
-        found.retain(|known| known.path != path);
-        found.push(Hierarchy { path, fs_type, options: options.into() });
-    }
-    found
-}
-
-/// Mounts the machine's hierarchies anew for this mount namespace alone, hugetlb with them: crun 1.8 looks for a v1
-/// mount of every controller that the kernel lists as one, and a directory made for it in the machine's own
-/// /sys/fs/cgroup would be seen by everybody. On a machine with cgroup v2 alone there is nothing to do.
-fn private_cgroup_view() -> Result<(Vec<PathBuf>, String)> {
-    let read = |path: &str| fs::read_to_string(path).at("reading", Path::new(path));
-    let hierarchies = mounted_hierarchies(&read("/proc/self/mountinfo")?);
-    let mut paths: Vec<PathBuf> = hierarchies.iter().map(|hierarchy| hierarchy.path.clone()).collect();
-    if hierarchies.iter().all(|hierarchy| hierarchy.fs_type == "cgroup2") {
-        return Ok((paths, "cgroup v2".into()));
-    }
-    mount::umount(Path::new(CGROUP_ROOT), MntFlags::MNT_DETACH)?;
-    mount_on(Path::new(CGROUP_ROOT), "tmpfs", "mode=0755")?;
-    hierarchies.iter().try_for_each(mount_hierarchy)?;
-    let has_v2 = hierarchies.iter().any(|hierarchy| hierarchy.fs_type == "cgroup2");
-    let mut layout = String::from(if has_v2 { "cgroup v1 and v2 (hybrid)" } else { "cgroup v1" });
-    let known = read("/proc/cgroups")?.lines().any(|line| line.starts_with("hugetlb"));
-    if known && !hierarchies.iter().any(|hierarchy| hierarchy.options.contains("hugetlb")) {
-        let path = Path::new(CGROUP_ROOT).join("hugetlb");
-        // It is busy while v2 cgroups use it; then crun's row tells the rest.
-        match mount_hierarchy(&Hierarchy {
-            path: path.clone(),
-            fs_type: "cgroup".into(),
-            options: "hugetlb".into(),
-        }) {
-            Ok(()) => paths.push(path),
-            Err(error) => layout += &format!(", hugetlb not mounted ({:#})", anyhow::Error::from(error)),
-        }
-    }
-    Ok((paths, layout))
-}
-
-fn mount_hierarchy(hierarchy: &Hierarchy) -> Result<()> {
-    fs::create_dir_all(&hierarchy.path).at("making", &hierarchy.path)?;
-    mount_on(&hierarchy.path, &hierarchy.fs_type, &hierarchy.options)
 }
 
 /// The cgroup `dir` and those below it, the deepest first; none when it does not exist.
@@ -343,33 +328,4 @@ fn remove_below(dir: &Path) -> Result<()> {
     let below = tree(dir)?.into_iter().filter(|cgroup| cgroup != dir);
     let removals: Vec<_> = below.map(|cgroup| fs::remove_dir(&cgroup).at("removing", &cgroup)).collect();
     removals.into_iter().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hybrid_layout_is_read_from_mountinfo() {
-        let text = "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n\
-                    31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n\
-                    33 31 0:30 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu,cpuacct\n\
-                    41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate\n";
-        let expected =
-            [("/sys/fs/cgroup/cpu", "cgroup", "cpu,cpuacct"), ("/sys/fs/cgroup/unified", "cgroup2", "")];
-        let found = mounted_hierarchies(text);
-        let found: Vec<_> = found
-            .iter()
-            .map(|hierarchy| {
-                (hierarchy.path.to_str().unwrap_or(""), &*hierarchy.fs_type, &*hierarchy.options)
-            })
-            .collect();
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn a_mount_over_another_counts_once() {
-        let line = "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        assert_eq!(mounted_hierarchies(&line.repeat(2)).len(), 1);
-    }
 }

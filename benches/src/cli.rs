@@ -1,8 +1,10 @@
 //! The command line: what was typed, and the way from there to the report.
 
 use crate::arena::Arena;
+use crate::engines::{self, Programs, script};
 use crate::executor::Executor;
-use crate::measure::{self, Results};
+use crate::group::Group;
+use crate::measure::{self, Asked, Results};
 use crate::workload::Workload;
 use crate::{plot, report, runtime, targets};
 use anyhow::{Context, Result, bail};
@@ -16,6 +18,9 @@ use std::time::Duration;
 ///
 /// BENCH_CRUN=PATH measures that crun instead of the installed one; BENCH_CRUN_NEW=PATH adds a runtime "crun-new".
 /// Needs root, cc, busybox and, for the count of system calls, perf or strace.
+///
+/// With --mydocker the command for people (MYDOCKER, else bin/mydocker), podman and docker; with --images the image tool
+/// and its peers.
 #[derive(Debug, clap::Parser)]
 #[command(name = "bench")]
 pub struct Args {
@@ -34,15 +39,29 @@ pub struct Args {
     /// Only this workload; may be given again
     #[arg(long, value_name = "NAME", value_parser = Workload::by_name)]
     only: Vec<Workload>,
+    /// Measure `mydocker` (MYDOCKER, else bin/mydocker), podman and docker instead
+    #[arg(long)]
+    mydocker: bool,
+    /// How much output goes through each engine's log, in millions of bytes
+    #[arg(long, value_name = "MEGABYTES", default_value_t = 1000, requires = "mydocker")]
+    log: u64,
     /// Measure the image tool (MYDOCKER_IMG, else bin/mydocker-img) and its peers instead
-    #[arg(long, conflicts_with_all = ["only", "rest"])]
+    #[arg(long, conflicts_with_all = ["only", "rest", "mydocker"])]
     images: bool,
-    /// Leave docs/benchmarks.md and docs/benchmarks.svg as they are
+    /// What the stores of images lie on; without loop devices it is a tmpfs
+    #[arg(long, value_name = "KIND", default_value = "ext4", requires = "images")]
+    on: crate::images::GroundKind,
+    /// Measure an image with a file of 5 GB as well, for memory's sake; takes a minute or two
+    #[arg(long, requires = "images")]
+    huge: bool,
+    /// Leave the reports and plots in docs as they are
     #[arg(long)]
     no_write: bool,
 }
 
 const QUICK_ITERATIONS: u32 = 5;
+/// The report on the image tool.
+const IMAGES: &str = "docs/benchmarks-images.md";
 
 /// Measures, prints the report and writes it to `docs/` of the working directory.
 ///
@@ -55,32 +74,75 @@ pub fn main(args: &Args) -> Result<()> {
         );
     }
     if args.images {
-        let iterations = if args.quick { QUICK_ITERATIONS } else { args.iterations };
-        let text = crate::images::main(iterations, !args.no_write)?;
+        let (iterations, on, huge) = (args.iterations(), args.on, args.huge);
+        let text = crate::images::main(crate::images::Asked { iterations, on, huge })?;
+        if !args.no_write {
+            std::fs::write(IMAGES, &text).with_context(|| format!("writing {IMAGES}"))?;
+        }
         return std::io::stdout().write_all(text.as_bytes()).context("writing the report");
     }
-    let results = measure_all(args)?;
+    let asked = args.asked()?;
+    let results = if args.mydocker { measure_engines(args, &asked) } else { measure_runtimes(args, &asked) }?;
     let text = report::markdown(&results, &targets::judge(&results));
     std::io::stdout().write_all(text.as_bytes()).context("writing the report to the standard output")?;
     if !args.no_write {
-        std::fs::write("docs/benchmarks.md", &text).context("writing docs/benchmarks.md")?;
-        std::fs::write("docs/benchmarks.svg", plot::svg(&results)).context("writing docs/benchmarks.svg")?;
+        let file = |ending: &str| format!("docs/{}.{ending}", asked.group.stem());
+        std::fs::write(file("md"), &text).with_context(|| format!("writing {}", file("md")))?;
+        std::fs::write(file("svg"), plot::svg(&results)).context("writing the plot")?;
     }
     Ok(())
 }
 
-fn measure_all(args: &Args) -> Result<Results> {
-    let ours = match std::env::var_os("MYDOCKER_RUNTIME") {
-        Some(path) => PathBuf::from(path),
-        None => PathBuf::from("bin/mydocker-runtime"),
-    };
+impl Args {
+    fn iterations(&self) -> u32 {
+        if self.quick { QUICK_ITERATIONS } else { self.iterations }
+    }
+
+    fn asked(&self) -> Result<Asked> {
+        let group = if self.mydocker { Group::Engines } else { Group::Runtimes };
+        let all = group.workloads();
+        if let Some(foreign) = self.only.iter().find(|workload| !all.contains(workload)) {
+            let names: Vec<&str> = all.iter().map(|workload| workload.name()).collect();
+            bail!("--only {}: {} has {}", foreign.name(), group.made_by(), names.join(", "));
+        }
+        let workloads = if self.only.is_empty() { all } else { self.only.clone() };
+        let log_lines = self.log * 1_000_000 / script::LINE;
+        Ok(Asked { group, workloads, iterations: self.iterations(), log_lines })
+    }
+}
+
+/// The program that a variable of the environment names, else the one that `make` has left in `bin`.
+fn program(variable: &str, name: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(|| Path::new("bin").join(name), PathBuf::from)
+}
+
+fn measure_runtimes(args: &Args, asked: &Asked) -> Result<Results> {
     // First of all, so that a Ctrl-C from here on is a way out that undoes everything.
     let executor = Executor::new(Duration::from_millis(args.rest))?;
     let arena = Arena::new()?;
-    let entrants = runtime::entrants(&arena, &ours)?;
-    let iterations = if args.quick { QUICK_ITERATIONS } else { args.iterations };
-    let workloads = if args.only.is_empty() { Workload::ALL.to_vec() } else { args.only.clone() };
-    let results = measure::all(&executor, &arena, entrants, &workloads, iterations);
+    let entrants = runtime::entrants(&arena, &program("MYDOCKER_RUNTIME", "mydocker-runtime"))?;
+    let results = measure::all(&executor, &arena, entrants, asked);
+    let closed = arena.close();
+    let results = results?;
+    closed.context("cleaning up after the measurement")?;
+    Ok(results)
+}
+
+fn measure_engines(args: &Args, asked: &Asked) -> Result<Results> {
+    let found = |variable, name| std::path::absolute(program(variable, name));
+    let programs = Programs {
+        mydocker: found("MYDOCKER", "mydocker")?,
+        runtime: found("MYDOCKER_RUNTIME", "mydocker-runtime")?,
+        image_tool: found("MYDOCKER_IMG", "mydocker-img")?,
+    };
+    let mut executor = Executor::for_engines(Duration::from_millis(args.rest))?;
+    let arena = Arena::for_engines()?;
+    progress("starting the engines")?;
+    let contestants = engines::contestants(&arena, &programs, asked.log_lines)?;
+    executor.set_environment(contestants.environment);
+    let results = measure::all(&executor, &arena, contestants.entrants, asked);
+    // The daemon takes its own containers down, and the sweep finds the rest.
+    drop(contestants.daemon);
     let closed = arena.close();
     let results = results?;
     closed.context("cleaning up after the measurement")?;

@@ -2,6 +2,7 @@
 
 use crate::arena::{Arena, find_program};
 use crate::executor::{Error, Executor};
+use crate::meter::Meter;
 use crate::workload::{Step, Workload};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -60,67 +61,100 @@ fn perf_counts(perf: &Path) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// The number of system calls that the measured steps of a workload make, the container's own among them; `None`
-/// where the tool cannot count them.
-///
-/// # Errors
-/// A step that fails.
-pub fn syscalls(
-    executor: &Executor,
-    arena: &Arena,
-    tool: &Tool,
-    workload: Workload,
-    steps: &[Step],
-) -> Result<Option<u64>, Error> {
-    let hangs = matches!(tool, Tool::Strace(_)) && workload.leaves_process();
-    if *tool == Tool::None || hangs || !workload.is_sequential() {
-        return Ok(None);
-    }
-    let report = arena.path("counted");
-    let counts = wrapped(executor, arena, steps, &tool.prefix(&report), &report, count)?;
-    Ok(Some(counts.iter().sum()))
+/// A pass that counts instead of measuring times.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass<'a> {
+    /// What runs the commands.
+    pub executor: &'a Executor,
+    /// Where.
+    pub arena: &'a Arena,
+    /// What for.
+    pub workload: Workload,
 }
 
-/// The peak resident set in bytes: of the largest of the commands, and of what they waited for.
-///
-/// # Errors
-/// A step that fails.
-pub fn peak_resident(
-    executor: &Executor,
-    arena: &Arena,
-    workload: Workload,
-    steps: &[Step],
-) -> Result<Option<u64>, Error> {
-    if !workload.is_sequential() {
-        return Ok(None);
+impl Pass<'_> {
+    /// The number of system calls that the measured steps of a workload make, the container's own among them; `None`
+    /// where the tool cannot count them.
+    ///
+    /// # Errors
+    /// A step that fails.
+    pub fn syscalls(&self, tool: &Tool, steps: &[Step]) -> Result<Option<u64>, Error> {
+        let hangs = matches!(tool, Tool::Strace(_)) && self.workload.leaves_process();
+        if *tool == Tool::None || hangs {
+            return Ok(None);
+        }
+        let report = self.arena.path("counted");
+        let counts = self.wrapped(steps, &tool.prefix(&report), &report, count)?;
+        Ok(Some(counts.iter().sum()))
     }
-    let report = arena.path("peaked");
-    let prefix = [arena.path("peak").into(), report.clone().into()];
-    let kilobytes = wrapped(executor, arena, steps, &prefix, &report, |text| text.trim().parse().ok())?;
-    Ok(kilobytes.iter().max().map(|kilobytes| kilobytes * 1024))
+
+    /// The peak resident set in bytes: of the largest of the commands, of what they waited for, and of the daemon's
+    /// processes meanwhile.
+    ///
+    /// # Errors
+    /// A step that fails.
+    pub fn peak_resident(&self, meter: &Meter, steps: &[Step]) -> Result<Option<u64>, Error> {
+        if let [Step::Peak(argv)] = steps {
+            return self.executor.told(self.arena, argv).map(|kilobytes| Some(kilobytes * 1024));
+        }
+        let daemon = meter.daemon_processes();
+        daemon.iter().copied().try_for_each(reset_peak)?;
+        let report = self.arena.path("peaked");
+        let prefix = [self.arena.path("peak").into(), report.clone().into()];
+        let mut peaks = self.wrapped(steps, &prefix, &report, |text| text.trim().parse().ok())?;
+        for pid in daemon {
+            peaks.push(peak_of(pid)?);
+        }
+        Ok(peaks.iter().max().map(|kilobytes| kilobytes * 1024))
+    }
+
+    /// Carries out the steps with `prefix` before each command, and reads the number that it leaves in `report`.
+    fn wrapped(
+        &self,
+        steps: &[Step],
+        prefix: &[OsString],
+        report: &Path,
+        parse: impl Fn(&str) -> Option<u64>,
+    ) -> Result<Vec<u64>, Error> {
+        let mut numbers = Vec::new();
+        for step in steps {
+            let Step::Run(argv) = step else {
+                self.executor.steps(self.arena, std::slice::from_ref(step))?;
+                continue;
+            };
+            self.executor.steps(self.arena, &[Step::Run([prefix, argv].concat())])?;
+            let text = read(report)?;
+            let number = parse(&text).ok_or_else(|| Error::Command(format!("no count in {text:?}")))?;
+            numbers.push(number);
+        }
+        Ok(numbers)
+    }
 }
 
-/// Carries out the steps with `prefix` before each command, and reads the number that it leaves in `report`.
-fn wrapped(
-    executor: &Executor,
-    arena: &Arena,
-    steps: &[Step],
-    prefix: &[OsString],
-    report: &Path,
-    parse: impl Fn(&str) -> Option<u64>,
-) -> Result<Vec<u64>, Error> {
-    let mut numbers = Vec::new();
-    for step in steps {
-        let Step::Run(argv) = step else {
-            executor.steps(arena, std::slice::from_ref(step))?;
-            continue;
-        };
-        executor.steps(arena, &[Step::Run([prefix, argv].concat())])?;
-        let text = std::fs::read_to_string(report).map_err(|error| Error::File(report.into(), error))?;
-        let number = parse(&text).ok_or_else(|| Error::Command(format!("no count in {text:?}")))?;
-        numbers.push(number);
-    }
-    Ok(numbers)
+fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|error| Error::File(path.into(), error))
+}
+
+/// Makes the present resident set of a process its peak.
+///
+/// # Errors
+/// The process is gone.
+pub fn reset_peak(pid: u32) -> Result<(), Error> {
+    let file = PathBuf::from(format!("/proc/{pid}/clear_refs"));
+    // 5 is the kernel's word for that (proc(5)).
+    std::fs::write(&file, "5").map_err(|error| Error::File(file, error))
+}
+
+/// The peak of a process in kilobytes.
+///
+/// # Errors
+/// The process is gone.
+pub fn peak_of(pid: u32) -> Result<u64, Error> {
+    let file = PathBuf::from(format!("/proc/{pid}/status"));
+    let text = read(&file)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+    number.ok_or_else(|| Error::File(file, std::io::Error::other("no peak: the process has ended")))
 }
 
 /// The count in the report of either tool: perf's first field before the event, strace's fourth before "total".

@@ -1,22 +1,27 @@
 //! Carries out the steps of a script: starts commands, waits for them with a deadline, notices Ctrl-C.
 
+mod running;
+
 use crate::arena::{self, Arena};
+use crate::executor::running::{Complaints, Running, shown};
+use crate::meter::{Meter, Part};
 use crate::workload::Step;
 use mydocker_sys::process::{self, Exit, Pid};
 use mydocker_sys::signal::{self, SigSet, Signal, SignalQueue};
-use mydocker_sys::{AsFd, OwnedFd, poll, usage};
+use mydocker_sys::{AsFd, poll};
+use mydocker_tests::procfs;
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// How long one step may take before its processes are killed.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// The whole environment of every command.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How much of a failed command's complaint goes into the report, in characters.
-const COMPLAINT: usize = 200;
+/// The same of an engine's, which may take a gigabyte through its log.
+const ENGINES_DEADLINE: Duration = Duration::from_secs(600);
+/// How long what a command has left may take to end.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// What stops a step.
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +50,9 @@ type Result<T> = std::result::Result<T, Error>;
 pub struct Sample {
     /// From the start of each command to its end, added up.
     pub wall: Duration,
-    /// User and system time of the commands and of every process that ended and was waited for.
+    /// User and system time, as the meter has it.
     pub cpu: Duration,
-    /// How many commands of a [`Step::Together`] failed.
+    /// How many commands of a [`Step::Together`] failed, and what a [`Step::Lost`] told.
     pub lost: usize,
 }
 
@@ -56,6 +61,10 @@ pub struct Sample {
 pub struct Executor {
     signals: SignalQueue,
     rest: Duration,
+    deadline: Duration,
+    environment: Vec<(&'static str, OsString)>,
+    /// Whether orphans are reaped while a command runs: podman waits until its monitor, which is one, has vanished.
+    reaps: bool,
 }
 
 impl Executor {
@@ -65,27 +74,85 @@ impl Executor {
     /// # Errors
     /// What the kernel says.
     pub fn new(rest: Duration) -> Result<Self> {
-        let mut set = SigSet::empty();
-        set.extend([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
-        signal::block(&set)?;
-        process::set_subreaper(true)?;
-        Ok(Self { signals: SignalQueue::new(&set)?, rest })
+        Self::listening(rest, &[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
     }
 
-    /// Carries out steps one after another and measures them.
+    /// The same for engines.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn for_engines(rest: Duration) -> Result<Self> {
+        let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD];
+        let executor = Self::listening(rest, &signals)?;
+        Ok(Self { deadline: ENGINES_DEADLINE, reaps: true, ..executor })
+    }
+
+    fn listening(rest: Duration, signals: &[Signal]) -> Result<Self> {
+        let mut set = SigSet::empty();
+        set.extend(signals.iter().copied());
+        signal::block(&set)?;
+        process::set_subreaper(true)?;
+        let signals = SignalQueue::new(&set)?;
+        Ok(Self { signals, rest, deadline: DEADLINE, environment: Vec::new(), reaps: false })
+    }
+
+    /// Adds to the environment of every command.
+    pub fn set_environment(&mut self, environment: Vec<(&'static str, OsString)>) {
+        self.environment = environment;
+    }
+
+    /// Carries out steps one after another, for their effect.
     ///
     /// # Errors
     /// The first step that fails.
-    pub fn steps(&self, arena: &Arena, steps: &[Step]) -> Result<Sample> {
-        let before = usage::children()?;
+    pub fn steps(&self, arena: &Arena, steps: &[Step]) -> Result<()> {
+        steps.iter().try_for_each(|step| self.step(arena, step).map(drop))
+    }
+
+    /// Carries out steps one after another and measures them. What a step leaves behind and is about to end counts for the
+    /// step, if `settles`.
+    ///
+    /// # Errors
+    /// The first step that fails.
+    pub fn measure(
+        &self,
+        arena: &Arena,
+        steps: &[Step],
+        (meter, part): (&Meter, Part),
+        settles: bool,
+    ) -> Result<Sample> {
         let mut sample = Sample::default();
-        for step in steps {
+        let read = || meter.read(part).map_err(|error| Error::File("the CPU time".into(), error));
+        let (measured, told): (Vec<&Step>, Vec<&Step>) =
+            steps.iter().partition(|step| !matches!(step, Step::Lost(_)));
+        let (before, children) = (read()?, procfs::own_children());
+        for step in measured {
             let (wall, lost) = self.step(arena, step)?;
             sample.wall += wall;
             sample.lost += lost;
         }
-        sample.cpu = usage::children()?.cpu().saturating_sub(before.cpu());
+        if self.reaps && settles {
+            self.settle(&children)?;
+        }
+        sample.cpu = read()?.saturating_sub(before);
+        for step in told {
+            sample.lost += self.step(arena, step)?.1;
+        }
         Ok(sample)
+    }
+
+    /// Waits until this process has no children but these; what takes too long has its time counted elsewhere.
+    fn settle(&self, children: &[i32]) -> Result<()> {
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            arena::reap_orphans()?;
+            if procfs::own_children().iter().all(|child| children.contains(child)) {
+                return Ok(());
+            }
+            if !self.await_signal(deadline)? {
+                return Ok(());
+            }
+        }
     }
 
     /// How long [`Executor::rest`] takes.
@@ -98,19 +165,32 @@ impl Executor {
     /// # Errors
     /// An interruption.
     pub fn rest(&self) -> Result<()> {
+        let deadline = Instant::now() + self.rest;
+        while self.await_signal(deadline)? {}
+        Ok(())
+    }
+
+    /// Waits for a signal; false when none came in time.
+    fn await_signal(&self, deadline: Instant) -> Result<bool> {
         let interest = poll::Interest::read(self.signals.as_fd());
-        match poll::poll(&[interest], Some(Instant::now() + self.rest), "an interruption") {
-            Err(error) if error.errno() == mydocker_sys::Errno::ETIMEDOUT => Ok(()),
+        match poll::poll(&[interest], Some(deadline), "an interruption") {
+            Err(error) if error.errno() == mydocker_sys::Errno::ETIMEDOUT => Ok(false),
             Err(error) => Err(error.into()),
-            Ok(_) => self.check_interrupted(),
+            Ok(_) => self.check_interrupted().map(|()| true),
         }
     }
 
-    fn check_interrupted(&self) -> Result<()> {
-        match self.signals.next()? {
-            Some(received) => Err(Error::Interrupted(received.number)),
-            None => Ok(()),
+    /// Takes the signals that wait.
+    ///
+    /// # Errors
+    /// One of them is an interruption.
+    pub fn check_interrupted(&self) -> Result<()> {
+        while let Some(received) = self.signals.next()? {
+            if received.number != Signal::SIGCHLD as i32 {
+                return Err(Error::Interrupted(received.number));
+            }
         }
+        Ok(())
     }
 
     fn step(&self, arena: &Arena, step: &Step) -> Result<(Duration, usize)> {
@@ -122,22 +202,48 @@ impl Executor {
             Step::Empty(directory) => empty(directory)
                 .map(|()| (Duration::ZERO, 0))
                 .map_err(|error| Error::File(directory.clone(), error)),
+            Step::Lost(argv) => self.told(arena, argv).map(|lost| (Duration::ZERO, lost as usize)),
+            Step::Peak(argv) => self.told(arena, argv).map(|_| (Duration::ZERO, 0)),
         }
     }
 
     fn run(&self, arena: &Arena, argv: &[OsString], expected: u8) -> Result<Duration> {
+        self.run_into(arena, argv, expected, Stdio::null())
+    }
+
+    fn run_into(&self, arena: &Arena, argv: &[OsString], expected: u8, output: Stdio) -> Result<Duration> {
         let complaints = Complaints::new(arena)?;
         let start = Instant::now();
-        let exit = self.wait(Running::start(argv, &complaints)?)?;
+        let exit = self.wait(self.start(argv, &complaints, output)?, &[])?;
         let wall = start.elapsed();
         if exit == Exit::Code(expected.into()) { Ok(wall) } else { Err(complaints.blame(argv, exit)) }
+    }
+
+    /// The number that a command prints.
+    ///
+    /// # Errors
+    /// It fails, or prints something else.
+    pub fn told(&self, arena: &Arena, argv: &[OsString]) -> Result<u64> {
+        let path = arena.path("told");
+        let failed = |error| Error::File(path.clone(), error);
+        let output = File::create(&path).map_err(failed)?;
+        self.run_into(arena, argv, 0, output.into())?;
+        let text = std::fs::read_to_string(&path).map_err(failed)?;
+        text.trim().parse().map_err(|_| Error::Command(format!("{} says {text:?}", shown(argv))))
+    }
+
+    fn start(&self, argv: &[OsString], complaints: &Complaints, output: Stdio) -> Result<Running> {
+        Running::start(argv, &self.environment, complaints, output)
     }
 
     fn together(&self, arena: &Arena, commands: &[Vec<OsString>]) -> Result<(Duration, usize)> {
         let complaints = Complaints::new(arena)?;
         let start = Instant::now();
-        let running: Result<Vec<_>> = commands.iter().map(|argv| Running::start(argv, &complaints)).collect();
-        let exits: Result<Vec<_>> = running?.into_iter().map(|process| self.wait(process)).collect();
+        let running: Result<Vec<_>> =
+            commands.iter().map(|argv| self.start(argv, &complaints, Stdio::null())).collect();
+        let running = running?;
+        let own: Vec<Pid> = running.iter().map(|process| process.pid).collect();
+        let exits: Result<Vec<_>> = running.into_iter().map(|process| self.wait(process, &own)).collect();
         let (wall, exits) = (start.elapsed(), exits?);
         match exits.iter().zip(commands).find(|(exit, _)| **exit != Exit::Code(0)) {
             // All lost is no measurement.
@@ -151,128 +257,39 @@ impl Executor {
     fn await_end(&self, pid_file: &Path) -> Result<Duration> {
         let start = Instant::now();
         let container = Running::of_pid_file(pid_file).map_err(Error::Command)?;
-        self.wait(container)?;
+        self.wait(container, &[])?;
         Ok(start.elapsed())
     }
 
-    fn wait(&self, mut process: Running) -> Result<Exit> {
-        let interests =
-            [poll::Interest::read(process.pidfd.as_fd()), poll::Interest::read(self.signals.as_fd())];
-        let events = poll::poll(&interests, Some(Instant::now() + DEADLINE), &process.what);
-        self.check_interrupted()?;
-        match events {
-            Ok(_) => process.reap(),
-            Err(error) if error.errno() == mydocker_sys::Errno::ETIMEDOUT => {
-                Err(Error::Command(format!("{} did not end within {} s", process.what, DEADLINE.as_secs())))
+    /// Waits for the end of a process; `others` are also waited for by the caller.
+    fn wait(&self, mut process: Running, others: &[Pid]) -> Result<Exit> {
+        let deadline = Instant::now() + self.deadline;
+        loop {
+            let interests =
+                [poll::Interest::read(process.pidfd.as_fd()), poll::Interest::read(self.signals.as_fd())];
+            let events = poll::poll(&interests, Some(deadline), &process.what);
+            self.check_interrupted()?;
+            match events {
+                Ok(events) if events.first().is_some_and(|events| events.readable || events.hangup) => {
+                    return process.reap();
+                }
+                Ok(_) => reap_adopted(|pid| pid == process.pid || others.contains(&pid))?,
+                Err(error) if error.errno() == mydocker_sys::Errno::ETIMEDOUT => {
+                    let seconds = self.deadline.as_secs();
+                    return Err(Error::Command(format!("{} did not end within {seconds} s", process.what)));
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => Err(error.into()),
         }
     }
 }
 
-/// A process that is killed when nobody waits for it to the end.
-#[derive(Debug)]
-struct Running {
-    pidfd: OwnedFd,
-    what: String,
-    reaped: bool,
-}
-
-impl Running {
-    fn start(argv: &[OsString], complaints: &Complaints) -> Result<Self> {
-        let what = shown(argv);
-        let (program, arguments) =
-            argv.split_first().ok_or_else(|| Error::Command("an empty command".into()))?;
-        let child = Command::new(program)
-            .args(arguments)
-            // Whoever starts this may have set LD_LIBRARY_PATH (cargo does), which makes the loader of a dynamically
-            // linked runtime search far more than it does for a user.
-            .env_clear()
-            .env("PATH", PATH)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(complaints.writer()?)
-            .spawn()
-            .map_err(|error| Error::Command(format!("{what}: {error}")))?;
-        Self::adopt(Pid::from_raw(child.id() as i32), &what)
+/// Reaps what has ended, until it comes to a process that somebody waits for.
+fn reap_adopted(is_waited_for: impl Fn(Pid) -> bool) -> Result<()> {
+    while let Some(pid) = process::ended_child()?.filter(|pid| !is_waited_for(*pid)) {
+        process::reap(pid)?;
     }
-
-    fn adopt(pid: Pid, what: &str) -> Result<Self> {
-        let pidfd = process::pidfd_open(pid)?;
-        Ok(Self { pidfd, what: what.into(), reaped: false })
-    }
-
-    /// The container's process, an orphan that this process has inherited. A pid file that says anything else is
-    /// the runtime's mistake, and nothing may be done to a process of somebody else.
-    fn of_pid_file(path: &Path) -> std::result::Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("no pid file: {error}"))?;
-        std::fs::remove_file(path).map_err(|error| format!("removing the pid file: {error}"))?;
-        let pid: i32 = text.trim().parse().map_err(|_| format!("a pid file that says {text:?}"))?;
-        let status =
-            std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
-        let parent = format!("PPid:\t{}", process::getpid());
-        if !status.lines().any(|line| line == parent) {
-            return Err(format!("process {pid} of the pid file is no orphan of the runtime"));
-        }
-        Self::adopt(Pid::from_raw(pid), "the container").map_err(|error| error.to_string())
-    }
-
-    fn reap(&mut self) -> Result<Exit> {
-        self.reaped = true;
-        Ok(process::wait(&self.pidfd)?)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.reaped {
-            return;
-        }
-        let ended = process::pidfd_kill(&self.pidfd, Signal::SIGKILL as i32);
-        if let Err(error) = ended.and_then(|()| process::wait(&self.pidfd)) {
-            // A destructor has nobody to return to; what made it run is being reported already.
-            crate::cli::complain(&anyhow::Error::from(error));
-        }
-    }
-}
-
-/// The file that commands complain to.
-struct Complaints {
-    path: PathBuf,
-    file: File,
-    hidden: String,
-}
-
-impl Complaints {
-    fn new(arena: &Arena) -> Result<Self> {
-        let path = arena.path("stderr");
-        let file = File::create(&path).map_err(|error| Error::File(path.clone(), error))?;
-        Ok(Self { path, file, hidden: arena.path("").display().to_string() })
-    }
-
-    fn writer(&self) -> Result<File> {
-        self.file.try_clone().map_err(|error| Error::File(self.path.clone(), error))
-    }
-
-    /// The error of a failed command: the last line it wrote, without the name of the temporary directory.
-    fn blame(&self, argv: &[OsString], exit: Exit) -> Error {
-        let text = std::fs::read(&self.path).unwrap_or_else(|error| error.to_string().into_bytes());
-        let text = String::from_utf8_lossy(&text);
-        let line = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-        let message = format!("{}: status {}: {line}", shown(argv), exit.status());
-        Error::Command(message.replace(&self.hidden, "").chars().take(COMPLAINT).collect())
-    }
-}
-
-/// The program's name and, of a runtime, the subcommand: what follows `--root DIR`, also behind a counting tool.
-fn shown(argv: &[OsString]) -> String {
-    let root = argv.iter().position(|word| word == "--root");
-    let program = argv.get(root.map_or(0, |root| root.saturating_sub(1)));
-    let name = program.map(Path::new).and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-    match root.and_then(|root| argv.get(root + 2)) {
-        Some(command) => format!("{name} {}", command.to_string_lossy()),
-        None => name.into_owned(),
-    }
+    Ok(())
 }
 
 fn empty(directory: &Path) -> std::io::Result<()> {
@@ -281,18 +298,4 @@ fn empty(directory: &Path) -> std::io::Result<()> {
         if path.is_dir() { std::fs::remove_dir_all(&path)? } else { std::fs::remove_file(&path)? }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_is_shown_by_program_and_subcommand() {
-        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(shown(&words("/usr/bin/crun --root /r state id")), "crun state");
-        assert_eq!(shown(&words("/usr/bin/perf stat -o f /usr/bin/crun --root /r state id")), "crun state");
-        assert_eq!(shown(&words("/tmp/floor /tmp/rootfs")), "floor");
-        assert_eq!(shown(&[]), "");
-    }
 }

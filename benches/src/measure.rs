@@ -4,6 +4,7 @@
 use crate::arena::{Arena, reap_orphans};
 use crate::counter::{self, Tool};
 use crate::executor::{Error, Executor, Sample};
+use crate::group::Group;
 use crate::runtime::Entrant;
 use crate::workload::{Script, Workload};
 use std::time::Duration;
@@ -11,10 +12,14 @@ use std::time::Duration;
 /// Everything that was measured.
 #[derive(Debug)]
 pub struct Results {
+    /// What kind of programs.
+    pub group: Group,
     /// Who took part.
     pub entrants: Vec<Entrant>,
     /// What was measured, in the order of the report.
     pub workloads: Vec<Workload>,
+    /// How many lines went through the logs of engines.
+    pub log_lines: u64,
     /// One for each workload and entrant that can do it.
     pub cells: Vec<Cell>,
     /// How often most workloads ran.
@@ -25,6 +30,19 @@ pub struct Results {
     pub cgroups: String,
     /// What the system calls were counted with.
     pub tool: Tool,
+}
+
+/// What is to be measured.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// What kind of programs.
+    pub group: Group,
+    /// In the order of the report.
+    pub workloads: Vec<Workload>,
+    /// How often most workloads run.
+    pub iterations: u32,
+    /// How many lines go through the logs of engines.
+    pub log_lines: u64,
 }
 
 /// One workload on one entrant.
@@ -71,19 +89,22 @@ pub fn all(
     executor: &Executor,
     arena: &Arena,
     entrants: Vec<Entrant>,
-    workloads: &[Workload],
-    iterations: u32,
+    asked: &Asked,
 ) -> anyhow::Result<Results> {
     let tool = Tool::find();
     let mut cells = Vec::new();
-    for &workload in workloads {
+    for &workload in &asked.workloads {
         crate::cli::progress(workload.title())?;
         let round = Round { executor, arena, tool: &tool, workload };
-        cells.extend(round.measure(&entrants, workload.iterations(iterations))?);
-        arena.sweep()?;
+        cells.extend(round.measure(&entrants, workload.iterations(asked.iterations))?);
+        // An engine has a daemon, which would not survive that; its containers are removed by the scripts.
+        if asked.group == Group::Runtimes {
+            arena.sweep()?;
+        }
     }
-    let (workloads, cgroups) = (workloads.to_vec(), arena.layout.clone());
-    Ok(Results { entrants, workloads, cells, iterations, rest: executor.rest_time(), cgroups, tool })
+    let Asked { group, workloads, iterations, log_lines } = asked.clone();
+    let (rest, cgroups) = (executor.rest_time(), arena.layout.clone());
+    Ok(Results { group, entrants, workloads, log_lines, cells, iterations, rest, cgroups, tool })
 }
 
 /// One workload being measured.
@@ -135,19 +156,26 @@ impl Round<'_> {
     fn prepare(&self, contest: &mut Contest<'_>) -> Result<(), Error> {
         self.executor.steps(self.arena, &contest.script.setup)?;
         let measured = contest.script.measured.clone();
-        contest.syscalls = self.bracketed(contest, || {
-            counter::syscalls(self.executor, self.arena, self.tool, self.workload, &measured)
-        })?;
-        contest.peak = self.bracketed(contest, || {
-            counter::peak_resident(self.executor, self.arena, self.workload, &measured)
-        })?;
+        let pass = counter::Pass { executor: self.executor, arena: self.arena, workload: self.workload };
+        if self.workload.is_sequential() && !self.workload.is_of_engines() {
+            contest.syscalls = self.bracketed(contest, || pass.syscalls(self.tool, &measured))?;
+        }
+        if self.workload.is_sequential() {
+            let meter = &contest.entrant.meter;
+            contest.peak = self.bracketed(contest, || pass.peak_resident(meter, &measured))?;
+        }
+        if self.workload.warms_up_by_itself() {
+            self.bracketed(contest, || self.executor.steps(self.arena, &measured))?;
+        }
         Ok(())
     }
 
     fn sample(&self, contest: &mut Contest<'_>) -> Result<(), Error> {
         let sample = self.bracketed(contest, || {
             self.executor.rest()?;
-            self.executor.steps(self.arena, &contest.script.measured)
+            let script = &contest.script;
+            let meter = (&contest.entrant.meter, script.part);
+            self.executor.measure(self.arena, &script.measured, meter, !self.workload.leaves_process())
         })?;
         contest.samples.push(sample);
         Ok(())
@@ -169,12 +197,12 @@ impl Round<'_> {
     /// What a failed entrant cannot take down itself, the sweep of the arena does.
     fn tear_down(&self, contest: &mut Contest<'_>) -> Result<(), Error> {
         if contest.failure.is_none() {
-            return contest
-                .attempt(|contest| self.executor.steps(self.arena, &contest.script.teardown).map(drop));
+            return contest.attempt(|contest| self.executor.steps(self.arena, &contest.script.teardown));
         }
         for step in &contest.script.teardown {
-            match self.executor.steps(self.arena, std::slice::from_ref(step)) {
-                Ok(_) | Err(Error::Command(_)) => {}
+            let meter = &contest.entrant.meter;
+            match meter.around(|| self.executor.steps(self.arena, std::slice::from_ref(step))) {
+                Ok(()) | Err(Error::Command(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -195,7 +223,8 @@ impl<'a> Contest<'a> {
         if self.failure.is_some() {
             return Ok(());
         }
-        match action(self) {
+        let entrant = self.entrant;
+        match entrant.meter.around(|| action(self)) {
             Err(Error::Command(reason)) => {
                 self.failure = Some(reason);
                 Ok(())

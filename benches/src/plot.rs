@@ -2,7 +2,7 @@
 
 use crate::measure::{Figures, Results};
 use crate::report::milliseconds;
-use crate::runtime::{Kind, OURS};
+use crate::runtime::Kind;
 use crate::workload::Workload;
 use std::time::Duration;
 
@@ -52,11 +52,13 @@ struct Bar<'a> {
 fn bars(results: &Results, workload: Workload) -> Vec<Bar<'_>> {
     let bar = |entrant: &'_ crate::runtime::Entrant| {
         let class = match entrant.kind {
-            Kind::Floor { .. } => "floor",
-            Kind::Oci { .. } if entrant.name == OURS => "ours",
-            Kind::Oci { .. } => "peer",
+            Kind::Floor { .. } | Kind::Cat { .. } => "floor",
+            Kind::Oci { .. } | Kind::Engine(_) if entrant.name == results.group.ours() => "ours",
+            Kind::Oci { .. } | Kind::Engine(_) => "peer",
         };
-        results.figures(workload, &entrant.name).map(|figures| (class, figures))
+        // Where only a peak was looked at there is nothing to draw.
+        let figures = results.figures(workload, &entrant.name).filter(|figures| !figures.median.is_zero());
+        figures.map(|figures| (class, figures))
     };
     let entrants = results.entrants.iter();
     entrants

@@ -1,7 +1,9 @@
 //! The report in Markdown.
 
+use crate::engines::CAT;
+use crate::group::Group;
 use crate::measure::{Cell, Figures, Results};
-use crate::runtime::{FLOOR_WITH_CGROUPS, REFERENCE};
+use crate::runtime::FLOOR_WITH_CGROUPS;
 use crate::targets::{MEGABYTE, Verdict};
 use crate::workload::Workload;
 use std::time::Duration;
@@ -11,38 +13,43 @@ Every round runs each program once, each round in another order, so that what di
 machine disturbs all alike and nobody always pays for the same predecessor. Judge by ratios: the times of another
 machine are others.
 
-- wall: from the start of a command to its end, for several commands added up; median and 95th percentile.
-- CPU: user and system time of the commands and of every process that they or the measurement waited for, the
-  container's own among them; median.
-- system calls and peak resident set: one pass each, outside the timed rounds. The calls of `run` and `exec` include
-  the container's own, the peak is that of the largest process.
-- MB are 10^6 bytes. Sizes are of the program file: crun and runc need shared libraries beside it.
-- All use the same bundle (busybox on tmpfs, the namespaces, mounts, masks and device rules of a default spec) and a
-  state root on tmpfs each. A cold cache is a state root emptied before the run; where both are
-  alike, the runtime keeps nothing between runs.
-- floor: a C program that makes the same namespaces, mounts and devices with bare system calls, without masks,
-  capabilities, limits or seccomp; floor+cgroups also makes, joins, mounts and removes the same cgroups.
 ";
 
 /// The whole report.
 pub fn markdown(results: &Results, verdicts: &[Verdict]) -> String {
-    let mut text =
-        String::from("# Benchmarks\n\nMade by `make bench`, which writes this file and the plot.\n\n");
-    text += "![median wall times](benchmarks.svg)\n\n## How\n\n";
+    let group = results.group;
+    let mut text = format!(
+        "# {}\n\nMade by `{}`, which writes this file and the plot.\n\n![median wall times]({}.svg)\n\n## How\n\n",
+        group.title(),
+        group.made_by(),
+        group.stem()
+    );
     text += METHOD;
-    let (repeats, rest, tool) = (results.iterations, rest(results.rest), results.tool.name());
-    text += &format!("- {repeats} iterations, {rest}; system calls counted by {tool}.\n");
+    text += group.method();
+    text += &repeats(results);
     text += "\n## Machine\n\n";
     text += &machine(&results.cgroups);
     text += "\n## Programs\n\n";
     text += &programs(results);
-    text += "\n## Targets\n\nWhat this project wants its runtime to reach.\n\n";
+    text += &format!("\n## Targets\n\nWhat this project wants {} to reach.\n\n", group.wanted());
     text += &targets(verdicts);
     for &workload in &results.workloads {
         text += &format!("\n## {}\n\n", capitalised(workload.title()));
         text += &table(results, workload);
     }
     text
+}
+
+fn repeats(results: &Results) -> String {
+    let (iterations, rest, tool) = (results.iterations, rest(results.rest), results.tool.name());
+    match results.group {
+        Group::Runtimes => format!("- {iterations} iterations, {rest}; system calls counted by {tool}.\n"),
+        Group::Engines => format!(
+            "- {iterations} iterations, {} where it is much at once, {rest}; {} lines of output.\n",
+            Workload::EngineLog.iterations(iterations),
+            results.log_lines
+        ),
+    }
 }
 
 fn rest(rest: Duration) -> String {
@@ -95,8 +102,8 @@ fn targets(verdicts: &[Verdict]) -> String {
 
 fn table(results: &Results, workload: Workload) -> String {
     let columns = Column::of(results, workload);
-    let head: Vec<&str> =
-        std::iter::once("program").chain(columns.iter().map(|column| column.head())).collect();
+    let heads: Vec<String> = columns.iter().map(|column| column.head(results.group)).collect();
+    let head: Vec<&str> = std::iter::once("program").chain(heads.iter().map(String::as_str)).collect();
     let line: Vec<&str> = std::iter::once("---").chain(columns.iter().map(|_| "---:")).collect();
     let cells = results.cells.iter().filter(|cell| cell.workload == workload);
     let rows = cells.map(|cell| table_row(results, cell, &columns));
@@ -122,52 +129,66 @@ enum Column {
     Peak,
     ToReference,
     ToFloor,
+    ToCat,
     Lost,
 }
 
 impl Column {
     /// The columns that say something of a workload.
     fn of(results: &Results, workload: Workload) -> Vec<Self> {
+        if workload == Workload::EngineMonitor {
+            return vec![Self::Peak];
+        }
         let mut columns = vec![Self::Median, Self::P95, Self::Cpu];
+        if workload.is_sequential() && !workload.is_of_engines() {
+            columns.push(Self::Syscalls);
+        }
         if workload.is_sequential() {
-            columns.extend([Self::Syscalls, Self::Peak]);
+            columns.push(Self::Peak);
         }
         columns.push(Self::ToReference);
         if results.figures(workload, FLOOR_WITH_CGROUPS).is_some() {
             columns.push(Self::ToFloor);
         }
-        if workload == Workload::Parallel {
+        if results.figures(workload, CAT).is_some() {
+            columns.push(Self::ToCat);
+        }
+        if workload.counts_losses() {
             columns.push(Self::Lost);
         }
         columns
     }
 
-    fn head(self) -> &'static str {
-        match self {
+    fn head(self, group: Group) -> String {
+        let fixed = match self {
             Self::Median => "wall, ms",
             Self::P95 => "p95, ms",
             Self::Cpu => "CPU, ms",
             Self::Syscalls => "system calls",
             Self::Peak => "peak, MB",
-            Self::ToReference => "wall / crun",
+            Self::ToReference => return format!("wall / {}", group.reference()),
             Self::ToFloor => "wall / floor+cgroups",
+            Self::ToCat => "CPU / cat",
             Self::Lost => "lost",
-        }
+        };
+        fixed.into()
     }
 
     fn field(self, results: &Results, cell: &Cell, figures: &Figures) -> String {
-        let ratio = |to: &str| {
-            let other = results.figures(cell.workload, to).filter(|other| other.median > Duration::ZERO);
-            other.map(|other| number(figures.median.as_secs_f64() / other.median.as_secs_f64()))
+        let ratio = |to: &str, of: fn(&Figures) -> Duration| {
+            let other = results.figures(cell.workload, to).map(of).filter(|time| !time.is_zero());
+            other.map(|other| number(of(figures).as_secs_f64() / other.as_secs_f64()))
         };
+        let wall = |figures: &Figures| figures.median;
         let field = match self {
             Self::Median => Some(milliseconds(figures.median)),
             Self::P95 => Some(milliseconds(figures.p95)),
             Self::Cpu => Some(milliseconds(figures.cpu)),
             Self::Syscalls => figures.syscalls.map(|count| count.to_string()),
             Self::Peak => figures.peak.map(|bytes| format!("{:.1}", bytes as f64 / MEGABYTE)),
-            Self::ToReference => ratio(REFERENCE),
-            Self::ToFloor => ratio(FLOOR_WITH_CGROUPS),
+            Self::ToReference => ratio(results.group.reference(), wall),
+            Self::ToFloor => ratio(FLOOR_WITH_CGROUPS, wall),
+            Self::ToCat => ratio(CAT, |figures| figures.cpu),
             Self::Lost => Some(figures.lost.to_string()),
         };
         field.unwrap_or_else(|| "-".into())
@@ -202,6 +223,7 @@ fn capitalised(text: &str) -> String {
 pub mod tests {
     use super::*;
     use crate::counter::Tool;
+    use crate::meter::Meter;
     use crate::runtime::{Entrant, Facts, Kind, OURS};
     use crate::targets;
 
@@ -221,9 +243,12 @@ pub mod tests {
             name: name.into(),
             path: name.into(),
             kind: Kind::Oci { root: "/r".into() },
+            meter: Meter::Children,
             facts: Ok(Facts { version: format!("{name} 1"), size }),
         };
         Results {
+            group: Group::Runtimes,
+            log_lines: 0,
             entrants: vec![entrant(OURS, 2_000_000), entrant("crun", 490_000), entrant("runc", 8_000_000)],
             workloads: vec![Workload::Run],
             cells: vec![

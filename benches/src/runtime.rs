@@ -1,6 +1,8 @@
 //! Who takes part: the runtimes, found by path and by environment, and the floor program.
 
 use crate::arena::{Arena, find_program};
+use crate::engines::Engine;
+use crate::meter::Meter;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +11,8 @@ use std::process::Command;
 pub const OURS: &str = "mydocker-runtime";
 /// The runtime that the targets compare with.
 pub const REFERENCE: &str = "crun";
+/// The engine that the targets compare with.
+pub const REFERENCE_ENGINE: &str = "podman";
 /// The floor program with cgroup work.
 pub const FLOOR_WITH_CGROUPS: &str = "floor+cgroups";
 
@@ -25,6 +29,15 @@ pub enum Kind {
         /// Whether it does the cgroup work too.
         cgroups: bool,
     },
+    /// What people type commands to.
+    Engine(Engine),
+    /// The program that copies what it reads to a file.
+    Cat {
+        /// The cgroup of what it reads from.
+        producers: PathBuf,
+        /// How many lines' bytes.
+        log_lines: u64,
+    },
 }
 
 /// One program that is measured.
@@ -36,6 +49,8 @@ pub struct Entrant {
     pub path: PathBuf,
     /// What it is.
     pub kind: Kind,
+    /// What is asked for the CPU time that it takes.
+    pub meter: Meter,
     /// What it says of itself, or why it cannot take part.
     pub facts: Result<Facts, String>,
 }
@@ -47,6 +62,14 @@ pub struct Facts {
     pub version: String,
     /// Its size in bytes; of a dynamically linked program without its libraries.
     pub size: u64,
+}
+
+impl Facts {
+    /// The same of a program that works with another one.
+    #[must_use]
+    pub fn with(self, other: &str) -> Self {
+        Self { version: format!("{}, with {other}", self.version), ..self }
+    }
 }
 
 /// Everybody who takes part, in the order of the tables: ours, crun, runc, those of the environment, the floor.
@@ -72,7 +95,7 @@ pub fn entrants(arena: &Arena, ours: &Path) -> std::io::Result<Vec<Entrant>> {
         let root = arena.path("state").join(&name);
         std::fs::create_dir_all(&root)?;
         let facts = facts(&path).map_err(|reason| reason.replace(&*working_directory, ""));
-        entrants.push(Entrant { name, path, kind: Kind::Oci { root }, facts });
+        entrants.push(Entrant { name, path, kind: Kind::Oci { root }, meter: Meter::Children, facts });
     }
     entrants.extend(
         [("floor", false), (FLOOR_WITH_CGROUPS, true)].map(|(name, cgroups)| floor(arena, name, cgroups)),
@@ -83,7 +106,7 @@ pub fn entrants(arena: &Arena, ours: &Path) -> std::io::Result<Vec<Entrant>> {
 fn floor(arena: &Arena, name: &str, cgroups: bool) -> Entrant {
     let path = arena.path("floor");
     let facts = size(&path).map(|size| Facts { version: String::new(), size });
-    Entrant { name: name.into(), path, kind: Kind::Floor { cgroups }, facts }
+    Entrant { name: name.into(), path, kind: Kind::Floor { cgroups }, meter: Meter::Children, facts }
 }
 
 /// `BENCH_NAME=PATH` as a name for the tables ("BENCH_CRUN_NEW" is "crun-new") and a path.
@@ -102,7 +125,11 @@ fn size(path: &Path) -> Result<u64, String> {
     std::fs::metadata(path).map(|data| data.len()).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn facts(path: &Path) -> Result<Facts, String> {
+/// What a program says of itself, or why it cannot take part.
+///
+/// # Errors
+/// It is not there, or cannot be run.
+pub fn facts(path: &Path) -> Result<Facts, String> {
     let size = size(path)?;
     let output = Command::new(path).arg("--version").output();
     let output = output.map_err(|error| format!("{} --version: {error}", path.display()))?;

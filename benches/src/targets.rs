@@ -1,7 +1,9 @@
 //! The figures that this project wants to reach, and whether it does. They inform; nothing fails because of them.
 
+use crate::engines::CAT;
+use crate::group::Group;
 use crate::measure::{Figures, Results};
-use crate::runtime::{FLOOR_WITH_CGROUPS, OURS, REFERENCE};
+use crate::runtime::{FLOOR_WITH_CGROUPS, REFERENCE, REFERENCE_ENGINE};
 use crate::workload::Workload;
 
 /// A megabyte, in bytes.
@@ -10,6 +12,7 @@ pub const MEGABYTE: f64 = 1e6;
 #[derive(Debug, Clone, Copy)]
 enum Metric {
     Wall,
+    Milliseconds,
     Cpu,
     Syscalls,
     Peak,
@@ -55,7 +58,7 @@ const fn plain(workload: Workload, metric: Metric, limit: f64) -> Target {
     Target { workload, metric, against: None, limit: Limit::AtMost(limit) }
 }
 
-const TARGETS: [Target; 14] = [
+const TARGETS: [Target; 23] = [
     ratio(Workload::Run, Metric::Wall, REFERENCE, Limit::AtMost(0.5)),
     ratio(Workload::Run, Metric::Cpu, REFERENCE, Limit::AtMost(0.5)),
     ratio(Workload::Run, Metric::Wall, FLOOR_WITH_CGROUPS, Limit::AtMost(1.8)),
@@ -70,6 +73,20 @@ const TARGETS: [Target; 14] = [
     ratio(Workload::Delete, Metric::Wall, REFERENCE, Limit::Below(1.0)),
     ratio(Workload::Parallel, Metric::Wall, REFERENCE, Limit::AtMost(0.6)),
     plain(Workload::Parallel, Metric::Lost, 0.0),
+    ratio(Workload::EngineRun, Metric::Wall, REFERENCE_ENGINE, Limit::AtMost(0.25)),
+    ratio(Workload::EngineRun, Metric::Wall, "docker", Limit::AtMost(0.25)),
+    ratio(Workload::EngineBridge, Metric::Wall, REFERENCE_ENGINE, Limit::AtMost(0.5)),
+    ratio(Workload::EngineExec, Metric::Wall, REFERENCE_ENGINE, Limit::AtMost(0.3)),
+    ratio(Workload::EnginePs, Metric::Wall, REFERENCE_ENGINE, Limit::AtMost(0.3)),
+    Target {
+        workload: Workload::EnginePsMany,
+        metric: Metric::Milliseconds,
+        against: None,
+        limit: Limit::Below(100.0),
+    },
+    plain(Workload::EngineAtOnce, Metric::Lost, 0.0),
+    ratio(Workload::EngineLog, Metric::Cpu, CAT, Limit::AtMost(1.5)),
+    plain(Workload::EngineMonitor, Metric::Peak, 3.0),
 ];
 
 /// The size that our program may have, in megabytes.
@@ -98,7 +115,10 @@ impl Verdict {
 pub fn judge(results: &Results) -> Vec<Verdict> {
     let wanted = TARGETS.iter().filter(|target| results.workloads.contains(&target.workload));
     let mut verdicts: Vec<Verdict> = wanted.map(|target| target.judge(results)).collect();
-    let ours = results.entrants.iter().find(|entrant| entrant.name == OURS);
+    if results.group == Group::Engines {
+        return verdicts;
+    }
+    let ours = results.entrants.iter().find(|entrant| entrant.name == results.group.ours());
     let size = ours.and_then(|ours| ours.facts.as_ref().ok()).map(|facts| facts.size as f64 / MEGABYTE);
     verdicts.push(Verdict::new("binary size, MB".into(), BINARY, size));
     verdicts
@@ -107,7 +127,7 @@ pub fn judge(results: &Results) -> Vec<Verdict> {
 impl Target {
     fn judge(&self, results: &Results) -> Verdict {
         let figures = |name| results.figures(self.workload, name);
-        let ours = figures(OURS).and_then(|ours| self.metric.of(ours));
+        let ours = figures(results.group.ours()).and_then(|ours| self.metric.of(ours));
         let measured = match self.against {
             None => ours,
             Some(other) => {
@@ -126,16 +146,18 @@ impl Metric {
     fn words(self) -> &'static str {
         match self {
             Self::Wall => "wall time",
+            Self::Milliseconds => "wall time, ms",
             Self::Cpu => "CPU time",
             Self::Syscalls => "system calls",
             Self::Peak => "peak resident set, MB",
-            Self::Lost => "containers lost",
+            Self::Lost => "lost",
         }
     }
 
     fn of(self, figures: &Figures) -> Option<f64> {
         match self {
             Self::Wall => Some(figures.median.as_secs_f64()),
+            Self::Milliseconds => Some(figures.median.as_secs_f64() * 1e3),
             Self::Cpu => Some(figures.cpu.as_secs_f64()),
             Self::Syscalls => figures.syscalls.map(|count| count as f64),
             Self::Peak => figures.peak.map(|bytes| bytes as f64 / MEGABYTE),

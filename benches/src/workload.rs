@@ -2,6 +2,8 @@
 
 use crate::arena::Arena;
 use crate::bundle::{self, Seccomp};
+use crate::engines::script::{EngineScript, cat};
+use crate::meter::Part;
 use crate::runtime::{Entrant, Kind};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,7 +11,7 @@ use std::path::PathBuf;
 /// How many containers [`Workload::List`] and [`Workload::Parallel`] have.
 pub const MANY: usize = 100;
 
-/// One thing that a user of a runtime does.
+/// One thing that a user of a runtime or of an engine does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workload {
     /// `run` of /bin/true.
@@ -32,6 +34,22 @@ pub enum Workload {
     List,
     /// A hundred `run` at once.
     Parallel,
+    /// An engine's `run --rm` of /bin/true without a network.
+    EngineRun,
+    /// The same on the default bridge.
+    EngineBridge,
+    /// An engine's `exec` of /bin/true.
+    EngineExec,
+    /// `ps` of a hundred containers.
+    EnginePs,
+    /// `ps` of a thousand.
+    EnginePsMany,
+    /// Fifty `run --detach` at once, with ports, and the removal of all.
+    EngineAtOnce,
+    /// A container that writes very much.
+    EngineLog,
+    /// What watches a container that runs.
+    EngineMonitor,
 }
 
 /// One step of a script.
@@ -47,6 +65,10 @@ pub enum Step {
     AwaitEnd(PathBuf),
     /// Removes everything in a directory.
     Empty(PathBuf),
+    /// Runs a command that prints how many things are lost; neither its time nor its CPU time counts.
+    Lost(Vec<OsString>),
+    /// Runs a command that prints a peak resident set in kilobytes; it is no measurement in time.
+    Peak(Vec<OsString>),
 }
 
 /// What one workload does on one entrant.
@@ -58,6 +80,8 @@ pub struct Script {
     pub before: Vec<Step>,
     /// What is measured.
     pub measured: Vec<Step>,
+    /// Of what of the program the CPU time counts.
+    pub part: Part,
     /// After each measurement.
     pub after: Vec<Step>,
     /// Once, after all, and after a failure.
@@ -65,8 +89,8 @@ pub struct Script {
 }
 
 impl Workload {
-    /// All, in the order of the report.
-    pub const ALL: [Self; 10] = [
+    /// All of runtimes, in the order of the report.
+    pub const OF_RUNTIMES: [Self; 10] = [
         Self::Run,
         Self::SeccompWarm,
         Self::SeccompCold,
@@ -77,6 +101,18 @@ impl Workload {
         Self::Delete,
         Self::List,
         Self::Parallel,
+    ];
+
+    /// All of engines, in the order of the report.
+    pub const OF_ENGINES: [Self; 8] = [
+        Self::EngineRun,
+        Self::EngineBridge,
+        Self::EngineExec,
+        Self::EnginePs,
+        Self::EnginePsMany,
+        Self::EngineAtOnce,
+        Self::EngineLog,
+        Self::EngineMonitor,
     ];
 
     /// Its name on the command line.
@@ -92,6 +128,14 @@ impl Workload {
             Self::Delete => "delete",
             Self::List => "list",
             Self::Parallel => "parallel",
+            Self::EngineRun => "run-alone",
+            Self::EngineBridge => "run-bridge",
+            Self::EngineExec => "exec-true",
+            Self::EnginePs => "ps",
+            Self::EnginePsMany => "ps-1000",
+            Self::EngineAtOnce => "at-once",
+            Self::EngineLog => "log",
+            Self::EngineMonitor => "monitor",
         }
     }
 
@@ -108,6 +152,14 @@ impl Workload {
             Self::Delete => "delete",
             Self::List => "list with 100 containers",
             Self::Parallel => "100 runs in parallel",
+            Self::EngineRun => "run --rm of /bin/true, no network",
+            Self::EngineBridge => "run --rm of /bin/true, default bridge",
+            Self::EngineExec => "exec of /bin/true",
+            Self::EnginePs => "ps with 100 containers",
+            Self::EnginePsMany => "ps with 1,000 containers",
+            Self::EngineAtOnce => "50 run -d with ports at once",
+            Self::EngineLog => "output through the monitor into the log",
+            Self::EngineMonitor => "the monitor of a running container",
         }
     }
 
@@ -116,26 +168,47 @@ impl Workload {
     /// # Errors
     /// A name that is none, with all that are.
     pub fn by_name(name: &str) -> Result<Self, String> {
-        let all = || Self::ALL.map(Self::name).join(", ");
-        Self::ALL
-            .into_iter()
+        let all: Vec<Self> = Self::OF_RUNTIMES.into_iter().chain(Self::OF_ENGINES).collect();
+        let names = || all.iter().map(|workload| workload.name()).collect::<Vec<_>>().join(", ");
+        all.iter()
             .find(|workload| workload.name() == name)
-            .ok_or_else(|| format!("one of {}", all()))
+            .copied()
+            .ok_or_else(|| format!("one of {}", names()))
     }
 
-    /// How often it is measured when `iterations` are asked for: a hundred runs are a sample in themselves.
+    /// Whether engines do it.
+    pub fn is_of_engines(self) -> bool {
+        Self::OF_ENGINES.contains(&self)
+    }
+
+    /// How often it is measured when `iterations` are asked for: a hundred runs are a sample in themselves, and
+    /// a peak is looked at once.
     pub fn iterations(self, iterations: u32) -> u32 {
-        if self == Self::Parallel { iterations.div_ceil(10) } else { iterations }
+        match self {
+            Self::Parallel | Self::EngineAtOnce | Self::EngineLog => iterations.div_ceil(10),
+            Self::EngineMonitor => 0,
+            _ => iterations,
+        }
     }
 
     /// Whether its commands can be counted and measured one by one.
     pub fn is_sequential(self) -> bool {
-        self != Self::Parallel
+        !matches!(self, Self::Parallel | Self::EngineAtOnce | Self::EngineLog)
+    }
+
+    /// Whether what is counted does not warm the caches: then one round more does.
+    pub fn warms_up_by_itself(self) -> bool {
+        self == Self::EngineAtOnce
+    }
+
+    /// Whether some of it may be lost.
+    pub fn counts_losses(self) -> bool {
+        matches!(self, Self::Parallel | Self::EngineAtOnce | Self::EngineLog)
     }
 
     /// Whether a measured command leaves a process behind, for which a tracer would wait.
     pub fn leaves_process(self) -> bool {
-        self == Self::Lifecycle
+        matches!(self, Self::Lifecycle | Self::EngineAtOnce)
     }
 
     /// The script for an entrant; `None` when it can do no such thing.
@@ -145,7 +218,11 @@ impl Workload {
     pub fn script(self, arena: &Arena, entrant: &Entrant) -> std::io::Result<Option<Script>> {
         match &entrant.kind {
             Kind::Floor { cgroups } => Ok(self.floor_script(arena, entrant, *cgroups)),
-            Kind::Oci { root } => Oci { arena, entrant, root, workload: self }.script().map(Some),
+            Kind::Oci { root } => Oci { arena, entrant, root, workload: self }.script(),
+            Kind::Engine(engine) => Ok(EngineScript { entrant, engine, workload: self }.script()),
+            Kind::Cat { producers, log_lines } => {
+                Ok((self == Self::EngineLog).then(|| cat(arena, entrant, producers, *log_lines)))
+            }
         }
     }
 
@@ -168,8 +245,9 @@ impl Workload {
 }
 
 /// A command whose status nothing but running it gives.
-const PROOF: [&str; 3] = ["/bin/sh", "-c", "exit 7"];
-const PROOF_STATUS: u8 = 7;
+pub const PROOF: [&str; 3] = ["/bin/sh", "-c", "exit 7"];
+/// The status of [`PROOF`].
+pub const PROOF_STATUS: u8 = 7;
 
 /// The scripts of the OCI command line.
 struct Oci<'a> {
@@ -180,14 +258,14 @@ struct Oci<'a> {
 }
 
 impl Oci<'_> {
-    fn script(&self) -> std::io::Result<Script> {
-        match self.workload {
+    fn script(&self) -> std::io::Result<Option<Script>> {
+        let script = match self.workload {
             Workload::Run => self.run(Seccomp::None),
             Workload::SeccompWarm => self.run(Seccomp::Default),
-            Workload::SeccompCold => {
+            Workload::SeccompCold => self.run(Seccomp::Default).map(|script| {
                 let before = vec![Step::Empty(self.root.clone())];
-                Ok(Script { before, ..self.run(Seccomp::Default)? })
-            }
+                Script { before, ..script }
+            }),
             Workload::Lifecycle => self.lifecycle(),
             Workload::Exec => self.exec(),
             Workload::State => self.of_running(|id| Step::Run(self.argv(&["state", id]))),
@@ -195,7 +273,9 @@ impl Oci<'_> {
             Workload::Delete => self.delete(),
             Workload::List => self.list(),
             Workload::Parallel => self.parallel(),
-        }
+            _ => return Ok(None),
+        };
+        script.map(Some)
     }
 
     fn id(&self) -> String {
@@ -303,7 +383,7 @@ mod tests {
 
     #[test]
     fn every_workload_is_found_by_its_name() {
-        for workload in Workload::ALL {
+        for workload in Workload::OF_RUNTIMES.into_iter().chain(Workload::OF_ENGINES) {
             assert_eq!(Workload::by_name(workload.name()), Ok(workload));
         }
         assert!(Workload::by_name("nothing").unwrap_err().contains("seccomp-cold"));
@@ -314,5 +394,6 @@ mod tests {
         assert_eq!(Workload::Parallel.iterations(50), 5);
         assert_eq!(Workload::Parallel.iterations(1), 1);
         assert_eq!(Workload::Run.iterations(50), 50);
+        assert_eq!(Workload::EngineMonitor.iterations(50), 0);
     }
 }

@@ -72,6 +72,39 @@ fn privileged_a_program_that_runs_no_container_is_not_measured() -> Outcome {
 }
 
 #[test]
+fn privileged_engines_are_measured_and_leave_nothing_behind() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let arguments = ["--mydocker", "--iterations", "1", "--only", "run-alone", "--only", "monitor"];
+    let child = bench("/nowhere/runtime", temporary.path(), &arguments)
+        .env("MYDOCKER", "/nowhere/mydocker")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let pid = child.id();
+    let output = child.wait_with_output()?;
+    let report = String::from_utf8(output.stdout)?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let ours = last_row(&report, "mydocker").ok_or("no row of ours")?;
+    assert!(ours.contains("failed: /nowhere/mydocker: No such file"), "{ours}");
+    for engine in ["podman", "docker"] {
+        let row = last_row(&report, engine).ok_or("no row of an engine")?;
+        let peak: f64 = row.split('|').nth(2).ok_or("no peak")?.trim().parse()?;
+        assert!(peak > 0.0, "{row}");
+    }
+    assert_nothing_left(pid, temporary.path())
+}
+
+#[test]
+fn a_workload_of_another_group_is_refused() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let output = bench("/nowhere/runtime", temporary.path(), &["--only", "at-once"]).output()?;
+    let complaint = String::from_utf8(output.stderr)?;
+    assert!(!output.status.success());
+    assert!(complaint.contains("--only at-once") && complaint.contains("seccomp-cold"), "{complaint}");
+    Ok(())
+}
+
+#[test]
 fn privileged_an_interrupt_leaves_nothing_behind() -> Outcome {
     let temporary = tempfile::tempdir()?;
     let arguments = ["--iterations", "100000", "--only", "parallel"];

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use mydocker_sys as sys;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// How a call ended.
@@ -68,6 +68,9 @@ fn last_line(text: &str) -> &str {
 /// Where the output of a call goes. A container that outlives `create` keeps these files, so a pipe would not do.
 #[derive(Debug, Clone)]
 pub struct Streams {
+    /// Standard input, an empty file: crun gives its streams to the container's user, and the owner of the host's
+    /// `/dev/null` would be another one from then on.
+    pub stdin: PathBuf,
     /// Standard output.
     pub stdout: PathBuf,
     /// Standard error.
@@ -75,10 +78,11 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// The files `NAME.out` and `NAME.err` in `dir`.
+    /// The files `NAME.in`, `NAME.out` and `NAME.err` in `dir`.
     #[must_use]
     pub fn new(dir: &Path, name: &str) -> Self {
-        Self { stdout: dir.join(format!("{name}.out")), stderr: dir.join(format!("{name}.err")) }
+        let file = |ending: &str| dir.join(format!("{name}.{ending}"));
+        Self { stdin: file("in"), stdout: file("out"), stderr: file("err") }
     }
 }
 
@@ -88,9 +92,11 @@ impl Streams {
 /// It cannot be started or its output cannot be read; how it ended is no error.
 pub fn run(mut command: Command, streams: &Streams, limit: Duration) -> Result<Outcome> {
     let words = words_of(&command);
-    command.stdin(Stdio::null());
-    command.stdout(File::create(&streams.stdout).with_context(|| streams.stdout.display().to_string())?);
-    command.stderr(File::create(&streams.stderr).with_context(|| streams.stderr.display().to_string())?);
+    let fresh = |path: &Path| File::create(path).with_context(|| path.display().to_string());
+    drop(fresh(&streams.stdin)?);
+    command.stdin(File::open(&streams.stdin).with_context(|| streams.stdin.display().to_string())?);
+    command.stdout(fresh(&streams.stdout)?);
+    command.stderr(fresh(&streams.stderr)?);
     let mut child = command.spawn().with_context(|| format!("cannot run {words}"))?;
     let late = !ends_before(&child, Instant::now() + limit)?;
     if late {

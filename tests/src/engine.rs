@@ -198,7 +198,9 @@ impl Engine {
             }
         }
         for id in &ids {
-            found.extend(cgroup::remove_by_prefix(id).iter().map(|dir| format!("cgroup {}", dir.display())));
+            let groups = [id.clone(), format!("mydocker-{id}")];
+            let left = groups.iter().flat_map(|name| cgroup::remove_by_prefix(name));
+            found.extend(left.map(|dir| format!("cgroup {}", dir.display())));
         }
         let base = self.path("");
         let base = base.to_string_lossy();

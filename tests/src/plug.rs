@@ -6,6 +6,7 @@ mod podman;
 
 pub use containerd::Containerd;
 pub use podman::Podman;
+pub(crate) use podman::await_cleanup;
 
 use crate::{Invocation, Running, cgroup, procfs, wait};
 use rustix::fs::{FlockOperation, flock};

@@ -190,7 +190,7 @@ pub struct Tester<'a> {
 
 impl<'a> Tester<'a> {
     /// The user's id.
-    const UID: u32 = 1000;
+    pub const UID: u32 = 1000;
 
     /// The user, with a state root.
     ///

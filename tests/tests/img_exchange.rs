@@ -67,7 +67,7 @@ fn privileged_what_podman_commits_and_pushes_is_pulled_and_run() {
     let registry = Registry::new();
     podman.command(["load", "--input"]).arg(image_archive()).run().succeeds().discard();
     let script = "rm /etc/fstab; rm -r /var/lib/apt; mkdir -p /var/lib/apt/new; echo text > /own; chmod 4755 /own; ln /own /own2";
-    let create = podman.command(["create", "--name", "changed", IMAGE, "sh", "-ec", script]);
+    let create = podman.create("changed", IMAGE, ["sh", "-ec", script]);
     create.run().succeeds().discard();
     podman.command(["start", "--attach", "changed"]).run().succeeds().discard();
     for (format, compression) in [("oci", "gzip"), ("docker", "gzip"), ("oci", "zstd")] {

@@ -110,7 +110,9 @@ fn privileged_limits_are_in_force() {
         "--oom-score-adj",
         "500",
     ];
-    let text = "ulimit -n; ulimit -Hn; cat /proc/self/oom_score_adj; cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us";
+    let text = "ulimit -n; ulimit -Hn; cat /proc/self/oom_score_adj; cd /sys/fs/cgroup
+        if test -e cgroup.controllers; then cat memory.max pids.max; cut -d ' ' -f 1 cpu.max
+        else cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us; fi";
     assert_eq!(script(&engine, &flags, text), "100\n200\n500\n67108864\n50\n50000");
 }
 

@@ -20,6 +20,7 @@
 //! RUN/netns/ID                     network namespaces
 //! ```
 
+use crate::container::CgroupManager;
 use mydocker_sys::process::euid;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ pub struct Wishes {
     pub run_root: Option<PathBuf>,
     /// `--runtime` before the command
     pub runtime: Option<String>,
+    /// `--cgroup-manager` before the command
+    pub cgroup_manager: Option<String>,
 }
 
 /// Why it is not known where something lies.
@@ -41,6 +44,9 @@ pub enum HomeError {
     /// An ordinary user without a home.
     #[error("neither HOME nor XDG_DATA_HOME is set; say with --root where images and containers are to be")]
     NoHome,
+    /// `MYDOCKER_CGROUP_MANAGER`.
+    #[error("the environment variable MYDOCKER_CGROUP_MANAGER: {0}")]
+    CgroupManager(String),
 }
 
 /// The places of one user, or of the host.
@@ -49,13 +55,14 @@ pub struct Home {
     root: PathBuf,
     run: PathBuf,
     runtime: String,
+    cgroup_manager: Option<CgroupManager>,
 }
 
 impl Home {
     /// From the command line and the environment; root has one for the host, an ordinary user one of their own.
     ///
     /// # Errors
-    /// [`HomeError::NoHome`].
+    /// [`HomeError`].
     pub fn find(wishes: Wishes) -> Result<Self, HomeError> {
         let path = |name: &str| {
             std::env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from)
@@ -74,9 +81,15 @@ impl Home {
             (uid, None) => PathBuf::from(format!("/tmp/mydocker-{uid}")),
         });
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
-        let named = std::env::var("MYDOCKER_RUNTIME").ok().filter(|name| !name.is_empty());
-        let runtime = wishes.runtime.or(named).unwrap_or_else(|| "mydocker-runtime".to_owned());
-        Ok(Self { root: absolute(root), run: absolute(run), runtime })
+        let named = |name: &str| std::env::var(name).ok().filter(|name| !name.is_empty());
+        let runtime = wishes
+            .runtime
+            .or_else(|| named("MYDOCKER_RUNTIME"))
+            .unwrap_or_else(|| "mydocker-runtime".to_owned());
+        let cgroup_manager = wishes.cgroup_manager.or_else(|| named("MYDOCKER_CGROUP_MANAGER"));
+        let cgroup_manager = cgroup_manager.map(|name| name.parse()).transpose();
+        let cgroup_manager = cgroup_manager.map_err(HomeError::CgroupManager)?;
+        Ok(Self { root: absolute(root), run: absolute(run), runtime, cgroup_manager })
     }
 
     /// What outlives a reboot.
@@ -95,6 +108,12 @@ impl Home {
     #[must_use]
     pub fn runtime(&self) -> &str {
         &self.runtime
+    }
+
+    /// Who makes the cgroups of new containers.
+    #[must_use]
+    pub fn cgroup_manager(&self) -> CgroupManager {
+        self.cgroup_manager.unwrap_or_else(CgroupManager::of_this_host)
     }
 
     /// The store of images.

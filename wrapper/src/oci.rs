@@ -1,5 +1,6 @@
 //! The OCI runtime, through its command line: whatever takes runc's will do.
 
+use crate::container::CgroupManager;
 use crate::home::{Home, program};
 use mydocker_sys::process::die_with_parent;
 use std::ffi::OsStr;
@@ -24,6 +25,7 @@ pub struct Oci {
     program: PathBuf,
     root: PathBuf,
     log: Option<PathBuf>,
+    cgroup_manager: CgroupManager,
 }
 
 impl Oci {
@@ -34,13 +36,19 @@ impl Oci {
             "mydocker-runtime" => program(runtime, "MYDOCKER_RUNTIME"),
             other => PathBuf::from(other),
         };
-        Self { program: found, root: home.runtime_root(), log: None }
+        Self { program: found, root: home.runtime_root(), log: None, cgroup_manager: CgroupManager::Cgroupfs }
     }
 
     /// The same runtime, that writes its errors as JSON to a file, where [`last_error`] finds them.
     #[must_use]
     pub fn logging_to(&self, log: &Path) -> Self {
         Self { log: Some(log.to_owned()), ..self.clone() }
+    }
+
+    /// The same runtime, whose containers get their cgroups from this manager.
+    #[must_use]
+    pub fn with_cgroups_of(&self, cgroup_manager: CgroupManager) -> Self {
+        Self { cgroup_manager, ..self.clone() }
     }
 
     /// A command of it, such as `create`, without any arguments yet.
@@ -50,6 +58,9 @@ impl Oci {
         command.arg("--root").arg(&self.root);
         if let Some(log) = &self.log {
             command.arg("--log").arg(log).args(["--log-format", "json"]);
+        }
+        if self.cgroup_manager == CgroupManager::Systemd {
+            command.arg("--systemd-cgroup");
         }
         command.arg(name);
         command

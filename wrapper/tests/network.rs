@@ -23,6 +23,7 @@ impl Scene {
             root: Some(base.path().join("root")),
             run_root: Some(base.path().join("run")),
             runtime: None,
+            ..Wishes::default()
         };
         let containers = Containers::open(&Home::find(wishes).expect("a home")).expect("room");
         Self { base, containers }

@@ -2,14 +2,22 @@
 //!
 //! Every round runs each program once, in an order of its own. What a program leaves to a daemon counts as the program's.
 
+mod ground;
 mod place;
 mod programs;
 mod report;
 
+pub use ground::Kind as GroundKind;
+
+use crate::arena::leave_for;
+use crate::counter::{peak_of, reset_peak};
+use crate::executor::Executor;
+use crate::images::ground::Ground;
 use crate::images::place::Place;
 use crate::images::programs::{Program, Task};
 use crate::measure::shuffled;
 use anyhow::{Context, Result, bail};
+use mydocker_sys::namespace::CloneFlags;
 use mydocker_sys::usage;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -32,40 +40,58 @@ struct Cell {
     peak: Option<u64>,
 }
 
-/// Measures, prints the report and, if `write`, writes it to `docs/benchmarks-images.md`.
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// How often each task is done.
+    pub iterations: u32,
+    /// What the stores lie on.
+    pub on: GroundKind,
+    /// Whether the image with the huge layer is measured too.
+    pub huge: bool,
+}
+
+/// Measures, and returns the report.
 ///
 /// # Errors
 /// What keeps the measurement from going on: a peer that is missing or fails too.
-pub fn main(iterations: u32, write: bool) -> Result<String> {
+pub fn main(asked: Asked) -> Result<String> {
+    // First of all, so that a Ctrl-C from here on is a way out that undoes everything.
+    let executor = Executor::new(Duration::ZERO)?;
     let ours = std::env::var_os("MYDOCKER_IMG").unwrap_or_else(|| "bin/mydocker-img".into());
     let ours = std::path::absolute(ours)?;
     if !ours.is_file() {
         bail!("{} is missing: run `make`, or set MYDOCKER_IMG", ours.display());
     }
-    let place = Place::new(ours)?;
+    leave_for(CloneFlags::CLONE_NEWNS)?;
+    let mut place = Place::new(ours, Ground::new(asked.on)?)?;
     let mut cells = Vec::new();
-    for task in Task::ALL {
+    for task in Task::ALL.into_iter().filter(|task| asked.huge || *task != Task::Huge) {
         crate::cli::progress(task.title())?;
-        cells.extend(measure(&place, task, iterations)?);
+        if task == Task::Huge {
+            place.make_huge_image()?;
+        }
+        cells.extend(measure(&executor, &place, task, task.iterations(asked.iterations))?);
     }
-    let text = report::markdown(&place, &cells, iterations)?;
-    if write {
-        std::fs::write("docs/benchmarks-images.md", &text).context("writing docs/benchmarks-images.md")?;
-    }
-    Ok(text)
+    Ok(report::markdown(&place, &cells, asked.iterations))
 }
 
-fn measure(place: &Place, task: Task, iterations: u32) -> Result<Vec<Cell>> {
+fn measure(executor: &Executor, place: &Place, task: Task, iterations: u32) -> Result<Vec<Cell>> {
     let new = |program| Cell { task, program, samples: Vec::new(), peak: None };
     let mut cells: Vec<Cell> = task.programs().iter().copied().map(new).collect();
     for iteration in 0..iterations as usize {
         for position in shuffled(cells.len(), iteration) {
             let cell = &mut cells[position];
-            cell.samples.push(run(place, cell)?);
+            let sample = run(place, cell);
+            // The signal that interrupts this has ended the command as well, where it came from a terminal.
+            executor.check_interrupted()?;
+            cell.samples.push(sample?);
         }
     }
     for cell in &mut cells {
-        cell.peak = peak(place, cell)?;
+        let peak = peak(place, cell);
+        executor.check_interrupted()?;
+        cell.peak = peak?;
     }
     Ok(cells)
 }
@@ -111,8 +137,7 @@ fn peak(place: &Place, cell: &Cell) -> Result<Option<u64>> {
     wrapped.arg(&report).arg(found(command.get_program().as_ref())?).args(command.get_args());
     wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     if let Some(pid) = place.daemon(cell.program) {
-        // 5 resets the peak of the process.
-        std::fs::write(format!("/proc/{pid}/clear_refs"), "5").context("resetting a daemon's peak")?;
+        reset_peak(pid)?;
     }
     succeed(&mut wrapped)?;
     let own: u64 = std::fs::read_to_string(&report)?.trim().parse()?;
@@ -126,11 +151,4 @@ fn found(program: &Path) -> Result<std::path::PathBuf> {
     }
     let name = program.to_string_lossy();
     crate::arena::find_program(&name).with_context(|| format!("{name} is not installed"))
-}
-
-/// The peak of a process in kilobytes.
-fn peak_of(pid: u32) -> Result<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).context("looking at a daemon")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("a process has a peak")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

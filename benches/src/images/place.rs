@@ -1,5 +1,6 @@
-//! The place where images are measured: a registry with an image, and a store for each program, all on one tmpfs.
+//! The place where images are measured: a registry with images, and a store for each program, all on one file system.
 
+use crate::images::ground::Ground;
 use crate::images::programs::{Program, Task};
 use crate::images::succeed;
 use anyhow::{Context, Result, bail};
@@ -17,6 +18,12 @@ const LAYER: u64 = 500_000_000;
 /// How large the files of the commit are together, in bytes.
 const CHANGE: u64 = 100_000_000;
 
+/// How large the one file of the huge image is, in bytes.
+const HUGE: u64 = 5_000_000_000;
+
+/// How many directories its second layer has, and how many files each has.
+const DIRECTORIES: (usize, usize) = (100, 100);
+
 /// How many tags the list has.
 const TAGS: usize = 1000;
 
@@ -24,7 +31,7 @@ const TAGS: usize = 1000;
 pub struct Place {
     registry: Registry,
     containerd: Child,
-    base: tempfile::TempDir,
+    base: Ground,
     ours: PathBuf,
     /// podman's container whose changes are committed.
     container: String,
@@ -38,9 +45,7 @@ impl Place {
     ///
     /// # Errors
     /// A peer that is missing, or a command that fails.
-    pub fn new(ours: PathBuf) -> Result<Self> {
-        let shm = Path::new("/dev/shm");
-        let base = tempfile::Builder::new().prefix("mdb-").tempdir_in(shm).context("making a directory")?;
+    pub fn new(ours: PathBuf, base: Ground) -> Result<Self> {
         let registry = Registry::new();
         let containerd = start_containerd(base.path())?;
         let (container, layers, sizes) = (String::new(), Vec::new(), (0, 0));
@@ -61,8 +66,45 @@ impl Place {
         (program == Program::Containerd).then(|| self.containerd.id())
     }
 
+    /// What all of it lies on, in words.
+    pub fn ground_name(&self) -> &'static str {
+        self.base.name()
+    }
+
     fn image(&self) -> String {
         self.registry.name("bench:1")
+    }
+
+    fn huge_image(&self) -> String {
+        self.registry.name("huge:1")
+    }
+
+    /// Brings an image to the registry with one very large file in one layer and very many in the next.
+    ///
+    /// # Errors
+    /// No room, or a command that fails.
+    pub fn make_huge_image(&mut self) -> Result<()> {
+        let (seed, upper) = (self.path("huge-seed"), self.path("huge-upper"));
+        fs::File::create(self.path("large"))?.set_len(HUGE)?;
+        // tar writes all the zeros of a file with holes unless it is told not to.
+        let script = "tar -C \"$1\" -cf - large | \"$2\" --root \"$3\" import - base:1";
+        let words = [&self.path(""), &self.ours, &seed].map(|path| path.display().to_string());
+        succeed(&mut self.shell(script, &[&["sh".to_owned()][..], &words].concat()))?;
+        for directory in 0..DIRECTORIES.0 {
+            let directory = upper.join(format!("directory-{directory}"));
+            fs::create_dir_all(&directory)?;
+            (0..DIRECTORIES.1)
+                .try_for_each(|file| fs::write(directory.join(format!("file-{file}")), "text\n"))?;
+        }
+        let ours = || {
+            let mut command = Command::new(&self.ours);
+            command.arg("--root").arg(&seed);
+            command
+        };
+        succeed(ours().args(["commit", "--base", "base:1", "--upper"]).arg(&upper).arg(self.huge_image()))?;
+        succeed(ours().args(["push", "--plain-http"]).arg(self.huge_image()))?;
+        [seed, upper].iter().try_for_each(fs::remove_dir_all)?;
+        Ok(fs::remove_file(self.path("large"))?)
     }
 
     fn compile(&self) -> Result<()> {
@@ -158,6 +200,7 @@ impl Place {
     pub fn prepare(&self, program: Program, task: Task) -> Result<()> {
         match (program, task) {
             (Program::Ours, Task::Pull) => empty(&self.path("ours")),
+            (Program::Ours, Task::Huge) => empty(&self.path("ours-huge")),
             (Program::Ours, Task::Commit) => self.forget_commit(),
             (Program::Ours, Task::List) => self.many_tags(),
             // podman's container is in the store, so that the image goes and the container stays elsewhere.
@@ -232,8 +275,9 @@ impl Place {
 
     fn ours_command(&self, task: Task, image: &str) -> Command {
         let mut command = Command::new(&self.ours);
-        command.arg("--root").arg(self.path("ours"));
+        command.arg("--root").arg(self.path(if task == Task::Huge { "ours-huge" } else { "ours" }));
         match task {
+            Task::Huge => command.args(["pull", "--quiet", "--plain-http", &self.huge_image()]),
             Task::Pull | Task::Again => command.args(["pull", "--quiet", "--plain-http", image]),
             Task::Commit => command
                 .args(["commit", "--base", image, "--upper"])

@@ -39,11 +39,13 @@ pub enum Task {
     Commit,
     /// The list of a store with a thousand tags.
     List,
+    /// `pull` of a layer with one very large file, and of one with ten thousand.
+    Huge,
 }
 
 impl Task {
     /// All of them, in the order of the report.
-    pub const ALL: [Self; 4] = [Self::Pull, Self::Again, Self::Commit, Self::List];
+    pub const ALL: [Self; 5] = [Self::Pull, Self::Again, Self::Commit, Self::List, Self::Huge];
 
     /// What it is, in words.
     pub fn title(self) -> &'static str {
@@ -52,7 +54,13 @@ impl Task {
             Self::Again => "pull of what is there",
             Self::Commit => "commit of 100 MB of changes",
             Self::List => "list of a store with 1,000 tags",
+            Self::Huge => "pull of a layer with a file of 5 GB, and of one with 10,000 files",
         }
+    }
+
+    /// How often it is done when `iterations` are asked for: memory is what the large layer is for, not time.
+    pub fn iterations(self, iterations: u32) -> u32 {
+        if self == Self::Huge { 1 } else { iterations }
     }
 
     /// Who can do it.
@@ -62,7 +70,7 @@ impl Task {
             Self::Pull => &[Ours, Podman, Containerd, SkopeoAndUmoci, Pipe],
             Self::Again => &[Ours, Podman, Containerd],
             Self::Commit => &[Ours, Podman],
-            Self::List => &[Ours],
+            Self::List | Self::Huge => &[Ours],
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Engines that take images from the tool under test, and give it theirs: each with a storage of its own.
 
 use super::tree::{self, Listing};
-use crate::plug::{CgroupParent, Daemon, Reaper};
+use crate::plug::{CgroupParent, Daemon, Reaper, await_cleanup};
 use crate::{Invocation, Runtime};
 use serde_json::json;
 use std::fs;
@@ -63,11 +63,34 @@ impl Podman {
     /// When it fails, or leaves a cgroup.
     #[must_use]
     pub fn run<'a>(&self, image: &str, words: impl IntoIterator<Item = &'a str>) -> String {
-        let parent = format!("/{}", self.runtime.name());
+        let parent = self.cgroup_parent();
         let command = self.command(["run", "--rm", "--cgroup-parent", &parent, image]).args(words);
         let said = command.run().succeeds().stdout;
         assert!(self.groups.children().is_empty());
         said
+    }
+
+    /// `podman create --name NAME IMAGE WORDS...`
+    #[must_use]
+    pub fn create<'a>(
+        &self,
+        name: &str,
+        image: &str,
+        words: impl IntoIterator<Item = &'a str>,
+    ) -> Invocation {
+        let parent = self.cgroup_parent();
+        self.command(["create", "--name", name, "--cgroup-parent", &parent, image]).args(words)
+    }
+
+    /// No file of podman's names the cgroup above its containers, and it leaves the usual one, `/libpod_parent`, behind.
+    fn cgroup_parent(&self) -> String {
+        format!("/{}", self.runtime.name())
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        await_cleanup(self.runtime.scratch());
     }
 }
 

@@ -131,11 +131,15 @@ network_config_dir = "{scratch}/podman/networks"
 }
 
 impl Drop for Podman {
-    /// podman cleans up after it has answered: conmon starts `podman container cleanup`, which mounts its storage and makes
-    /// the cgroups' parent once more. Each of them has the scratch directory on its command line.
     fn drop(&mut self) {
-        let scratch = self.runtime.scratch().display().to_string();
-        // What does not end in time is told by the check for what is left.
-        wait::within(GRACE, || procfs::with_word_in_command_line(&scratch).is_empty().then_some(()));
+        await_cleanup(self.runtime.scratch());
     }
+}
+
+/// Waits until podman has cleaned up, which it does after it has answered: conmon starts `podman container cleanup`,
+/// which mounts its storage and makes the cgroups' parent once more. Each of them has the scratch directory on its
+/// command line. What does not end in time is told by the check for what is left.
+pub(crate) fn await_cleanup(scratch: &Path) {
+    let scratch = scratch.display().to_string();
+    wait::within(GRACE, || procfs::with_word_in_command_line(&scratch).is_empty().then_some(()));
 }

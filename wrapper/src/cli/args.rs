@@ -15,6 +15,9 @@ pub struct GlobalArgs {
     /// OCI runtime of new containers: a name or a path
     #[arg(long, value_name = "PROGRAM")]
     pub runtime: Option<String>,
+    /// Who makes the cgroups of new containers; systemd where it is process 1 and all controllers are v2's
+    #[arg(long, value_name = "MANAGER", value_parser = ["cgroupfs", "systemd"])]
+    pub cgroup_manager: Option<String>,
     /// Print the version
     #[arg(long, short)]
     pub version: bool,

@@ -84,8 +84,9 @@ fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
     match PROGRAM.parse_command::<GlobalArgs>(rest).map_err(Failure::own)? {
         Request::Print(text) => Ok(print(&text).map(|()| 0)?),
         Request::Command(command) => {
-            let wishes = Wishes { root: global.root, run_root: global.runroot, runtime: global.runtime };
-            let home = Home::find(wishes)?;
+            let GlobalArgs { root, runroot, runtime, cgroup_manager, .. } = global;
+            let wishes = Wishes { root, run_root: runroot, runtime, cgroup_manager };
+            let home = Home::find(wishes).map_err(Failure::own)?;
             rootless::enter(&home).map_err(Failure::own)?;
             dispatch(command, &home)
         }

@@ -88,7 +88,7 @@ pub fn make(
     let id = Containers::new_id()?;
     let cidfile = args.origin.cidfile.as_deref().map(CidFile::reserve).transpose()?;
     let (origin, held) = origin(home, args)?;
-    let mut container = build(&id, args, origin, home.runtime())?;
+    let mut container = build(&id, args, origin, home.runtime(), home.cgroup_manager())?;
     adapt(&mut container);
     Security::parse(&container.host_config.security_opt)?;
     let volumes = Volumes::open(home)?;

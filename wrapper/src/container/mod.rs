@@ -18,6 +18,8 @@ mod truth;
 
 pub use containers::{Containers, ContainersError, Locked};
 pub use record::{Attachment, Config, Container, ImageOf, Mount, MountKind, Root};
-pub use settings::{Device, HostConfig, LogConfig, PortBinding, RestartPolicy, RestartWhen, Ulimit};
+pub use settings::{
+    CgroupManager, Device, HostConfig, LogConfig, PortBinding, RestartPolicy, RestartWhen, Ulimit,
+};
 pub use state::{Endpoint, Health, HealthCheck, HealthStatus, Process, PublishedPort, State, Status};
 pub use truth::{Seen, look};

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Limits, privileges, namespaces, ports. Sizes are bytes; zero or empty is "not said".
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -101,10 +102,69 @@ pub struct HostConfig {
     pub device_cgroup_rules: Vec<String>,
     /// `--cgroup-parent`
     pub cgroup_parent: String,
+    /// `--cgroup-manager`, before the command.
+    pub cgroup_manager: CgroupManager,
     /// `--annotation`
     pub annotations: BTreeMap<String, String>,
     /// `--detach-keys`, as it was typed.
     pub detach_keys: String,
+}
+
+/// Who makes the cgroup of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CgroupManager {
+    /// The runtime, in the file system.
+    #[default]
+    Cgroupfs,
+    /// systemd, as a scope.
+    Systemd,
+}
+
+impl CgroupManager {
+    /// What suits this host: where systemd is process 1 and all controllers are v2's, nobody but systemd should write to
+    /// the top of their tree; an ordinary user's systemd gives cgroups to whom it knows, over the user's bus.
+    #[must_use]
+    pub fn of_this_host() -> Self {
+        let is_there = |path: &str| Path::new(path).exists();
+        let is_v2 = is_there("/sys/fs/cgroup/cgroup.controllers");
+        if is_v2 && is_there("/run/systemd/system") && (is_the_hosts_root() || has_user_bus()) {
+            Self::Systemd
+        } else {
+            Self::Cgroupfs
+        }
+    }
+
+    /// Its name, as it is typed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cgroupfs => "cgroupfs",
+            Self::Systemd => "systemd",
+        }
+    }
+}
+
+impl FromStr for CgroupManager {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = [Self::Cgroupfs, Self::Systemd];
+        let found = known.into_iter().find(|manager| manager.name() == text);
+        found.ok_or_else(|| {
+            format!("no manager of cgroups is called {text:?}; there are cgroupfs and systemd")
+        })
+    }
+}
+
+fn is_the_hosts_root() -> bool {
+    mydocker_sys::process::euid() == 0 && mydocker_sys::namespace::is_first_user_namespace()
+}
+
+fn has_user_bus() -> bool {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    variable("DBUS_SESSION_BUS_ADDRESS").is_some()
+        || variable("XDG_RUNTIME_DIR").is_some_and(|directory| Path::new(&directory).join("bus").exists())
 }
 
 /// Where what a container prints goes.

@@ -10,6 +10,7 @@ fn home(place: &Path) -> Home {
         root: Some(place.join("root")),
         run_root: Some(place.join("run")),
         runtime: Some("none".to_owned()),
+        ..Wishes::default()
     };
     Home::find(wishes).expect("a home")
 }

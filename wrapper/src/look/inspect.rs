@@ -288,7 +288,7 @@ mod tests {
             create_source: false,
         }];
         let (root, run) = (Some(PathBuf::from("/r")), Some(PathBuf::from("/run/r")));
-        let home = Home::find(Wishes { root, run_root: run, runtime: None }).expect("a home");
+        let home = Home::find(Wishes { root, run_root: run, ..Wishes::default() }).expect("a home");
         document(&home, &web, None)
     }
 

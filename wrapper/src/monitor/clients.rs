@@ -218,7 +218,12 @@ impl Client {
 
     /// Takes one packet. Who says what nobody understands is let go.
     fn listen(&mut self, buffer: &mut [u8], hear: &mut impl FnMut(Heard)) {
-        let (length, fds) = match receive(&self.socket, buffer) {
+        let received = match receive(&self.socket, buffer) {
+            // Who closes with something of ours unread has the kernel tell so first; what they have said comes next.
+            Err(error) if error.errno() == Errno::ECONNRESET => receive(&self.socket, buffer),
+            other => other,
+        };
+        let (length, fds) = match received {
             Ok(Message { length, fds }) if length > 0 => (length, fds),
             Err(error) if error.errno() == Errno::EAGAIN => return,
             _ => {
@@ -231,5 +236,26 @@ impl Client {
             Ok(_) => hear(Heard { packet: buffer[..length].to_owned(), fds, stdin: self.streams.stdin }),
             Err(_) => self.gone = true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mydocker_sys::socket::seqpacket_pair;
+
+    #[test]
+    fn what_somebody_says_who_leaves_without_listening_is_heard() {
+        let place = tempfile::tempdir().expect("a directory");
+        let mut clients = Clients::listen(place.path()).expect("a socket");
+        let (ours, theirs) = seqpacket_pair().expect("two sockets");
+        clients.add(ours).expect("an open socket");
+        clients.tell_started();
+        send(&theirs, &Request::Keep.packet(), &[]).expect("a listener");
+        drop(theirs);
+        let mut heard = Vec::new();
+        let came = Events { readable: true, hangup: true, ..Events::default() };
+        clients.handle(&[Events::default(), came], |one| heard.push(one.packet));
+        assert_eq!(heard, [Request::Keep.packet()]);
     }
 }

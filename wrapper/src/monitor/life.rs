@@ -1,6 +1,7 @@
 //! A monitor's life: starts, ends, pauses between them, and the container's removal at last.
 
 use super::clients::Clients;
+use super::memory::MemoryKills;
 use super::mend::{MendError, remove};
 use super::restart::{Backoff, is_wanted};
 use super::start::{StartError, Started, Starter, clear_state};
@@ -57,7 +58,8 @@ pub fn main_of_monitor(mut words: impl Iterator<Item = OsString>) -> u8 {
     let mut path = || words.next().map(PathBuf::from);
     let (Some(directory), Some(root), Some(run_root)) = (path(), path(), path()) else { return 1 };
     let runtime = words.next().and_then(|word| word.into_string().ok());
-    let home = Home::find(Wishes { root: Some(root), run_root: Some(run_root), runtime });
+    let home =
+        Home::find(Wishes { root: Some(root), run_root: Some(run_root), runtime, ..Wishes::default() });
     u8::from(!home.is_ok_and(|home| main(&home, &directory).is_ok()))
 }
 
@@ -221,7 +223,7 @@ impl Life<'_> {
 
     /// From a start to the end.
     fn look_after(&mut self, started: Started) -> Result<Ended, MonitorError> {
-        let Started { mut running, memory, held } = started;
+        let Started { mut running, held } = started;
         let began = Instant::now();
         let mut kill_at = None;
         let exit = loop {
@@ -235,7 +237,7 @@ impl Life<'_> {
             self.terminate(&running, &mut kill_at);
         };
         self.rounds.drain(&mut running)?;
-        let oom_killed = memory.is_some_and(|memory| memory.any());
+        let oom_killed = running.memory.as_ref().is_some_and(MemoryKills::any);
         drop(running);
         let mut errors = self.starter.undo();
         self.left = !errors.is_empty();

@@ -1,13 +1,19 @@
 //! Whether the kernel has killed for want of memory.
 
+use mydocker_sys::AsFd as _;
 use mydocker_sys::fs::{CGROUP2_SUPER_MAGIC, place_of};
+use mydocker_sys::poll::{Events, Interest};
+use mydocker_sys::watch::{Changes, Watch};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The file that counts such kills in the cgroup of a container.
+/// The file that counts such kills in the cgroup of a container. systemd removes a cgroup as soon as its last process has
+/// ended, so that the file is read whenever v2 says that it has changed.
 #[derive(Debug)]
 pub struct MemoryKills {
     file: PathBuf,
+    watch: Option<Watch>,
+    seen: bool,
 }
 
 impl MemoryKills {
@@ -22,14 +28,43 @@ impl MemoryKills {
         } else {
             (mount.join("memory"), group(&text, "memory")?, "memory.oom_control")
         };
-        Some(Self { file: mount.join(group.trim_start_matches('/')).join(name) })
+        let file = mount.join(group.trim_start_matches('/')).join(name);
+        // Without a watch, the end is when to look.
+        let watch = if is_v2 { watch(&file).ok() } else { None };
+        Some(Self { file, watch, seen: false })
     }
 
-    /// Whether there was one. The cgroup must still be there.
+    /// What is to be waited for.
+    pub fn interests(&self) -> impl Iterator<Item = Interest<'_>> {
+        self.watch.iter().map(|watch| Interest::read(watch.as_fd()))
+    }
+
+    /// Looks again if one of the interests has an event.
+    pub fn read(&mut self, events: &[Events]) {
+        if events.iter().any(|event| event.readable) {
+            // How often it has changed is of no interest; a queue that cannot be read is not waited for again.
+            if self.watch.as_ref().is_some_and(|watch| watch.take().is_err()) {
+                self.watch = None;
+            }
+            self.seen |= self.counts();
+        }
+    }
+
+    /// Whether there was one.
     #[must_use]
     pub fn any(&self) -> bool {
+        self.seen || self.counts()
+    }
+
+    fn counts(&self) -> bool {
         fs::read_to_string(&self.file).is_ok_and(|text| count(&text) > 0)
     }
+}
+
+fn watch(file: &Path) -> mydocker_sys::Result<Watch> {
+    let watch = Watch::new()?;
+    watch.add(file, Changes::IN_MODIFY)?;
+    Ok(watch)
 }
 
 /// The path of a process in the hierarchy of a controller, of `/proc/PID/cgroup`; v2's has no controller's name.

@@ -81,8 +81,6 @@ impl StartError {
 pub struct Started {
     /// Its process and its streams.
     pub running: Running,
-    /// What counts kills for want of memory.
-    pub memory: Option<MemoryKills>,
     /// Port reservations.
     pub held: Vec<OwnedFd>,
 }
@@ -143,12 +141,14 @@ impl Starter<'_> {
         self.run(&oci, &log, &["start"])?;
         self.record(process, &health)?;
         let pid = Pid::from_raw(process.pid);
-        Ok(Started { running: Running { pid, streams, health, exit: None }, memory, held })
+        Ok(Started { running: Running { pid, streams, health, memory, exit: None }, held })
     }
 
     /// `create`, whose standard streams become the container's.
     fn create(&self, oci: &Oci, log: &Path, run: &Path) -> Result<Streams, StartError> {
         let bundle = self.home().container(&self.container.id).join("bundle");
+        // The runtime's record tells its later commands.
+        let oci = oci.with_cgroups_of(self.container.host_config.cgroup_manager);
         let mut command = oci.command("create");
         command.arg("--bundle").arg(bundle).arg("--pid-file").arg(run.join("pid"));
         if self.container.config.tty {
@@ -157,7 +157,7 @@ impl Starter<'_> {
         let (streams, Ends { stdin, stdout, stderr }) = Streams::pipes(self.container.config.open_stdin)?;
         command.arg(&self.container.id).stdin(stdin.map_or_else(Stdio::null, Into::into));
         command.stdout(stdout).stderr(stderr);
-        finish(command, oci, log)?;
+        finish(command, &oci, log)?;
         Ok(streams)
     }
 

@@ -2,6 +2,7 @@
 
 use super::clients::{Clients, Heard};
 use super::health::Health;
+use super::memory::MemoryKills;
 use super::streams::Streams;
 use crate::attach::{AttachError, Request};
 use crate::log::{Stream, Writer};
@@ -24,6 +25,8 @@ pub struct Running {
     pub streams: Streams,
     /// Its health checks.
     pub health: Option<Health>,
+    /// What counts kills for want of memory.
+    pub memory: Option<MemoryKills>,
     /// How it has ended.
     pub exit: Option<Exit>,
 }
@@ -113,6 +116,9 @@ impl Rounds {
             if let Some(health) = &mut running.health {
                 health.read(take(counts.health));
             }
+            if let Some(memory) = &mut running.memory {
+                memory.read(take(counts.memory));
+            }
         }
         if signals.iter().any(|event| event.readable) {
             self.take_signals(running)?;
@@ -141,6 +147,9 @@ impl Rounds {
             let before = interests.len();
             interests.extend(running.health.iter().flat_map(Health::interests));
             counts.health = interests.len() - before;
+            let before = interests.len();
+            interests.extend(running.memory.iter().flat_map(MemoryKills::interests));
+            counts.memory = interests.len() - before;
         }
         match poll(&interests, deadline, "anything to happen to the container") {
             Ok(events) => Ok(Some((events, counts))),
@@ -157,6 +166,7 @@ struct Counts {
     kept: usize,
     streams: usize,
     health: usize,
+    memory: usize,
 }
 
 impl Rounds {
@@ -249,9 +259,10 @@ impl Rounds {
         let Self { kept, buffer, .. } = self;
         let mut events = events.iter();
         kept.retain(|fd| match events.next() {
-            Some(event) if event.readable => {
-                mydocker_sys::fs::read(fd, buffer).is_ok_and(|length| length > 0)
-            }
+            Some(event) if event.readable => match mydocker_sys::fs::read(fd, buffer) {
+                Ok(length) => length > 0,
+                Err(error) => error.errno() == Errno::EAGAIN,
+            },
             Some(event) => !event.hangup,
             None => true,
         });

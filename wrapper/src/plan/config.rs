@@ -3,7 +3,7 @@
 use super::mounts::mounts;
 use super::resources::{device_nodes, resources, rlimits};
 use super::{Facts, INIT, Seccomp, cgroup_path};
-use crate::container::Container;
+use crate::container::{CgroupManager, Container};
 use mydocker_bundles::{CAPABILITIES, ImageSettings, all_capabilities, default_seccomp};
 use serde_json::{Value, json};
 
@@ -99,8 +99,8 @@ fn capabilities(container: &Container) -> Vec<String> {
 
 fn linux(linux: &mut Value, container: &Container, facts: &Facts) {
     let host = &container.host_config;
-    // The runtime finds a cgroup for an ordinary user where there is one.
-    if !facts.is_rootless {
+    // The runtime finds a cgroup for an ordinary user where there is one, and systemd gives everybody one.
+    if !facts.is_rootless || host.cgroup_manager == CgroupManager::Systemd {
         linux["cgroupsPath"] = json!(cgroup_path(container));
     }
     linux["namespaces"] = Value::Array(namespaces(container, facts));

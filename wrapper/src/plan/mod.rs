@@ -17,6 +17,8 @@ mod security;
 #[cfg(test)]
 mod tests;
 
+use crate::container::{CgroupManager, Container};
+
 pub use config::config;
 pub use facts::{DeviceNode, Facts, Files, Joined};
 pub use resources::device_rule;
@@ -28,9 +30,13 @@ pub const CGROUP_PARENT: &str = "/mydocker";
 /// Where the small init lies in a container.
 pub const INIT: &str = "/sbin/docker-init";
 
-/// The path of a container's cgroup in the hierarchies.
+/// The path of a container's cgroup in the hierarchies; with systemd `SLICE:PREFIX:NAME`, which names the scope and, where the
+/// slice is empty, leaves that to the runtime.
 #[must_use]
-pub fn cgroup_path(container: &crate::container::Container) -> String {
+pub fn cgroup_path(container: &Container) -> String {
+    if container.host_config.cgroup_manager == CgroupManager::Systemd {
+        return format!("{}:mydocker:{}", container.host_config.cgroup_parent, container.id);
+    }
     let parent = match &*container.host_config.cgroup_parent {
         "" => CGROUP_PARENT,
         parent => parent.trim_end_matches('/'),

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cli::ContainerArgs;
-use crate::container::{Container, Root};
+use crate::container::{CgroupManager, Container, Root};
 use crate::request::{Origin, build};
 use clap::Args as _;
 use mydocker_img::image::ContainerConfig;
@@ -15,7 +15,8 @@ fn container_of(flags: &[&str], settings: Value) -> Container {
     let args = <ContainerArgs as clap::FromArgMatches>::from_arg_matches(&matches).expect("flags that fit");
     let origin =
         Origin { image: None, root: Root::Layers(Vec::new()), settings, words: vec!["true".to_owned()] };
-    build(&"0123456789ab".repeat(6)[..64], &args, origin, "runtime").expect("a container")
+    build(&"0123456789ab".repeat(6)[..64], &args, origin, "runtime", CgroupManager::Cgroupfs)
+        .expect("a container")
 }
 
 fn config_of(flags: &[&str], facts: &Facts) -> Value {
@@ -132,7 +133,7 @@ fn flags_that_do_not_fit_together_are_refused() {
             settings: ContainerConfig::default(),
             words,
         };
-        build(&"ab".repeat(32), &args, origin, "runtime")
+        build(&"ab".repeat(32), &args, origin, "runtime", CgroupManager::Cgroupfs)
     };
     for flags in [
         &["--rm", "--restart=always"][..],

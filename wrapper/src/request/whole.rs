@@ -7,7 +7,7 @@ use super::{RequestError, bad, bytes, exposed, published};
 use crate::cli::{ContainerArgs, NetworkArgs};
 use crate::clock;
 use crate::container::{
-    Attachment, Config, Container, HostConfig, ImageOf, LogConfig, Mount, MountKind, Root,
+    Attachment, CgroupManager, Config, Container, HostConfig, ImageOf, LogConfig, Mount, MountKind, Root,
 };
 use crate::log::LogSettings;
 use crate::plan::device_rule;
@@ -42,9 +42,10 @@ pub fn build(
     args: &ContainerArgs,
     origin: Origin,
     runtime: &str,
+    cgroup_manager: CgroupManager,
 ) -> Result<Container, RequestError> {
     let attachments = attachments(&args.network)?;
-    let mut host_config = host_config(args, runtime)?;
+    let mut host_config = HostConfig { cgroup_manager, ..host_config(args, runtime)? };
     let config = config(id, args, origin.settings, &origin.words)?;
     if config.image.entrypoint.iter().chain(&config.image.cmd).flatten().next().is_none() {
         return Err(RequestError::NoCommand);
@@ -216,6 +217,7 @@ fn host_config(args: &ContainerArgs, runtime: &str) -> Result<HostConfig, Reques
         devices: security.device.iter().map(|text| device(text)).collect::<Result<_, _>>()?,
         device_cgroup_rules: device_rules(&security.device_cgroup_rule)?,
         cgroup_parent: limits.cgroup_parent.clone().unwrap_or_default(),
+        cgroup_manager: CgroupManager::default(),
         annotations: pairs("annotation", &args.origin.annotation)?,
         detach_keys: String::new(),
     })
@@ -412,6 +414,16 @@ fn check(args: &ContainerArgs, host: &HostConfig) -> Result<(), RequestError> {
             "memory",
             args.limits.memory.as_deref().unwrap_or_default(),
             "it is less than 6m, with which no program runs",
+        ));
+    }
+    if host.cgroup_manager == CgroupManager::Systemd
+        && !host.cgroup_parent.is_empty()
+        && !host.cgroup_parent.ends_with(".slice")
+    {
+        return Err(bad(
+            "cgroup-parent",
+            &host.cgroup_parent,
+            "systemd makes the cgroups here, so write a slice, such as batch.slice, or use --cgroup-manager cgroupfs",
         ));
     }
     let swap = u64::try_from(host.memory_swap).unwrap_or(u64::MAX);

@@ -9,6 +9,7 @@ fn open(place: &Path) -> (Volumes, Containers) {
         root: Some(place.join("root")),
         run_root: Some(place.join("run")),
         runtime: Some("none".to_owned()),
+        ..Wishes::default()
     };
     let home = Home::find(wishes).expect("a home");
     (Volumes::open(&home).expect("volumes"), Containers::open(&home).expect("containers"))
