@@ -2,7 +2,7 @@
 # by the scripts in scripts/ and by `cargo xtask`.
 
 PREFIX   ?= /usr/local
-PROGRAMS := mydocker-runtime mydocker-img mydocker
+PROGRAMS := mydocker-runtime mydocker-img mydocker-monitor mydocker
 BINARIES := $(PROGRAMS:%=bin/%)
 
 # An explicit target (.cargo/config.toml) puts what cargo builds under the name of the host.

@@ -29,6 +29,18 @@ pub fn program() -> PathBuf {
     program
 }
 
+/// The monitor's program: the one that the environment names, else the one beside [`program`].
+///
+/// # Panics
+/// When there is no such program.
+#[must_use]
+pub fn monitor_program() -> PathBuf {
+    let named = std::env::var_os("MYDOCKER_MONITOR").map(PathBuf::from);
+    let monitor = named.unwrap_or_else(|| program().with_file_name("mydocker-monitor"));
+    assert!(monitor.is_file(), "{} is missing: run `make`, or set MYDOCKER_MONITOR", monitor.display());
+    monitor
+}
+
 /// `mydocker` with a root of its own. Its end removes all containers by force, and checks that nothing is left of them.
 #[derive(Debug)]
 pub struct Engine {
@@ -122,6 +134,7 @@ impl Engine {
             .env("HOME", self.path("home"))
             .env("MYDOCKER_RUNTIME", runtime::program())
             .env("MYDOCKER_IMG", img::program())
+            .env("MYDOCKER_MONITOR", monitor_program())
     }
 
     /// Runs a command that has to succeed, and returns what it prints, without the last newline.

@@ -2,8 +2,10 @@
 //!
 //! runc meets none of these; they are promises of this runtime.
 
-use mydocker_tests::{Runtime, procfs};
-use std::fs;
+use mydocker_tests::{Engine, Runtime, procfs, wait};
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 #[test]
 fn privileged_a_run_of_true_takes_few_system_calls() {
@@ -25,10 +27,38 @@ fn privileged_a_run_takes_little_memory() {
     let bundle = runtime.bundle().script("echo ready; read line; exit 0");
     let running = runtime.run_command(&bundle).stdin_pipe().spawn();
     running.wait_for_output("ready");
-    let peak = procfs::status_field(running.pid(), "VmHWM").expect("it runs");
-    let kibibytes: u64 = peak.trim_end_matches(" kB").parse().expect("a number");
+    let peak = peak(running.pid());
     running.wait().succeeds();
-    assert!(kibibytes <= 3 * 1024, "{peak}");
+    assert!(peak <= 3 * 1024, "{peak} KiB");
+}
+
+/// The most memory that a process has had, in KiB.
+fn peak(pid: i32) -> u64 {
+    let peak = procfs::status_field(pid, "VmHWM").expect("it runs");
+    peak.trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// There is one for each container that runs. Short lines are the most that it can be given.
+#[test]
+fn privileged_a_monitor_takes_little_memory_whatever_is_printed() {
+    let engine = Engine::new();
+    let text =
+        "seq 300000; tr '\\0' x < /dev/zero | head -c 1000000; echo; echo ready; while :; do sleep 0.1; done";
+    for (name, flags) in [("pipes", &["-d"][..]), ("terminal", &["-d", "-t"])] {
+        let words = ["run", "--network", "none", "--log-driver", "json-file", "--name", name];
+        let id = engine.ok(words.iter().chain(flags).chain(&["/bin/sh", "-c", text]));
+        let log = engine.path("root/containers").join(id).join("container.log");
+        wait::until("all lines", || ends_with_ready(&log).then_some(()));
+        let peak = peak(engine.pid(name, "monitor"));
+        assert!(peak <= 3 * 1024, "{name}: {peak} KiB");
+    }
+}
+
+fn ends_with_ready(log: &Path) -> bool {
+    let file = File::open(log).expect("a log");
+    let (mut end, length) = ([0; 128], file.metadata().expect("a log").len());
+    file.read_exact_at(&mut end, length.saturating_sub(128))
+        .is_ok_and(|()| String::from_utf8_lossy(&end).contains("\"log\":\"ready"))
 }
 
 #[test]

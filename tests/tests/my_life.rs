@@ -15,6 +15,15 @@ fn script<'a>(flags: &[&'a str], text: &'a str) -> Vec<&'a str> {
 /// Says `ready` and waits; TERM has it say `bye` and end with 9.
 const POLITE: &str = "trap 'echo bye; exit 9' TERM; echo ready; while :; do sleep 0.1; done";
 
+#[test]
+fn privileged_without_the_monitor_s_program_nothing_is_started() {
+    let engine = Engine::new();
+    let nowhere = engine.path("mydocker-monitor");
+    let run = engine.command(script(&["-d", "--name", "a"], "true")).env("MYDOCKER_MONITOR", &nowhere).run();
+    run.exits(125).says("install mydocker-monitor beside mydocker").discard();
+    assert_eq!(engine.ok(["start", "a"]), "a");
+}
+
 /// Waits until a container has printed a word.
 fn wait_for_word(engine: &Engine, name: &str, word: &str) {
     wait::until(word, || engine.ok(["logs", name]).contains(word).then_some(()));

@@ -2,7 +2,8 @@
 
 use mydocker_tests::{Engine, Terminal};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 
 fn script<'a>(flags: &[&'a str], text: &'a str) -> Vec<&'a str> {
@@ -75,6 +76,74 @@ fn privileged_bytes_and_long_lines_survive() {
     run(&engine, &["--name", "json"], text);
     let shown = engine.ok(["logs", "json"]);
     assert!(shown.ends_with("y\n\u{fffd}\0") && shown.len() > 100_000);
+}
+
+/// A million bytes: lines of all lengths, and all that is escaped. The longest ones are cut, and have one byte a character:
+/// of a longer one that is cut nothing would stay, as with docker.
+fn mixed_lines() -> Vec<u8> {
+    let words =
+        ["plain words of a line ", "\"quoted\" ", "<a & b> ", "grün ", "back\\slash ", "\t\u{1b}[0m ", "€"];
+    let (mut text, mut number) = (String::new(), 0);
+    while text.len() < 1_000_000 {
+        let length = [0, 1, 7, 16, 33, 80, 100, 250, 1000, 16_383, 16_384, 16_385, 40_000][number % 13];
+        let words = if length > 5000 { &words[..3] } else { &words[..] };
+        let characters = words.iter().cycle().skip(number % 5).flat_map(|word| word.chars());
+        text.extend(characters.take(length).chain(['\n']));
+        number += 1;
+    }
+    text.into_bytes()
+}
+
+/// The lines of the files of a log, the oldest first, without their times. Each file has whole lines alone.
+fn lines_without_times(files: &[PathBuf]) -> impl Iterator<Item = Vec<u8>> {
+    let readers = files.iter().map(|file| BufReader::new(File::open(file).expect("a log")));
+    let lines = readers.flat_map(|mut reader| {
+        std::iter::from_fn(move || {
+            let mut line = Vec::new();
+            reader.read_until(b'\n', &mut line).expect("a log");
+            Some(line).filter(|line| !line.is_empty())
+        })
+    });
+    lines.map(|mut line| {
+        let time = line.iter().rposition(|byte| *byte == b',').expect("a line of json-file");
+        assert!(line[time..].starts_with(b",\"time\":\"") && line.ends_with(b"Z\"}\n"));
+        line.truncate(time);
+        line
+    })
+}
+
+#[test]
+fn privileged_no_line_of_a_hundred_megabytes_is_lost_or_torn() {
+    let engine = Engine::new();
+    let block = mixed_lines();
+    fs::write(engine.path("block"), &block).expect("room");
+    let volume = format!("{}:/tmp/block", engine.path("block").display());
+    let options =
+        ["-d", "--name", "a", "-v", &volume, "--log-opt", "max-size=20m", "--log-opt", "max-file=100"];
+    engine.ok(script(&options, "for i in $(seq 100); do cat /tmp/block; done"));
+    assert_eq!(engine.ok(["wait", "a"]), "0");
+    let log = log_of(&engine, "a");
+    let older = (1..100).rev().map(|number| log.with_extension(format!("log.{number}")));
+    let files: Vec<_> = older.filter(|file| file.exists()).chain([log.clone()]).collect();
+    assert!(
+        files.len() > 5 && files.iter().all(|file| fs::metadata(file).expect("a log").len() <= 20_000_000)
+    );
+    let mut lines = lines_without_times(&files);
+    let (mut first, mut text) = (Vec::new(), String::new());
+    while text.len() < block.len() {
+        let line = lines.next().expect("a whole block");
+        let value: Value = serde_json::from_slice(&[&line[..], b"}"].concat()).expect("a whole line");
+        text.push_str(value["log"].as_str().expect("text"));
+        first.push(line);
+    }
+    assert!(text.as_bytes() == block, "the first million bytes");
+    for at in 0..99 * first.len() {
+        assert!(
+            lines.next().as_ref() == Some(&first[at % first.len()]),
+            "line {at} after the first million bytes"
+        );
+    }
+    assert_eq!(lines.next(), None);
 }
 
 #[test]

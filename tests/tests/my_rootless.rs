@@ -1,12 +1,13 @@
 //! `mydocker` of an ordinary user: in a user namespace with the ranges of `/etc/subuid`.
 
-use mydocker_tests::engine::program;
+use mydocker_tests::engine::{monitor_program, program};
 use mydocker_tests::{Invocation, Runtime, User, wait};
 use std::fs;
 
 /// A command of `mydocker`, typed by an ordinary user.
 fn command(runtime: &Runtime, user: &User<'_>, words: &[&str]) -> Invocation {
     let invocation = Invocation::new(&runtime.scratch().join("out"), [program()]).args(words);
+    let invocation = invocation.env("MYDOCKER_MONITOR", monitor_program());
     user.runs(invocation.env("MYDOCKER_RUNTIME", mydocker_tests::runtime::program()))
 }
 

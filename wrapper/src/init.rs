@@ -1,5 +1,5 @@
 //! The small init of `--init`: process 1 of a container, which starts the program, passes signals on to it, reaps what is
-//! orphaned, and ends as the program does. It is this very program under another name, mounted into the container.
+//! orphaned, and ends as the program does. It is the monitor's program under another name, mounted into the container.
 
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::process::{self, Exit, Forked, Pid};
@@ -9,7 +9,7 @@ use std::ffi::{CString, OsString};
 use std::io::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-/// The name under which this program is an init: the last part of [`crate::plan::INIT`].
+/// The name under which the monitor's program is an init: the last part of [`crate::plan::INIT`].
 pub const NAME: &str = "docker-init";
 
 /// Where programs are looked for without `PATH`.

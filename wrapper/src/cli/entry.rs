@@ -4,13 +4,12 @@ use super::{
     Command, GlobalArgs, change, containers, images, life, look, networks, run as making, system, volumes,
 };
 use crate::home::{Home, Wishes};
-use crate::{init, monitor, rootless};
+use crate::rootless;
 use mydocker_cmdline::{Program, Request, UsageError, one_line, print};
 use mydocker_img::cli::chain;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 const PROGRAM: Program<Command> = Program {
@@ -59,14 +58,7 @@ impl<E: Into<Box<dyn Error>>> From<E> for Failure {
 /// Runs the program with the arguments and the environment of this process.
 #[must_use]
 pub fn main_entry() -> ExitCode {
-    let mut words = std::env::args_os();
-    let own = words.next().unwrap_or_default();
-    match Path::new(&own).file_name() {
-        Some(name) if name == init::NAME => return ExitCode::from(init::main_of_init(words)),
-        Some(name) if name == monitor::NAME => return ExitCode::from(monitor::main_of_monitor(words)),
-        _ => {}
-    }
-    match run(words) {
+    match run(std::env::args_os().skip(1)) {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
             complain(&*failure.error);

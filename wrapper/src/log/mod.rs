@@ -2,22 +2,20 @@
 //!
 //! ```text
 //! settings   --log-driver and --log-opt, checked
-//! format     a line as docker's json-file and Kubernetes' CRI have it, written and read
-//! escape     bytes as the inside of a JSON string
-//! lines      the bytes of a stream, cut into lines
+//! entry      a line as it is read from a log
 //! writer     the file of a container, rotated
 //! reader     the lines of a container, in order over its rotated files
 //! ```
+//!
+//! How lines are written is the business of [`mydocker_lines`].
 
-mod escape;
-mod format;
-mod lines;
+mod entry;
 mod reader;
 mod settings;
 mod writer;
 
-pub use format::{Entry, Format, Stream};
-pub use lines::{LINE_LIMIT, Lines};
+pub use entry::Entry;
+pub use mydocker_lines::{Format, Stream};
 pub use reader::{Reader, Since};
 pub use settings::{Driver, LogSettings, SettingsError};
 pub use writer::Writer;

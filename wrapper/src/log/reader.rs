@@ -67,7 +67,7 @@ impl Reader {
         loop {
             while let Some(line) = self.take_line() {
                 // What a full disk or a kill has torn is no entry.
-                if let Some(entry) = self.format.read(&line) {
+                if let Some(entry) = Entry::read(&self.format, &line) {
                     return Ok(Some(entry));
                 }
             }

@@ -1,8 +1,8 @@
 //! `--log-driver` and `--log-opt`, checked.
 
 use super::Format;
-use super::escape::append_json;
 use crate::container::{Container, LogConfig};
+use mydocker_lines::append_json;
 use std::collections::BTreeMap;
 
 /// Why a log cannot be as it is wished for.

@@ -1,7 +1,8 @@
 //! The log file of a container while its monitor writes it.
 
-use super::{Format, Lines, LogSettings, Stream};
+use super::{Format, LogSettings, Stream};
 use jiff::Timestamp;
+use mydocker_lines::Encoder;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -13,11 +14,9 @@ pub struct Writer {
     path: PathBuf,
     file: File,
     length: u64,
-    format: Format,
+    encoder: Encoder,
     max_size: Option<u64>,
     max_files: u32,
-    out: Lines,
-    err: Lines,
     buffer: Vec<u8>,
     torn: bool,
 }
@@ -31,10 +30,9 @@ impl Writer {
         let file = open(path)?;
         let length = file.metadata()?.len();
         let LogSettings { max_size, max_files, .. } = *settings;
-        let (out, err) = (Lines::default(), Lines::default());
-        let path = path.to_owned();
+        let (path, encoder) = (path.to_owned(), Encoder::new(format));
         let (buffer, torn) = (Vec::new(), false);
-        let mut writer = Self { path, file, length, format, max_size, max_files, out, err, buffer, torn };
+        let mut writer = Self { path, file, length, encoder, max_size, max_files, buffer, torn };
         writer.end_torn_line()?;
         Ok(writer)
     }
@@ -59,9 +57,15 @@ impl Writer {
     ///
     /// # Errors
     /// What the kernel says, such as a full disk; the lines are lost then.
-    pub fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
-        self.append(stream, Some(bytes));
-        self.flush()
+    pub fn write(&mut self, stream: Stream, mut bytes: &[u8]) -> io::Result<()> {
+        let time = Timestamp::now().to_string();
+        let mut result = Ok(());
+        while !bytes.is_empty() {
+            let taken = self.encoder.take(stream, &time, bytes, &mut self.buffer);
+            bytes = &bytes[taken..];
+            result = result.and(self.flush());
+        }
+        result
     }
 
     /// Writes what the streams have given of lines that never ended.
@@ -69,23 +73,10 @@ impl Writer {
     /// # Errors
     /// What the kernel says.
     pub fn finish(&mut self) -> io::Result<()> {
-        self.append(Stream::Out, None);
-        self.append(Stream::Err, None);
-        self.flush()
-    }
-
-    fn append(&mut self, stream: Stream, bytes: Option<&[u8]>) {
-        let Self { format, buffer, out, err, .. } = self;
-        let lines = match stream {
-            Stream::Out => out,
-            Stream::Err => err,
-        };
         let time = Timestamp::now().to_string();
-        let each = |piece: &[u8], ends| format.append(buffer, piece, ends, stream, &time);
-        match bytes {
-            Some(bytes) => lines.feed(bytes, each),
-            None => lines.finish(each),
-        }
+        self.encoder.finish(Stream::Out, &time, &mut self.buffer);
+        self.encoder.finish(Stream::Err, &time, &mut self.buffer);
+        self.flush()
     }
 
     /// Writes what is there. What was torn by a full disk is ended first, and what has no room is lost.
@@ -176,6 +167,7 @@ fn open(path: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
     use crate::container::LogConfig;
+    use crate::log::Entry;
 
     fn writer(path: &Path, options: &[(&str, &str)]) -> Writer {
         let config = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -185,7 +177,7 @@ mod tests {
 
     fn texts(path: &Path) -> Vec<String> {
         let bytes = fs::read(path).expect("a log");
-        let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| Format::K8s.read(line));
+        let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| Entry::read(&Format::K8s, line));
         lines.map(|entry| String::from_utf8_lossy(&entry.text).trim_end().to_owned()).collect()
     }
 

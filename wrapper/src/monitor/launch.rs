@@ -4,13 +4,13 @@ use super::NAME;
 use crate::attach::{AttachError, Connection, Reply, Request, Streams};
 use crate::client::{self, ClientError, Person};
 use crate::container::{Container, Containers, ContainersError, Locked, Status};
-use crate::home::Home;
+use crate::home::{Home, program};
 use mydocker_sys::OwnedFd;
 use mydocker_sys::process::close_on_exec_from;
 use mydocker_sys::socket::seqpacket_pair;
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Why a container was not started.
@@ -27,9 +27,14 @@ pub enum LaunchError {
     /// Its monitor has ended without a word: somebody killed it.
     #[error("the container's monitor was killed before the container was started")]
     MonitorGone,
-    /// This program cannot be started again.
-    #[error("cannot start the container's monitor")]
-    Spawn(#[source] io::Error),
+    /// Its program is not there.
+    #[error(
+        "cannot find the container's monitor {0:?}: install {NAME} beside mydocker, or name it in MYDOCKER_MONITOR"
+    )]
+    NoMonitor(PathBuf),
+    /// Its program cannot be run.
+    #[error("cannot run the container's monitor {0:?}")]
+    Spawn(PathBuf, #[source] io::Error),
     /// It runs.
     #[error("the container is running already")]
     Running,
@@ -122,18 +127,22 @@ fn launch(
     for request in first {
         connection.say(request)?;
     }
-    spawn(containers.home(), id, theirs).map_err(LaunchError::Spawn)?;
+    spawn(containers.home(), id, theirs)?;
     Ok(connection)
 }
 
 /// The monitor outlives this process; nobody but the host's init waits for it.
-fn spawn(home: &Home, id: &str, client: OwnedFd) -> io::Result<()> {
+fn spawn(home: &Home, id: &str, client: OwnedFd) -> Result<(), LaunchError> {
     // Whatever this process was given beside its streams is nothing that should stay open for as long as the container runs.
-    close_on_exec_from(3).map_err(|error| io::Error::from_raw_os_error(error.errno() as i32))?;
-    let mut command = Command::new("/proc/self/exe");
+    close_on_exec_from(3)?;
+    let monitor = program(NAME, "MYDOCKER_MONITOR");
+    let mut command = Command::new(&monitor);
     command.arg0(NAME).arg(home.container(id)).arg(home.root()).arg(home.run()).arg(home.runtime());
-    command.stdin(client).stdout(Stdio::null()).stderr(Stdio::null()).current_dir(Path::new("/"));
-    command.spawn().map(drop)
+    command.stdin(client).stdout(Stdio::null()).stderr(Stdio::null());
+    match command.spawn() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LaunchError::NoMonitor(monitor)),
+        other => other.map(drop).map_err(|error| LaunchError::Spawn(monitor, error)),
+    }
 }
 
 /// Waits until the container's program runs. Where it does not, the monitor may remove the container, which takes the

@@ -10,17 +10,16 @@ use crate::attach::{AttachError, Reply};
 use crate::clock;
 use crate::container::{Container, Containers, ContainersError, HealthStatus, Process, State, Status};
 use crate::events::{Event, record};
-use crate::home::{Home, Wishes};
+use crate::home::Home;
 use crate::log::{self, LogSettings, SettingsError, Writer};
 use crate::oci::Oci;
 use crate::signals::stop_signal;
 use mydocker_img::cli::chain;
 use mydocker_sys::OwnedFd;
 use mydocker_sys::fs::{OFlag, STDIN, dup, open};
-use mydocker_sys::process::{Exit, dup_to, set_subreaper, setsid};
+use mydocker_sys::process::{Exit, chdir, dup_to, set_subreaper, setsid};
 use mydocker_sys::signal::Signal;
 use mydocker_sys::socket::send;
-use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -51,26 +50,16 @@ pub enum MonitorError {
     System(#[from] mydocker_sys::Error),
 }
 
-/// Reads the words that [`NAME`](super::NAME) stands before, and is the monitor that they ask for. What goes wrong is told
-/// to its first client; the exit status says no more than that something did.
-#[must_use]
-pub fn main_of_monitor(mut words: impl Iterator<Item = OsString>) -> u8 {
-    let mut path = || words.next().map(PathBuf::from);
-    let (Some(directory), Some(root), Some(run_root)) = (path(), path(), path()) else { return 1 };
-    let runtime = words.next().and_then(|word| word.into_string().ok());
-    let home =
-        Home::find(Wishes { root: Some(root), run_root: Some(run_root), runtime, ..Wishes::default() });
-    u8::from(!home.is_ok_and(|home| main(&home, &directory).is_ok()))
-}
-
 /// Looks after the container of this directory, whose first client is on standard input, for as long as it runs.
 ///
 /// # Errors
 /// [`MonitorError`], which the first client has been told as well.
-fn main(home: &Home, directory: &Path) -> Result<(), MonitorError> {
+pub fn live(home: &Home, directory: &Path) -> Result<(), MonitorError> {
     let launcher = dup(STDIN)?;
     dup_to(open(Path::new("/dev/null"), OFlag::O_RDWR)?, 0)?;
     setsid()?;
+    // Wherever it was started, nothing is to stay mounted for its sake.
+    chdir(Path::new("/"))?;
     set_subreaper(true)?;
     let result = dup(&launcher).map_err(Into::into).and_then(|client| look_after(home, directory, client));
     if let Err(error) = &result {

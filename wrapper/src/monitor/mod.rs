@@ -1,6 +1,7 @@
 //! The process that looks after a container: one for each that runs, and none for one that does not.
 //!
 //! ```text
+//! entry      from the process's arguments to its exit status
 //! launch     starts a monitor, and hears from it that the container runs, or why it does not
 //! life       a monitor's life: starts, ends, pauses between them, and the container's removal at last
 //! start      one start, and all that is undone after it
@@ -13,11 +14,12 @@
 //! mend       what a monitor that was killed, or a reboot, has left
 //! ```
 //!
-//! A monitor is this program again, in a session of its own, with the container's directory as its argument. It holds
-//! `monitor.lock` for as long as the container is its business: who gets this lock can be sure that nobody looks after the
-//! container.
+//! A monitor is a program of its own (ADR 0017), in a session of its own, with the container's directory as its argument. It
+//! holds `monitor.lock` for as long as the container is its business: who gets this lock can be sure that nobody looks after
+//! the container.
 
 mod clients;
+mod entry;
 mod health;
 mod launch;
 mod life;
@@ -28,8 +30,9 @@ mod start;
 mod streams;
 mod turn;
 
+pub use entry::main_entry;
 pub use launch::{AttachOptions, LaunchError, await_quiet, run_attached, run_detached};
-pub use life::{MonitorError, main_of_monitor, runtime_of};
+pub use life::{MonitorError, runtime_of};
 pub use mend::{MendError, Mended, mend, mend_all, remove};
 
 use crate::container::ContainersError;
@@ -39,10 +42,9 @@ use mydocker_sys::fs::lock_exclusive;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 
-/// The name under which this program is a monitor. The words after it are the directory of the container, the two roots,
-/// and the runtime: a monitor lives as long as its container, and is to be small, so that it does not read them as a
-/// command line.
-pub const NAME: &str = "mydocker-monitor";
+/// The program. The words after it are the directory of the container, the two roots, and the runtime: a monitor lives as
+/// long as its container, and is to be small, so that it does not read them as a command line.
+const NAME: &str = "mydocker-monitor";
 
 /// Takes the lock of the monitor of a container; `None` if a monitor has it and `wait` is false.
 fn lock(home: &Home, id: &str, wait: bool) -> Result<Option<File>, ContainersError> {

@@ -14,7 +14,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runtime", &["sys", "cmdline", "trees"]),
     ("imgtool", &["sys", "cmdline", "bundles"]),
     ("bundles", &["sys"]),
-    ("wrapper", &["sys", "trees", "imgtool", "bundles", "cmdline"]),
+    ("lines", &[]),
+    ("wrapper", &["sys", "trees", "imgtool", "bundles", "lines", "cmdline"]),
+    ("monitor", &["wrapper"]),
 ];
 
 /// Where the crates lie that judge the product or serve its developers. They may use any crate; no crate of the product
