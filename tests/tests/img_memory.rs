@@ -57,8 +57,8 @@ fn large_file(img: &Img, name: &str, mebibytes: u64) -> std::path::PathBuf {
 #[test]
 fn privileged_a_larger_layer_takes_no_more_memory() {
     let img = Img::new();
-    let (small, large) = (large_file(&img, "small", 24), large_file(&img, "large", 192));
-    for compression in ["gzip", "zstd", "none"] {
+    let (small, large) = (large_file(&img, "small", 16), large_file(&img, "large", 128));
+    for compression in ["gzip", "none"] {
         for ((what, less), (_, more)) in
             peaks(&small, compression).into_iter().zip(peaks(&large, compression))
         {
@@ -78,7 +78,7 @@ fn privileged_a_layer_of_many_entries_takes_little_memory() {
         fs::write(place.join(format!("a-file-with-a-rather-long-name-{number}")), number.to_string())
             .expect("room");
     }
-    for (what, peak) in peaks(&directory, "gzip") {
+    for (what, peak) in peaks(&directory, "zstd") {
         assert!(peak <= LIMIT, "{what}: {peak} KiB");
     }
 }
