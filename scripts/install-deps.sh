@@ -12,7 +12,7 @@ declare -A groups=(
     [demo]='netavark aardvark-dns iptables'
     [test]='runc crun containerd podman docker.io conmon netavark aardvark-dns iptables iproute2 passt uidmap
             mmdebstrap busybox-static strace libseccomp-dev jq procps e2fsprogs dbus-daemon criu
-            docker-registry skopeo umoci apache2-utils openssl qemu-user-static libcap2-bin curl
+            docker-registry skopeo umoci apache2-utils openssl qemu-user-static libcap2-bin curl time
             xz-utils'
     [vm]='mmdebstrap e2fsprogs qemu-system-x86 binutils'
     [bench]='runc crun mmdebstrap busybox-static strace libseccomp-dev jq podman containerd skopeo umoci docker-registry

@@ -1,6 +1,6 @@
 //! A damaged store: what is wrong is told, what can be mended is, and the next pull brings the rest.
 
-use mydocker_tests::img::{FakeRegistry, Img, SampleImage, Served, sha256};
+use mydocker_tests::img::{FakeRegistry, Img, SampleImage, Served, sha256, tar_of_one_file};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -155,4 +155,73 @@ fn what_a_lease_needs_has_to_be_there() {
     assert!(told.contains(&format!("the image of container {} lacks", owner.display())), "{told}");
     fs::write(img.path("store/leases/web"), "{").expect("the store");
     assert!(img.command(["fsck", "--repair"]).run().exits(1).stdout.contains("leases/web"));
+}
+
+/// An image with a whiteout and a file in a directory of the layer below, so that its second layer needs the first.
+fn stacked() -> (Img, FakeRegistry, String) {
+    let mut image = SampleImage::new(&[b"", b""]);
+    let lower = tar_of_one_file("directory/file", b"text");
+    let upper =
+        [&tar_of_one_file("directory/other", b"more")[..1024], &tar_of_one_file(".wh.gone", b"")].concat();
+    let diff_ids = [sha256(&lower), sha256(&upper)];
+    image.layers = vec![lower, upper];
+    let image = image.with(|config| config["rootfs"]["diff_ids"] = json!(diff_ids));
+    let registry = FakeRegistry::good(Served::image("1", &image));
+    let (img, name) = (Img::new(), registry.name("a:1"));
+    img.pull(&name).run().succeeds().discard();
+    (img, registry, name)
+}
+
+/// The unpacked layer that has a file.
+fn layer_with(img: &Img, file: &str) -> PathBuf {
+    let layers = fs::read_dir(img.path("store/layers/sha256")).expect("the store");
+    let mut layers = layers.map(|entry| entry.expect("readable").path());
+    layers.find(|path| path.join(file).symlink_metadata().is_ok()).expect("unpacked")
+}
+
+#[test]
+fn privileged_a_layer_that_was_changed_is_found_and_unpacked_again() {
+    let (img, _registry, name) = stacked();
+    let deep = |repair: &[&str]| img.command(["fsck", "--deep"]).args(repair).run();
+    assert!(deep(&[]).succeeds().stdout.contains("2 layers compared with their blobs\n"));
+    let (lower, upper) = (layer_with(&img, "directory/file"), layer_with(&img, "directory/other"));
+    let damages: [(&PathBuf, &str, &dyn Fn()); 4] = [
+        (&lower, "directory/file", &|| fs::write(lower.join("directory/file"), "evil").expect("the store")),
+        (&lower, "directory/new", &|| fs::write(lower.join("directory/new"), "").expect("the store")),
+        (&upper, "gone", &|| fs::remove_file(upper.join("gone")).expect("a whiteout")),
+        (&upper, "directory", &|| fs::remove_dir_all(upper.join("directory")).expect("the store")),
+    ];
+    for (layer, first, damage) in damages {
+        damage();
+        // What is fast does not see it.
+        is_whole(&img);
+        let told = deep(&[]).exits(1).stdout;
+        let key = layer.file_name().expect("a name").to_str().expect("hex");
+        assert!(told.contains(&format!("wrong: layer sha256:{key} is not what is in its blob")), "{told}");
+        assert!(told.contains(&format!("first at \"{first}\"")), "{told}");
+        let told = deep(&["--repair"]).succeeds().stdout;
+        assert!(told.contains("mended: ") && told.contains("unpacked again"), "{told}");
+        assert!(deep(&[]).succeeds().stdout.contains(" 0 problems"));
+        assert_eq!(img.unfinished(), 0);
+    }
+    assert_eq!(fs::read(lower.join("directory/file")).expect("a file"), b"text");
+    img.command(["gc"]).run().succeeds().discard();
+    assert!(!img.path("store/damaged").exists());
+    let copy = img.path("copy");
+    img.command(["unpack", &name]).arg(&copy).run().succeeds().discard();
+    assert_eq!(fs::read(copy.join("directory/other")).expect("a file"), b"more");
+}
+
+#[test]
+fn privileged_a_layer_that_is_mounted_is_not_changed_below_who_uses_it() {
+    let (img, _registry, name) = stacked();
+    let view = img.path("view");
+    fs::create_dir(&view).expect("writable");
+    img.command(["mount", &name]).arg(&view).run().succeeds().discard();
+    fs::write(layer_with(&img, "directory/file").join("directory/file"), "evil").expect("the store");
+    let told = img.command(["fsck", "--deep", "--repair"]).run().exits(1).stdout;
+    assert!(told.contains(&format!("mount {} lies on it", view.display())), "{told}");
+    img.command(["unmount"]).arg(&view).run().succeeds().discard();
+    img.command(["fsck", "--deep", "--repair"]).run().succeeds().discard();
+    img.command(["fsck", "--deep"]).run().succeeds().discard();
 }

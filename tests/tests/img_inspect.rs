@@ -113,8 +113,9 @@ fn a_remote_image_is_shown_as_skopeo_shows_it_and_nothing_is_kept() {
         command.args(["inspect", "--tls-verify=false"]).args(flags).arg(format!("docker://{name}"));
         command.output().expect("skopeo").stdout
     };
+    img.command(["push", &source.name("a:1"), &registry.name("team/app:old")]).run().succeeds().discard();
     let mut theirs: Value = serde_json::from_slice(&skopeo(&[])).expect("JSON");
-    theirs.as_object_mut().expect("an object").remove("RepoTags");
+    assert_eq!(theirs["RepoTags"].as_array().expect("a list").len(), 2);
     let mut ours: Value =
         serde_json::from_str(&stdout(&other, &["inspect", "--remote", &name])).expect("JSON");
     // The skopeo of Debian 12 does not have it yet.
@@ -127,6 +128,10 @@ fn a_remote_image_is_shown_as_skopeo_shows_it_and_nothing_is_kept() {
     assert_eq!(config.into_bytes(), skopeo(&["--config", "--raw"]));
     let digest = stdout(&other, &["inspect", "--remote", "--format", "{{.Digest}}", &name]);
     assert_eq!(digest, format!("{}\n", sample().digest()));
+    let tags = |flags: &[&str]| {
+        stdout(&other, &[&["inspect", "--remote", "--format", "{{len .RepoTags}}", &name], flags].concat())
+    };
+    assert_eq!((&*tags(&[]), &*tags(&["--no-tags"])), ("2\n", "0\n"));
     assert!(other.entries().is_empty());
     assert_eq!(fs::read_dir(other.layout().join("blobs/sha256")).expect("the store").count(), 0);
     let missing = other.command(["inspect", "--remote", &registry.name("none:1")]).run().fails();

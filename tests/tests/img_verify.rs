@@ -2,91 +2,12 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use mydocker_tests::img::signing::{Keys, artifact, payload, signature, tag};
 use mydocker_tests::img::{FakeRegistry, Img, Reply, SampleImage, Served, sha256};
 use serde_json::{Value, json};
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 
-const COSIGN: &str = "dev.cosignproject.cosign/signature";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
-
-fn openssl(words: &[&str]) -> Vec<u8> {
-    let output = Command::new("openssl").args(words).output().expect("openssl");
-    assert!(output.status.success(), "openssl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-/// A pair of keys, by their files.
-struct Keys {
-    private: PathBuf,
-    public: PathBuf,
-    is_ed25519: bool,
-}
-
-impl Keys {
-    fn new(img: &Img, name: &str, kind: &[&str]) -> Self {
-        let (private, public) = (img.path(&format!("{name}.key")), img.path(&format!("{name}.pub")));
-        let file = |path: &PathBuf| path.display().to_string();
-        openssl(&[&["genpkey", "-out", &file(&private), "-algorithm"], kind].concat());
-        openssl(&["pkey", "-in", &file(&private), "-pubout", "-out", &file(&public)]);
-        Self { private, public, is_ed25519: kind == ["ed25519"] }
-    }
-
-    fn p256(img: &Img, name: &str) -> Self {
-        Self::new(img, name, &["EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
-    }
-
-    /// The signature of a message in base64.
-    fn sign(&self, img: &Img, message: &[u8]) -> String {
-        let file = img.path("message");
-        fs::write(&file, message).expect("room");
-        let (key, file) = (self.private.display().to_string(), file.display().to_string());
-        let signature = match self.is_ed25519 {
-            true => openssl(&["pkeyutl", "-sign", "-rawin", "-inkey", &key, "-in", &file]),
-            false => openssl(&["dgst", "-sha256", "-sign", &key, &file]),
-        };
-        BASE64_STANDARD.encode(signature)
-    }
-
-    fn public(&self) -> &str {
-        self.public.to_str().expect("UTF-8")
-    }
-}
-
-/// What cosign signs of an image.
-fn payload(name: &str, digest: &str) -> Vec<u8> {
-    json!({
-        "critical": {
-            "identity": { "docker-reference": name },
-            "image": { "docker-manifest-digest": digest },
-            "type": "cosign container image signature",
-        },
-        "optional": null,
-    })
-    .to_string()
-    .into_bytes()
-}
-
-/// An artifact with one layer.
-fn artifact(media_type: &str, content: Vec<u8>, annotations: Value) -> SampleImage {
-    let mut image = SampleImage::new(&[b""]);
-    image.layers = vec![content];
-    let mut manifest = image.manifest_json();
-    manifest["layers"][0]["mediaType"] = json!(media_type);
-    manifest["layers"][0]["annotations"] = annotations;
-    image.manifest = manifest.to_string().into_bytes();
-    image
-}
-
-fn signature(img: &Img, keys: &Keys, payload: Vec<u8>) -> SampleImage {
-    let text = keys.sign(img, &payload);
-    artifact("application/vnd.dev.cosign.simplesigning.v1+json", payload, json!({ COSIGN: text }))
-}
-
-fn tag(digest: &str, ending: &str) -> String {
-    digest.replace(':', "-") + ending
-}
 
 /// A registry whose image `team/app:1` has what `make` gives under the tag that cosign uses. The image is pulled.
 fn signed(

@@ -240,9 +240,13 @@ impl Load<'_> {
         let config = self.docker_blob(&image.config, kept, |_| Ok(MediaType::OCI_CONFIG))?;
         let layer_of =
             |blob: &SealedBlob| Ok(MediaType::of_layer(compression(&blob.open()?).map_err(LoadError::Read)?));
-        let layers: Result<_, _> =
+        let layers: Result<Vec<_>, _> =
             image.layers.iter().map(|layer| self.docker_blob(layer, kept, layer_of)).collect();
-        let target = self.manifest(config, layers?)?;
+        let layers = layers?;
+        for layer in layers.iter().filter(|layer| layer.media_type.as_str() == MediaType::OCI_LAYER) {
+            self.store.note_from_archive(&layer.digest)?;
+        }
+        let target = self.manifest(config, layers)?;
         let parse =
             |name: &String| Reference::parse(name).map_err(|error| LoadError::Name(name.clone(), error));
         let names: Result<Vec<_>, _> = image.repo_tags.iter().map(parse).collect();

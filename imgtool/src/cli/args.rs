@@ -1,7 +1,7 @@
 //! What can be typed, as data. Nothing here looks at the environment or at the disk.
 
 use super::args_local::*;
-use super::args_make::{CommitArgs, DiffArgs, ExportArgs, ImportArgs, LoadArgs, SaveArgs};
+use super::args_make::{CommitArgs, DiffArgs, ExportArgs, ImportArgs, LayerCompression, LoadArgs, SaveArgs};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -122,6 +122,9 @@ pub struct PullArgs {
     /// Print each step that will be done before it is done
     #[arg(long)]
     pub explain: bool,
+    /// File that says which images have to be signed by whom; the usual policy.json if not given
+    #[arg(long, value_name = "FILE")]
+    pub signature_policy: Option<PathBuf>,
     /// The image; the same as the argument
     #[arg(long = "img", value_name = "NAME", conflicts_with = "image")]
     pub img: Option<String>,
@@ -147,6 +150,10 @@ pub struct PushArgs {
     /// Print the digest alone
     #[arg(long, short)]
     pub quiet: bool,
+    /// How layers are sent that are not compressed; those from archives of docker's with gzip, others as they are if not
+    /// given
+    #[arg(long, value_name = "KIND", value_enum, alias = "compression-format")]
+    pub compression: Option<LayerCompression>,
     /// The image in the store
     #[arg(value_name = "IMAGE")]
     pub image: String,

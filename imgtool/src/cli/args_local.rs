@@ -93,6 +93,9 @@ pub struct InspectArgs {
     /// Print the configuration as it is
     #[arg(long, conflicts_with_all = ["format", "raw"])]
     pub config: bool,
+    /// Do not ask the registry for the other tags, which may be many
+    #[arg(long, short, requires = "remote")]
+    pub no_tags: bool,
     /// The images: names, or the beginnings of their ids
     #[arg(value_name = "IMAGE", required = true)]
     pub images: Vec<String>,
@@ -155,6 +158,9 @@ pub struct PruneArgs {
 /// `fsck`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct FsckArgs {
+    /// Also unpack every layer once more, and compare it with what is there; takes as long as to unpack all images
+    #[arg(long)]
+    pub deep: bool,
     /// Mend what can be mended here; what is damaged is moved away, so that the next pull brings it again
     #[arg(long)]
     pub repair: bool,
@@ -203,7 +209,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub key: Vec<PathBuf>,
     /// File that says which images have to be signed by whom; the usual policy.json if neither this nor a key is given
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", alias = "signature-policy")]
     pub policy: Option<PathBuf>,
     /// File with a sigstore bundle; then no registry is asked
     #[arg(long, value_name = "FILE")]

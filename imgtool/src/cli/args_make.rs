@@ -55,6 +55,16 @@ pub struct CommitArgs {
     /// What else is said about it
     #[command(flatten)]
     pub make: MakeArgs,
+    /// Pause the containers that run on it meanwhile; --pause=false does not
+    #[arg(long, short, action = clap::ArgAction::Set, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = mydocker_cmdline::parse_bool)]
+    pub pause: bool,
+    /// The OCI runtime that runs them, if it is not mydocker-runtime
+    #[arg(long, value_name = "PROGRAM")]
+    pub runtime: Option<PathBuf>,
+    /// The state root of the runtime, if it is not its own choice
+    #[arg(long, value_name = "DIR")]
+    pub runtime_root: Option<PathBuf>,
     /// Also write it to a file: oci-archive:FILE, docker-archive:FILE or oci-dir:DIRECTORY
     #[arg(long, short, value_name = "KIND:FILE")]
     pub output: Option<String>,

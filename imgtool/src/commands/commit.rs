@@ -1,6 +1,7 @@
 //! `commit`: what was changed in a bundle becomes a layer of a new image.
 
 use super::carry::{Output, save_as};
+use super::freeze::{FreezeError, Runtime};
 use super::local::{FindError, find};
 use crate::carry::SavedImage;
 use crate::cli::{CommitArgs, Context, MakeArgs};
@@ -63,6 +64,9 @@ pub enum CommitCommandError {
     /// It is not known what a bundle began as.
     #[error("{0:?} does not say which image it began as; name it with --base")]
     NoBase(PathBuf),
+    /// `--pause`.
+    #[error(transparent)]
+    Freeze(#[from] FreezeError),
     /// `--output`.
     #[error(transparent)]
     Carry(#[from] Box<super::CarryError>),
@@ -90,19 +94,38 @@ pub fn commit_command(args: &CommitArgs, context: &Context) -> Result<(), Commit
     let options = CommitOptions { author: args.author.clone(), ..options(&args.make, context, reference)? };
     let store = context.store()?;
     let _hold = store.hold()?;
-    let image = match (bundle, &args.upper) {
-        (Some(bundle), _) => commit_bundle(&store, bundle, args.base.as_deref(), &options)?,
+    let make = || match (bundle, &args.upper) {
+        (Some(bundle), _) => commit_bundle(&store, bundle, args.base.as_deref(), &options),
         (None, upper) => {
             let base = base_image(&store, args.base.as_deref().unwrap_or(SCRATCH))?;
             let upper = upper.clone().unwrap_or_default();
-            commit(&store, base.as_ref(), &Changes::Upper(upper), &options)?
+            Ok(commit(&store, base.as_ref(), &Changes::Upper(upper), &options)?)
         }
+    };
+    let directory = bundle.or(args.upper.as_deref()).filter(|_| args.pause);
+    let image = match directory {
+        Some(directory) => while_frozen(args, directory, make)?,
+        None => make()?,
     };
     if let Some(output) = output {
         let saved = SavedImage { target: image.target.clone(), names };
         save_as(&store, &saved, &output).map_err(Box::new)?;
     }
     Ok(print(&format!("{}\n", image.id()))?)
+}
+
+/// Makes an image while what runs on the directory is frozen, as docker does.
+fn while_frozen(
+    args: &CommitArgs,
+    directory: &Path,
+    make: impl FnOnce() -> Result<Image, CommitCommandError>,
+) -> Result<Image, CommitCommandError> {
+    let runtime = Runtime::new(args.runtime.as_deref(), args.runtime_root.as_deref());
+    let frozen = runtime.freeze(directory)?;
+    let made = make();
+    // That a container stays frozen is worse than that there is no image.
+    frozen.thaw()?;
+    made
 }
 
 /// The name of an image that is to be made.

@@ -1,5 +1,6 @@
 //! `pull`: resolve, plan, fetch and unpack, record.
 
+use super::trust::{Subject, TrustError, Verdict, by_policy, demand, usual_policy};
 use crate::cli::{Connection, Context, Display, PullArgs, human_size};
 use crate::digest::Digest;
 use crate::fetch::{FetchError, Fetcher};
@@ -10,6 +11,7 @@ use crate::reference::{DEFAULT_TAG, Reference};
 use crate::registry::{Client, HostsError, Operation};
 use crate::resolve::{ResolveError, Resolved, Wanted, resolve};
 use crate::store::{IngestError, Ingestion, Store, StoreError};
+use crate::verify::Requirement;
 use mydocker_cmdline::{one_line, print};
 use std::io::{self, Write as _};
 
@@ -25,6 +27,9 @@ pub enum PullError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The policy does not let it in.
+    #[error("cannot pull {0}")]
+    Trust(Reference, #[source] Box<TrustError>),
     /// The name leads nowhere.
     #[error("cannot pull {0}")]
     Resolve(Reference, #[source] Box<ResolveError>),
@@ -54,11 +59,13 @@ pub fn pull(args: &PullArgs, context: &Context) -> Result<(), PullError> {
     let display = Display::new(args.quiet || args.dry_run);
     announce(&reference, &display);
     let reference = reference.or_latest();
+    let requirements = requirements(args, context, &reference)?;
     let client = connection.client(&reference, Operation::Pull)?;
     // From here on nothing that is found in the store goes away before the tag is there.
     let hold = store.hold()?;
     let resolved = resolve(&client, &store, &reference, &wanted)
         .map_err(|error| PullError::Resolve(reference.clone(), Box::new(error)))?;
+    demand_trust(&requirements, &resolved, &reference, &store, &client, &display)?;
     let plan = PullPlan::new(&store, &resolved, &reference, !args.all_platforms);
     if args.explain || args.dry_run {
         explain(&plan)?;
@@ -78,6 +85,37 @@ fn wanted(args: &PullArgs) -> Result<Wanted, PlatformError> {
     }
     let platform = args.platform.as_deref().map(Platform::parse).transpose()?;
     Ok(Wanted::One(platform.unwrap_or_else(Platform::host)))
+}
+
+/// What the policy asks of the image, if there is a policy; what it rejects is not even asked for.
+fn requirements(
+    args: &PullArgs,
+    context: &Context,
+    reference: &Reference,
+) -> Result<Vec<Requirement>, PullError> {
+    let Some(policy) = args.signature_policy.clone().or_else(|| usual_policy(context)) else {
+        return Ok(Vec::new());
+    };
+    by_policy(&policy, reference).map_err(|error| PullError::Trust(reference.clone(), Box::new(error)))
+}
+
+/// Demands of every image what the policy asks for, before anything of it comes.
+fn demand_trust(
+    requirements: &[Requirement],
+    resolved: &Resolved,
+    reference: &Reference,
+    store: &Store,
+    client: &Client,
+    display: &Display,
+) -> Result<(), PullError> {
+    for subject in Subject::of_resolved(store, reference, resolved)? {
+        let verdicts = demand(&subject, requirements, |signatures| signatures.ask(client, &subject))
+            .map_err(|error| PullError::Trust(reference.clone(), Box::new(error)))?;
+        for verdict in verdicts.iter().filter(|verdict| **verdict != Verdict::Accepted) {
+            display.say(&format!("{}: {verdict}", reference.version()));
+        }
+    }
+    Ok(())
 }
 
 fn announce(reference: &Reference, display: &Display) {

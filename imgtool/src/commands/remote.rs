@@ -52,7 +52,13 @@ pub(super) fn inspect_remote(args: &InspectArgs, context: &Context) -> Result<()
     for name in &args.images {
         let reference = connection.hosts.expand(name)?.or_latest();
         let client = connection.client(&reference, Operation::Pull)?;
-        let remote = Remote { reference: &reference, client: &client, store: &store, wanted: &wanted };
+        let remote = Remote {
+            reference: &reference,
+            client: &client,
+            store: &store,
+            wanted: &wanted,
+            tags: !args.no_tags,
+        };
         let text = match &template {
             _ if args.raw => remote.manifest()?,
             _ if args.config => remote.configuration()?,
@@ -72,6 +78,8 @@ struct Remote<'a> {
     client: &'a Client,
     store: &'a Store,
     wanted: &'a Wanted,
+    /// Whether the tags beside the one asked for are of interest.
+    tags: bool,
 }
 
 impl Remote<'_> {
@@ -104,6 +112,8 @@ impl Remote<'_> {
 
     fn shown(&self) -> Result<Shown, RemoteError> {
         let (resolved, image) = self.resolve()?;
+        let tags = self.tags.then(|| self.client.tags()).transpose();
+        let tags = tags.map_err(|error| RemoteError::Registry(self.reference.clone(), error))?;
         let layers_data = |layer: &crate::image::Descriptor| {
             json!({
                 "MIMEType": layer.media_type, "Digest": layer.digest, "Size": layer.size,
@@ -114,6 +124,7 @@ impl Remote<'_> {
         Ok(Shown {
             name: self.reference.name(),
             digest: resolved.digest,
+            repo_tags: tags.unwrap_or_default(),
             created: config.created.unwrap_or_default(),
             docker_version: config.other.get("docker_version").cloned().unwrap_or_else(|| "".into()),
             labels: if config.config.labels.is_empty() { Value::Null } else { json!(config.config.labels) },
@@ -133,6 +144,7 @@ impl Remote<'_> {
 struct Shown {
     name: String,
     digest: Digest,
+    repo_tags: Vec<String>,
     created: String,
     docker_version: Value,
     labels: Value,

@@ -1,6 +1,6 @@
 //! Descriptors: how one document points to another.
 
-use super::MediaType;
+use super::{Compression, Kind, MediaType};
 use crate::digest::Digest;
 use crate::platform::Platform;
 use serde::{Deserialize, Serialize};
@@ -48,5 +48,18 @@ impl Descriptor {
             platform: None,
             artifact_type: None,
         }
+    }
+    /// A layer under OCI's name for it, whoever's it had: the bytes are the same, and a manifest of OCI should have no other.
+    /// `None` for what is no layer.
+    #[must_use]
+    pub fn layer_as_oci(&self) -> Option<Self> {
+        let media_type = match self.media_type.kind() {
+            Kind::Layer(compression) => MediaType::of_layer(compression),
+            Kind::ForeignLayer(Compression::None) => MediaType::OCI_FOREIGN,
+            Kind::ForeignLayer(Compression::Gzip) => MediaType::OCI_FOREIGN_GZIP,
+            Kind::ForeignLayer(Compression::Zstd) => MediaType::OCI_FOREIGN_ZSTD,
+            _ => return None,
+        };
+        Some(Self { media_type: MediaType::new(media_type), ..self.clone() })
     }
 }

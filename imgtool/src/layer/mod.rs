@@ -27,7 +27,7 @@ pub mod view;
 pub use copy_up::describe_like;
 pub use inflate::{Budget, Inflate, OverBudget};
 pub use lower::Lower;
-pub use sink::Unpacker;
+pub use sink::{Compared, Replacement, Unpacker};
 pub use unpack::{Unpack, Whiteouts, unpack};
 
 use crate::digest::Digest;
@@ -70,6 +70,9 @@ pub enum LayerError {
         /// What should have been.
         expected: Digest,
     },
+    /// It cannot be compared with what it should be.
+    #[error(transparent)]
+    Compare(#[from] pack::PackError),
     /// The store.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),

@@ -1,5 +1,7 @@
 //! Layers of the store, unpacked while their blobs come.
 
+use super::pack::first_difference;
+use super::view::Directory;
 use super::{Budget, Inflate, LayerError, Lower, Unpack, Whiteouts};
 use crate::digest::Digest;
 use crate::fetch::{BlobReader, LayerJob, LayerSink};
@@ -8,7 +10,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Unpacks layers into a store.
 #[derive(Debug)]
@@ -59,10 +61,7 @@ impl<'a> Unpacker<'a> {
     /// Unpacks a layer whose blob is in the store on others, the lowest first.
     fn unpack_here(&self, job: &LayerJob, below: &[PathBuf]) -> Result<Digest, LayerError> {
         let blob = self.store.blob(&job.digest)?.ok_or_else(|| StoreError::Missing(job.digest.clone()))?;
-        let open =
-            |path: &PathBuf| File::open(path).map(OwnedFd::from).map_err(crate::store::failed("open", path));
-        let lower = below.iter().rev().map(open).collect::<Result<Vec<_>, _>>()?;
-        self.unpack_over(job, blob.file(), Some(Lower::new(lower)))
+        self.unpack_over(job, blob.file(), Some(lower(below)?))
     }
 
     /// Unpacks a layer, and returns what it is called.
@@ -72,6 +71,17 @@ impl<'a> Unpacker<'a> {
         blob: impl Read,
         lower: Option<Lower>,
     ) -> Result<Digest, LayerError> {
+        let Unpacked { layer, key, size } = self.unpack_aside(job, blob, lower)?;
+        layer.commit_as(self.store, &key, size)?;
+        Ok(key)
+    }
+
+    fn unpack_aside(
+        &self,
+        job: &LayerJob,
+        blob: impl Read,
+        lower: Option<Lower>,
+    ) -> Result<Unpacked, LayerError> {
         let layer = LayerIngest::begin(self.store, &job.diff_id)?;
         let archive =
             Inflate::new(blob, job.diff_id.algorithm(), Budget::default()).map_err(LayerError::Read)?;
@@ -86,10 +96,85 @@ impl<'a> Unpacker<'a> {
         if found != job.diff_id {
             return Err(LayerError::WrongDiffId { found, expected: job.diff_id.clone() });
         }
-        let key = if is_stacked { &job.stacked } else { &job.diff_id };
-        layer.commit_as(self.store, key, size)?;
-        Ok(key.clone())
+        let key = if is_stacked { job.stacked.clone() } else { job.diff_id.clone() };
+        Ok(Unpacked { layer, key, size })
     }
+
+    /// Unpacks a layer of the store once more, on those that lie below it, and compares the two.
+    ///
+    /// # Errors
+    /// [`LayerError`].
+    pub fn compare(&self, job: &LayerJob, below: &[PathBuf]) -> Result<Compared, LayerError> {
+        let Some(key) = self.store.unpacked(&job.diff_id, &job.stacked) else {
+            return Err(StoreError::Missing(job.diff_id.clone()).into());
+        };
+        let unpacked = self.again(job, &key, below)?;
+        let there = Directory::plain(open(&self.store.layer_path(&key))?);
+        let Unpacked { layer, size, .. } = unpacked;
+        Ok(match first_difference(&there, &Directory::plain(layer.directory()?))? {
+            None => Compared::Same(key),
+            Some(first) => Compared::Different(Box::new(Replacement { key, first, layer, size })),
+        })
+    }
+
+    /// As it was unpacked: by itself if that was possible.
+    fn again(&self, job: &LayerJob, key: &Digest, below: &[PathBuf]) -> Result<Unpacked, LayerError> {
+        let blob = || self.store.blob(&job.digest)?.ok_or_else(|| StoreError::Missing(job.digest.clone()));
+        if *key == job.diff_id {
+            let lower = job.is_lowest().then(Lower::default);
+            match self.unpack_aside(job, blob()?.file(), lower) {
+                Err(LayerError::NeedsLower) => {}
+                other => return other,
+            }
+        }
+        self.unpack_aside(job, blob()?.file(), Some(lower(below)?))
+    }
+}
+
+/// A layer that lies unpacked beside the others.
+struct Unpacked {
+    layer: LayerIngest,
+    key: Digest,
+    size: u64,
+}
+
+/// What a comparison of a layer with its blob has shown.
+#[derive(Debug)]
+pub enum Compared {
+    /// The layer is what it should be; it is called so.
+    Same(Digest),
+    /// It is not.
+    Different(Box<Replacement>),
+}
+
+/// What a layer should be. When it is dropped, it is removed.
+#[derive(Debug)]
+pub struct Replacement {
+    /// What the layer is called.
+    pub key: Digest,
+    /// The first name that differs.
+    pub first: PathBuf,
+    layer: LayerIngest,
+    size: u64,
+}
+
+impl Replacement {
+    /// Takes the layer's place in a store that is held alone, and tells where that lies now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn take_place(self, store: &Store) -> Result<PathBuf, StoreError> {
+        self.layer.replace(store, &self.key, self.size)
+    }
+}
+
+fn open(path: &Path) -> Result<OwnedFd, StoreError> {
+    File::open(path).map(OwnedFd::from).map_err(crate::store::failed("open", path))
+}
+
+/// Layers that are given the lowest first.
+fn lower(below: &[PathBuf]) -> Result<Lower, StoreError> {
+    Ok(Lower::new(below.iter().rev().map(|path| open(path)).collect::<Result<_, _>>()?))
 }
 
 impl LayerSink for Unpacker<'_> {

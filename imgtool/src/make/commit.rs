@@ -3,7 +3,7 @@
 use super::{AddLayerError, ConfigChange, NewLayer, ViewError, add_layer, tree_of};
 use crate::cli::Moment;
 use crate::image::{
-    Compression, ContainerConfig, Descriptor, History, ImageConfig, Kind, Manifest, MediaType, RootFs,
+    Compression, ContainerConfig, Descriptor, History, ImageConfig, Manifest, MediaType, RootFs,
 };
 use crate::layer::pack::Source;
 use crate::layer::view::Directory;
@@ -170,20 +170,9 @@ fn add_document(
     Ok(Descriptor::new(media_type, store.add(&bytes)?, bytes.len() as u64))
 }
 
-/// A layer of docker's under OCI's name: the bytes are the same, and a manifest of OCI should have no other.
 fn as_oci(layer: &Descriptor) -> Result<Descriptor, CommitError> {
-    let (is_foreign, compression) = match layer.media_type.kind() {
-        Kind::Layer(compression) => (false, compression),
-        Kind::ForeignLayer(compression) => (true, compression),
-        _ => return Err(CommitError::NoLayer(layer.digest.clone(), layer.media_type.clone())),
-    };
-    let media_type = match (is_foreign, compression) {
-        (false, compression) => MediaType::of_layer(compression),
-        (true, Compression::None) => MediaType::OCI_FOREIGN,
-        (true, Compression::Gzip) => MediaType::OCI_FOREIGN_GZIP,
-        (true, Compression::Zstd) => MediaType::OCI_FOREIGN_ZSTD,
-    };
-    Ok(Descriptor { media_type: MediaType::new(media_type), ..layer.clone() })
+    let no_layer = || CommitError::NoLayer(layer.digest.clone(), layer.media_type.clone());
+    layer.layer_as_oci().ok_or_else(no_layer)
 }
 
 fn config(base: Option<&Image>, diff_id: crate::digest::Digest, options: &CommitOptions) -> ImageConfig {

@@ -104,7 +104,9 @@ impl Reference {
             return self.name();
         }
         let library = self.repository.strip_prefix("library/").filter(|rest| !rest.contains('/'));
-        library.unwrap_or(&self.repository).to_owned()
+        let short = library.unwrap_or(&self.repository);
+        // Hub may have what would be read as another registry's, or as an image's id.
+        if Self::is_short(short) && !parse::is_id(short) { short.to_owned() } else { self.name() }
     }
 
     /// The reference as docker shows it: `ubuntu:20.04`.

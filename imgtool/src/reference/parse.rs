@@ -145,7 +145,7 @@ fn is_host(first: &str) -> bool {
     first.contains(['.', ':']) || first == "localhost" || first.chars().any(|c| c.is_ascii_uppercase())
 }
 
-fn is_id(repository: &str) -> bool {
+pub(super) fn is_id(repository: &str) -> bool {
     repository.len() == 64 && repository.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

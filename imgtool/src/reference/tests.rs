@@ -137,3 +137,20 @@ fn digests_in_references_are_checked() {
         assert!(matches!(wrong(text), ReferenceError::Digest { .. }), "{text}");
     }
 }
+
+/// Found by the fuzz target `reference`: an archive would have given the image to another registry.
+#[test]
+fn what_docker_would_show_as_another_name_is_shown_in_full() {
+    let id = "a".repeat(64);
+    for (name, shown) in [
+        ("docker.io/other.example/app:1", "docker.io/other.example/app:1"),
+        ("docker.io/localhost/app", "docker.io/localhost/app"),
+        (&*format!("docker.io/{id}"), &*format!("docker.io/library/{id}")),
+        ("docker.io/team/app", "team/app"),
+        ("docker.io/library/other.example", "other.example"),
+    ] {
+        let reference = Reference::parse(name).expect(name);
+        assert_eq!(reference.familiar(), shown);
+        assert_eq!(Reference::parse(shown), Ok(reference));
+    }
+}

@@ -165,6 +165,14 @@ impl Client {
         self.first(|session| open_blob(session, digest, offset, size))
     }
 
+    /// Whether the repository has a blob of this length already, so that nothing need be sent.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn has_blob(&self, digest: &Digest, size: u64) -> Result<bool, RegistryError> {
+        self.first(|session| upload::has_blob(session, &session.scope(Access::Push), digest, size))
+    }
+
     /// Brings a blob into the registry, unless it is there; `from` is a repository of the same registry that may have it.
     ///
     /// # Errors

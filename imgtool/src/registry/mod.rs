@@ -10,6 +10,7 @@
 //! client     manifests and blobs
 //! upload     the way back
 //! referrers  what there is about a manifest
+//! tags       what a repository has
 //! retry      how long to wait
 //! ```
 
@@ -21,6 +22,7 @@ pub mod http;
 mod referrers;
 pub mod retry;
 pub mod session;
+mod tags;
 pub mod tls;
 pub mod token;
 mod upload;

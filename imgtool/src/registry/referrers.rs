@@ -67,7 +67,7 @@ fn listed(session: &Session, digest: &Digest) -> Result<Option<Vec<Descriptor>>,
 }
 
 /// The next page, if it is on the same server: `<URL>; rel="next"` (RFC 8288).
-fn following(here: &Url, link: &str) -> Option<Url> {
+pub(super) fn following(here: &Url, link: &str) -> Option<Url> {
     let (target, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
     let is_next = rest.split(';').any(|part| matches!(part.trim(), "rel=\"next\"" | "rel=next"));
     here.join(target).ok().filter(|url| is_next && url.origin == here.origin)

@@ -50,6 +50,31 @@ pub(super) fn push_blob(
     }
 }
 
+/// Whether a blob of this length is in the repository.
+///
+/// # Errors
+/// [`RegistryError`].
+pub(super) fn has_blob(
+    session: &Session,
+    scope: &str,
+    digest: &Digest,
+    size: u64,
+) -> Result<bool, RegistryError> {
+    let (url, scope) = (session.url(&format!("blobs/{digest}")), scope.to_owned());
+    let ask = Ask { method: Method::Head, url, headers: Vec::new(), content: Content::None, scope };
+    let response = session.send(&ask)?;
+    match response.status {
+        // A length that differs would be another blob under this name.
+        200..300 => Ok(response.content_length().is_none_or(|length| length == size)),
+        404 | 405 => Ok(false),
+        _ => Err(failure(session, &ask, response)),
+    }
+}
+
+fn failure(session: &Session, ask: &Ask<'_>, response: Response) -> RegistryError {
+    session.failure(ask, response, &format!("repository {}", session.endpoint().repository))
+}
+
 fn scope(session: &Session, from: Option<&str>) -> String {
     let own = session.scope(Access::Push);
     match from {
@@ -77,21 +102,11 @@ impl Upload<'_> {
     }
 
     fn failure(&self, ask: &Ask<'_>, response: Response) -> RegistryError {
-        self.session.failure(ask, response, &format!("repository {}", self.session.endpoint().repository))
+        failure(self.session, ask, response)
     }
 
     fn is_there(&self) -> Result<bool, RegistryError> {
-        let url = self.session.url(&format!("blobs/{}", self.blob.digest()));
-        let ask = self.ask(Method::Head, url);
-        let response = self.session.send(&ask)?;
-        match response.status {
-            200..300 => {
-                // A length that differs would be another blob under this name.
-                Ok(response.content_length().is_none_or(|length| length == self.blob.size()))
-            }
-            404 | 405 => Ok(false),
-            _ => Err(self.failure(&ask, response)),
-        }
+        has_blob(self.session, &self.scope, self.blob.digest(), self.blob.size())
     }
 
     fn begin(&self, from: Option<&str>) -> Result<Begun, RegistryError> {
@@ -208,11 +223,7 @@ pub(super) fn push_manifest(
     };
     let response = session.send(&ask)?;
     if !(200..300).contains(&response.status) || is_transient(response.status) {
-        return Err(session.failure(
-            &ask,
-            response,
-            &format!("repository {}", session.endpoint().repository),
-        ));
+        return Err(failure(session, &ask, response));
     }
     let taken = response.header("docker-content-digest").and_then(|text| Digest::parse(text).ok());
     match taken.filter(|taken| taken != digest && taken.algorithm() == digest.algorithm()) {

@@ -32,6 +32,8 @@ pub struct Check {
     pub layers: usize,
     /// How many names were followed.
     pub names: usize,
+    /// How many unpacked layers were compared with their blobs, if that was wanted.
+    pub compared: Option<usize>,
     /// What is wrong.
     pub findings: Vec<Finding>,
     /// What killed commands have left, which does no harm.
@@ -72,7 +74,8 @@ impl Mending<'_> {
 }
 
 impl Store {
-    /// Checks everything but the content of unpacked layers, which no digest is known of.
+    /// Checks everything but the content of unpacked layers: no digest is known of it, and to compare it with the blobs takes
+    /// longer than all else.
     ///
     /// # Errors
     /// [`StoreError`]: the store cannot be read or, where it is mended, written.

@@ -46,6 +46,7 @@ impl Store {
             self.collect_blobs(algorithm, &reachable, &mut collected)?;
             self.collect_layers(algorithm, &reachable, &mut collected)?;
         }
+        self.collect_notes()?;
         if pieces {
             self.collect_pieces(&mut collected)?;
         }

@@ -1,6 +1,6 @@
 //! Blobs that are made here: their digest is known when they are complete.
 
-use super::{Store, StoreError, failed};
+use super::{Store, StoreError, VerifiedBlob, failed};
 use crate::digest::{Algorithm, Digest, Hasher};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -104,6 +104,15 @@ impl SealedBlob {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The blob, of which digest and length are known, before it is one of the store.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn verified(&self) -> Result<VerifiedBlob, StoreError> {
+        let blob = VerifiedBlob::open(&self.part.path, &self.digest)?;
+        blob.ok_or_else(|| StoreError::Missing(self.digest.clone()))
     }
 
     /// Opens it to be read.

@@ -49,6 +49,21 @@ impl LayerIngest {
         File::open(&self.path).map(OwnedFd::from).map_err(failed("open", &self.path))
     }
 
+    /// Puts it in the place of the layer `key` of a store that is held alone, and tells where that lies now; `gc` removes it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn replace(self, store: &Store, key: &Digest, size: u64) -> Result<PathBuf, StoreError> {
+        let name = format!("layer-{}", key.hex());
+        let before = store.damaged().join(&name);
+        if before.exists() {
+            fs::remove_dir_all(&before).map_err(failed("remove", &before))?;
+        }
+        let aside = store.move_aside(&store.layer_path(key), &name)?;
+        self.commit_as(store, key, size)?;
+        Ok(aside)
+    }
+
     /// Makes it the layer `key` of the store, whose files have `size` bytes. If another process was quicker, its layer stays,
     /// which is the same.
     ///

@@ -8,6 +8,7 @@
 //! ROOT/layers/ALGORITHM/HEX.size              how many bytes the files of a layer have, in decimal digits
 //! ROOT/unpacking/                           layers that are being unpacked
 //! ROOT/leases/NAME                          images that a container or a bundle needs, whether they have a name or not
+//! ROOT/compressed/ALGORITHM-HEX.KIND         what layers become when they are compressed for a registry
 //! ROOT/index.copy                           what index.json is made anew from when it is lost
 //! ROOT/damaged/                             what fsck has taken out of the way
 //! ROOT/mounts/, empty/                      views of images, and a layer with nothing in it
@@ -19,6 +20,7 @@
 
 mod check;
 mod collect;
+mod compressed;
 mod fresh;
 mod images;
 mod index;

@@ -24,7 +24,10 @@ const ED25519: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0
 pub struct PublicKey {
     name: String,
     algorithm: &'static dyn SignatureVerificationAlgorithm,
-    point: Vec<u8>,
+    /// The key with its algorithm, in DER (RFC 5280, 4.1.2.7).
+    der: Vec<u8>,
+    /// Where in it the point begins.
+    point: usize,
 }
 
 /// Why a key is none.
@@ -36,6 +39,9 @@ pub enum KeyError {
     /// It is no key in PEM.
     #[error("{0} is no public key in PEM ('-----BEGIN PUBLIC KEY-----')")]
     Pem(String),
+    /// Certificates that are none.
+    #[error("{0} has no certificates of an authority in PEM ('-----BEGIN CERTIFICATE-----')")]
+    Certificate(String),
     /// It is of another kind.
     #[error("{0} is a key of a kind that is not supported; ECDSA on P-256 and Ed25519 are")]
     Kind(String),
@@ -64,14 +70,23 @@ impl PublicKey {
     /// [`KeyError`].
     pub fn parse(pem: &[u8], name: &str) -> Result<Self, KeyError> {
         let key = SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| KeyError::Pem(name.to_owned()))?;
+        Self::from_der(&key, name)
+    }
+
+    /// A key in DER, with its algorithm.
+    ///
+    /// # Errors
+    /// [`KeyError::Kind`].
+    pub fn from_der(der: &[u8], name: &str) -> Result<Self, KeyError> {
         let kinds = [
             (P256, 65, alg_id::ECDSA_P256, alg_id::ECDSA_SHA256),
             (ED25519, 32, alg_id::ED25519, alg_id::ED25519),
         ];
         for (prefix, length, public, signature) in kinds {
-            let point = key.as_ref().strip_prefix(prefix).filter(|point| point.len() == length);
-            if let (Some(point), Some(algorithm)) = (point, algorithm(public, signature)) {
-                return Ok(Self { name: name.to_owned(), algorithm, point: point.to_owned() });
+            let point = der.strip_prefix(prefix).filter(|point| point.len() == length);
+            if let (Some(_), Some(algorithm)) = (point, algorithm(public, signature)) {
+                let (name, der) = (name.to_owned(), der.to_owned());
+                return Ok(Self { name, algorithm, der, point: prefix.len() });
             }
         }
         Err(KeyError::Kind(name.to_owned()))
@@ -83,10 +98,16 @@ impl PublicKey {
         &self.name
     }
 
+    /// The key with its algorithm, in DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// Whether it has signed a message.
     #[must_use]
     pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.algorithm.verify_signature(&self.point, message, signature).is_ok()
+        self.algorithm.verify_signature(&self.der[self.point..], message, signature).is_ok()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which images have to be signed by whom: the file of skopeo, podman and CRI-O (containers-policy.json(5)).
 
-use super::{KeyError, PublicKey};
+use super::{Authority, KeyError, PublicKey};
 use crate::reference::Reference;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -32,9 +32,26 @@ struct RawRequirement {
     key_paths: Vec<PathBuf>,
     #[serde(default)]
     key_datas: Vec<String>,
+    fulcio: Option<RawFulcio>,
+    rekor_public_key_path: Option<PathBuf>,
+    rekor_public_key_data: Option<String>,
+    #[serde(default)]
+    rekor_public_key_paths: Vec<PathBuf>,
+    #[serde(default)]
+    rekor_public_key_datas: Vec<String>,
     signed_identity: Option<RawIdentity>,
     #[serde(flatten)]
     other: BTreeMap<String, serde_json::Value>,
+}
+
+/// Whom an authority has to have given a certificate to.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawFulcio {
+    ca_path: Option<PathBuf>,
+    ca_data: Option<String>,
+    oidc_issuer: String,
+    subject_email: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -60,10 +77,21 @@ pub enum Requirement {
 /// A signature that is asked for.
 #[derive(Debug, Clone)]
 pub struct Signed {
-    /// One of these has to have made it.
-    pub keys: Vec<PublicKey>,
+    /// Who has to have made it.
+    pub signer: Signer,
+    /// The keys of logs of which one has to have it; none need have it if there are none.
+    pub logs: Vec<PublicKey>,
     /// Which name in it is accepted.
     pub identity: Identity,
+}
+
+/// Who may sign.
+#[derive(Debug, Clone)]
+pub enum Signer {
+    /// The holder of one of these keys.
+    Keys(Vec<PublicKey>),
+    /// Whom an authority has given a certificate to.
+    Authority(Authority),
 }
 
 /// Which name a signature may have.
@@ -75,6 +103,8 @@ pub enum Identity {
     RepositoryDigestOrExact,
     /// Any of the same repository.
     Repository,
+    /// The same. What has no name counts as well, for it was a key and not a policy that was named.
+    RepositoryIfNamed,
     /// Just this one.
     ExactReference(Reference),
     /// Any of this repository.
@@ -98,9 +128,24 @@ pub enum PolicyError {
         "the policy has an empty list of requirements for {0:?}; 'insecureAcceptAnything' asks for nothing"
     )]
     Empty(String),
-    /// A signature without a key.
-    #[error("the policy asks for a signature and names no key ('keyPath', 'keyData')")]
+    /// A signature of nobody in particular.
+    #[error(
+        "the policy asks for a signature and names no key ('keyPath', 'keyData') and no authority ('fulcio')"
+    )]
     NoKey,
+    /// A signature of two kinds at once.
+    #[error(
+        "the policy asks for a signature with a key and by an authority ('fulcio') at once; name one of them"
+    )]
+    TwoKinds,
+    /// An authority whose certificates are at no path, or at several.
+    #[error("the policy has to say where the certificates of an authority are, by 'caPath' or by 'caData'")]
+    NoRoots,
+    /// Certificates are valid for minutes, and only a log says that something was signed then.
+    #[error(
+        "the policy asks for a certificate and names no key of a log ('rekorPublicKeyPath', 'rekorPublicKeyData')"
+    )]
+    NoLog,
     /// A key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -169,23 +214,61 @@ impl RawRequirement {
             "sigstoreSigned" => {
                 let identity = self.signed_identity.as_ref().map(RawIdentity::parse).transpose()?;
                 let identity = identity.unwrap_or(Identity::RepositoryDigestOrExact);
-                Ok(Requirement::Signed(Signed { keys: self.keys()?, identity }))
+                let logs = self.logs()?;
+                Ok(Requirement::Signed(Signed { signer: self.signer(&logs)?, logs, identity }))
             }
             kind => Err(PolicyError::Unsupported(format!("a requirement of type {kind:?}"))),
         }
     }
 
-    fn keys(&self) -> Result<Vec<PublicKey>, PolicyError> {
-        let mut keys = Vec::new();
-        for path in self.key_path.iter().chain(&self.key_paths) {
-            keys.push(PublicKey::read(path)?);
+    fn signer(&self, logs: &[PublicKey]) -> Result<Signer, PolicyError> {
+        let (paths, datas) =
+            (self.key_path.iter().chain(&self.key_paths), self.key_data.iter().chain(&self.key_datas));
+        let keys = keys(paths, datas, "keyData of the policy")?;
+        match &self.fulcio {
+            None if keys.is_empty() => Err(PolicyError::NoKey),
+            None => Ok(Signer::Keys(keys)),
+            Some(_) if !keys.is_empty() => Err(PolicyError::TwoKinds),
+            Some(_) if logs.is_empty() => Err(PolicyError::NoLog),
+            Some(fulcio) => fulcio.parse().map(Signer::Authority),
         }
-        for data in self.key_data.iter().chain(&self.key_datas) {
-            let name = "keyData of the policy";
-            let pem = BASE64_STANDARD.decode(data).map_err(|_| KeyError::Pem(name.to_owned()))?;
-            keys.push(PublicKey::parse(&pem, name)?);
-        }
-        if keys.is_empty() { Err(PolicyError::NoKey) } else { Ok(keys) }
+    }
+
+    fn logs(&self) -> Result<Vec<PublicKey>, PolicyError> {
+        let paths = self.rekor_public_key_path.iter().chain(&self.rekor_public_key_paths);
+        let datas = self.rekor_public_key_data.iter().chain(&self.rekor_public_key_datas);
+        keys(paths, datas, "rekorPublicKeyData of the policy")
+    }
+}
+
+/// Keys in files, and in base64.
+fn keys<'a>(
+    paths: impl Iterator<Item = &'a PathBuf>,
+    datas: impl Iterator<Item = &'a String>,
+    name: &str,
+) -> Result<Vec<PublicKey>, PolicyError> {
+    let mut keys = paths.map(|path| PublicKey::read(path)).collect::<Result<Vec<_>, _>>()?;
+    for data in datas {
+        let pem = BASE64_STANDARD.decode(data).map_err(|_| KeyError::Pem(name.to_owned()))?;
+        keys.push(PublicKey::parse(&pem, name)?);
+    }
+    Ok(keys)
+}
+
+impl RawFulcio {
+    fn parse(&self) -> Result<Authority, PolicyError> {
+        let (pem, name) = match (&self.ca_path, &self.ca_data) {
+            (Some(path), None) => {
+                let read = mydocker_sys::fs::read_regular(path, FILE_LIMIT);
+                (read.map_err(|source| KeyError::Read(path.clone(), source))?, path.display().to_string())
+            }
+            (None, Some(data)) => {
+                let name = "caData of the policy".to_owned();
+                (BASE64_STANDARD.decode(data).map_err(|_| KeyError::Certificate(name.clone()))?, name)
+            }
+            _ => return Err(PolicyError::NoRoots),
+        };
+        Ok(Authority::parse(&pem, &name, &self.oidc_issuer, &self.subject_email)?)
     }
 }
 
@@ -221,10 +304,16 @@ impl Identity {
             Self::Exact => signed == *name,
             Self::RepositoryDigestOrExact if name.digest().is_some() => same_repository,
             Self::RepositoryDigestOrExact => signed == *name || same_repository && has_no_tag,
-            Self::Repository => same_repository,
+            Self::Repository | Self::RepositoryIfNamed => same_repository,
             Self::ExactReference(wanted) => signed.or_latest() == *wanted,
             Self::ExactRepository(wanted) => signed.name() == *wanted,
         }
+    }
+
+    /// Whether a signature has to say which name it is for: else what was signed as one image could be given out as another.
+    #[must_use]
+    pub fn needs_name(&self) -> bool {
+        *self != Self::RepositoryIfNamed
     }
 }
 
@@ -263,11 +352,16 @@ mod tests {
                 .map_err(|error| error.to_string())
         };
         assert_eq!(requirements(r#"{"default":[{"type":"reject"}]}"#), Ok(1));
+        let fulcio = |roots: &str, more: &str| {
+            let fulcio = format!(r#"{{{roots}"oidcIssuer":"i","subjectEmail":"e"}}"#);
+            format!(r#"{{"default":[{{"type":"sigstoreSigned","fulcio":{fulcio}{more}}}]}}"#)
+        };
         for (text, part) in [
             (r#"{"default":[]}"#, "empty"),
             (r#"{"default":[{"type":"signedBy"}]}"#, "\"signedBy\""),
             (r#"{"default":[{"type":"sigstoreSigned"}]}"#, "no key"),
-            (r#"{"default":[{"type":"sigstoreSigned","fulcio":{}}]}"#, "\"fulcio\""),
+            (r#"{"default":[{"type":"sigstoreSigned","keyPath":"/x","pki":{}}]}"#, "\"pki\""),
+            (&fulcio(r#""caData":"eA==","#, ""), "names no key of a log"),
             (r#"{"default":[{"type":"sigstoreSigned","keyData":"eA=="}]}"#, "PEM"),
             (r#"{"default":[{"type":"reject"}],"transports":{"docker":{"h.io":[{"type":"x"}]}}}"#, "\"x\""),
         ] {
@@ -289,6 +383,8 @@ mod tests {
             (Identity::ExactRepository("h.io/b".to_owned()), "h.io/b", true),
             (Identity::ExactReference(reference("h.io/c:latest")), "h.io/c", true),
             (Identity::Repository, "UPPER", false),
+            (Identity::RepositoryIfNamed, "h.io/a:2", true),
+            (Identity::RepositoryIfNamed, "h.io/b:1", false),
         ] {
             assert_eq!(identity.accepts(signed, &tagged), fits, "{identity:?} {signed}");
         }

@@ -5,6 +5,7 @@ mod fake;
 mod image;
 mod registry;
 mod server;
+pub mod signing;
 pub mod tree;
 
 pub use fake::{FakeRegistry, Served};
@@ -98,13 +99,27 @@ impl Img {
     /// A command line: `words` after the flags that give it its store, and no configuration but that of the test.
     #[must_use]
     pub fn command<W: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Invocation {
-        Invocation::new(&self.path("out"), [&self.program])
+        self.with_store(Invocation::new(&self.path("out"), [&self.program])).args(words)
+    }
+
+    /// Runs a command line that has to succeed, and returns the peak of its resident memory in KiB.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn peak<W: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = W>) -> u64 {
+        let file = self.path("peak");
+        let time = Invocation::new(&self.path("out"), ["/usr/bin/time", "--format", "%M", "--output"]);
+        self.with_store(time.arg(&file).arg(&self.program)).args(words).run().succeeds().discard();
+        fs::read_to_string(file).expect("the program time").trim().parse().expect("a number")
+    }
+
+    fn with_store(&self, program: Invocation) -> Invocation {
+        program
             .env("HOME", self.path("home"))
             .env("XDG_RUNTIME_DIR", self.path("home/run"))
             .env("CONTAINERS_REGISTRIES_CONF", self.path("registries.conf"))
             .arg("--root")
             .arg(self.path("store"))
-            .args(words)
     }
 
     /// `pull` with the test's own `certs.d`.

@@ -122,3 +122,23 @@ pub struct CommitArgs {
     #[arg(value_name = "IMAGE")]
     pub image: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::FromArgMatches as _;
+
+    #[test]
+    fn a_commit_pauses_unless_it_is_told_not_to() {
+        let pauses = |flag: Option<&str>| {
+            let words = ["commit", "web", "image"].into_iter().chain(flag);
+            let matches = CommitArgs::augment_args(clap::Command::new("commit")).try_get_matches_from(words);
+            let args = matches.and_then(|matches| CommitArgs::from_arg_matches(&matches));
+            args.expect("a command line").pause
+        };
+        assert!(
+            pauses(None) && pauses(Some("--pause")) && pauses(Some("-p")) && pauses(Some("--pause=true"))
+        );
+        assert!(!pauses(Some("--pause=false")) && !pauses(Some("-p=false")));
+    }
+}

@@ -151,7 +151,7 @@ impl Compare<'_, '_> {
 }
 
 /// Whether two things of the same kind are the same in all that a layer keeps.
-fn same(one: &Node, other: &Node, path: &[u8]) -> Result<bool, PackError> {
+pub(super) fn same(one: &Node, other: &Node, path: &[u8]) -> Result<bool, PackError> {
     let (a, b) = (&one.stat, &other.stat);
     let inode = |node: &Node| (node.stat.st_dev, node.stat.st_ino);
     if inode(one) == inode(other) {

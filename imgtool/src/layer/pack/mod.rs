@@ -4,6 +4,7 @@
 //! file         one thing of a tree to an entry, with its data
 //! upper        the upper directory of an overlay mount
 //! difference   what one tree has in place of another
+//! exact        whether two unpackings of a layer are the same
 //! encode       tar to blob: hashed, compressed in parallel, hashed again, in one pass
 //! ```
 //!
@@ -12,11 +13,13 @@
 
 mod difference;
 mod encode;
+mod exact;
 mod file;
 mod upper;
 
 pub use difference::{Change, ChangeKind, difference};
 pub use encode::{Blocks, Encoded, TarSink, encode};
+pub use exact::first_difference;
 
 use super::tar::Writer;
 use super::view::{Directory, Node};

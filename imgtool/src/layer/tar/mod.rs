@@ -129,6 +129,9 @@ pub enum TarError {
         /// What.
         what: &'static str,
     },
+    /// A directory by its name, and a file by its data: some readers skip the data, and others take it for the next header.
+    #[error("entry {0} is called a directory and has data, which programs read in different ways")]
+    DirectoryData(u64),
     /// There are too many entries.
     #[error("the archive has more than {ENTRY_LIMIT} entries")]
     TooMany,
@@ -266,9 +269,11 @@ impl<R: Read> Reader<R> {
         let link = records.link.or(ahead.link).unwrap_or(header.link);
         let map = self.sparse_map(&header.kind, header.sparse, records.sparse)?;
         let size = map.as_ref().map_or(self.left, |map| map.size);
-        let is_directory =
-            header.kind == Type::Directory || path.ends_with(b"/") && header.kind == Type::File;
         let path = map.as_ref().and_then(|map| map.name.clone()).unwrap_or(path);
+        let is_directory = header.kind == Type::Directory || has_data && path.ends_with(b"/");
+        if is_directory && (self.left > 0 || map.is_some()) {
+            return Err(TarError::DirectoryData(self.number));
+        }
         let kind = match header.kind {
             _ if is_directory => Kind::Directory,
             Type::HardLink => Kind::HardLink(link),

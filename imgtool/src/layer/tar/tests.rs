@@ -151,3 +151,16 @@ fn an_archive_without_its_end_is_read_to_its_last_entry() {
     damaged[0] ^= 1;
     assert!(entries(&damaged).is_err());
 }
+
+/// Found by the fuzz target `layer`: what some readers skip would be a header for others.
+#[test]
+fn a_directory_with_data_is_refused() {
+    for kind in ['0', '\0'] {
+        let mut archive = Archive::default();
+        archive.data(kind, "d/", b"text");
+        assert!(refusal(&archive).contains("called a directory and has data"));
+        let mut empty = Archive::default();
+        empty.data(kind, "d/", b"");
+        assert_eq!(entries(&empty.bytes()).expect("an archive")[0].0.kind, Kind::Directory);
+    }
+}

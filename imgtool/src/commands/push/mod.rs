@@ -1,14 +1,18 @@
 //! `push`: blobs, then manifests, then the tag.
 
+mod documents;
+
 use crate::cli::{Context, Display, PushArgs};
 use crate::digest::Digest;
 use crate::fetch::Progress as _;
-use crate::image::{DOCUMENT_LIMIT, Descriptor, Document, DocumentError, Kind, Manifest};
+use crate::image::DocumentError;
+use crate::make::AddLayerError;
 use crate::reference::Reference;
 use crate::registry::{Cancel, Client, HostsError, Operation, Pushed, RegistryError};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, VerifiedBlob};
+use documents::{Blob, Gathering, Source};
 use mydocker_cmdline::print;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -31,6 +35,9 @@ pub enum PushError {
     /// A document in the store is none.
     #[error("{0} is not accepted as what it should be")]
     Document(Digest, #[source] DocumentError),
+    /// A layer that was to be compressed.
+    #[error("cannot compress layer {0}")]
+    Compress(Digest, #[source] AddLayerError),
     /// The registry.
     #[error("cannot push {0}")]
     Registry(Reference, #[source] RegistryError),
@@ -55,8 +62,16 @@ pub fn push(args: &PushArgs, context: &Context) -> Result<(), PushError> {
     let display = Display::new(args.quiet);
     display.say(&format!("The push refers to repository [{}]", destination.name()));
     let hold = store.hold()?;
-    let documents = Documents::gather(&store, &target)?;
     let client = connection.client(&destination, Operation::Push)?;
+    let gathering = Gathering {
+        store: &store,
+        client: &client,
+        destination: &destination,
+        display: &display,
+        compressing: args.compression.into(),
+    };
+    let documents = gathering.gather(&target)?;
+    let image = documents.manifests.last().map_or(&target, |(descriptor, _)| descriptor);
     let same_registry =
         source.host() == destination.host() && source.repository() != destination.repository();
     let push = Push {
@@ -72,7 +87,7 @@ pub fn push(args: &PushArgs, context: &Context) -> Result<(), PushError> {
     };
     display.during(|| push.blobs(documents.blobs)).map_err(failed)?;
     for (descriptor, bytes) in &documents.manifests {
-        let is_target = descriptor.digest == target.digest;
+        let is_target = descriptor.digest == image.digest;
         let version = if is_target { destination.version() } else { descriptor.digest.as_str() };
         client
             .push_manifest(version, &descriptor.media_type, &descriptor.digest, bytes)
@@ -80,52 +95,10 @@ pub fn push(args: &PushArgs, context: &Context) -> Result<(), PushError> {
     }
     drop(hold);
     if args.quiet {
-        return Ok(print(&format!("{}\n", target.digest))?);
+        return Ok(print(&format!("{}\n", image.digest))?);
     }
-    display.say(&format!("{}: digest: {} size: {}", destination.version(), target.digest, target.size));
+    display.say(&format!("{}: digest: {} size: {}", destination.version(), image.digest, image.size));
     Ok(())
-}
-
-/// What belongs to an image.
-#[derive(Default)]
-struct Documents {
-    /// Manifests, and the index after them if there is one.
-    manifests: Vec<(Descriptor, Vec<u8>)>,
-    /// Configurations and layers, each once.
-    blobs: Vec<Descriptor>,
-}
-
-impl Documents {
-    fn gather(store: &Store, target: &Descriptor) -> Result<Self, PushError> {
-        let mut documents = Self::default();
-        documents.add(store, target)?;
-        let mut seen = HashSet::new();
-        documents.blobs.retain(|blob| seen.insert(blob.digest.clone()));
-        Ok(documents)
-    }
-
-    fn add(&mut self, store: &Store, descriptor: &Descriptor) -> Result<(), PushError> {
-        let bytes = store.read_blob(&descriptor.digest, DOCUMENT_LIMIT)?;
-        let document = Document::parse(&bytes, Some(&descriptor.media_type))
-            .map_err(|error| PushError::Document(descriptor.digest.clone(), error))?;
-        match document {
-            Document::Manifest(manifest) => self.add_blobs(*manifest),
-            Document::Index(index) => {
-                for entry in &index.manifests {
-                    self.add(store, entry)?;
-                }
-            }
-        }
-        self.manifests.push((descriptor.clone(), bytes));
-        Ok(())
-    }
-
-    fn add_blobs(&mut self, manifest: Manifest) {
-        // A layer that may not be distributed stays where its URLs say.
-        let mine = |layer: &Descriptor| !matches!(layer.media_type.kind(), Kind::ForeignLayer(_));
-        self.blobs.extend(manifest.layers.into_iter().filter(mine));
-        self.blobs.push(manifest.config);
-    }
 }
 
 struct Push<'a> {
@@ -143,7 +116,7 @@ enum Failed {
 }
 
 impl Push<'_> {
-    fn blobs(&self, blobs: Vec<Descriptor>) -> Result<(), Failed> {
+    fn blobs(&self, blobs: Vec<Blob>) -> Result<(), Failed> {
         let workers = blobs.len().min(PARALLEL);
         let queue = Mutex::new(VecDeque::from(blobs));
         let failure = Mutex::new(None);
@@ -155,7 +128,7 @@ impl Push<'_> {
         failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    fn work(&self, queue: &Mutex<VecDeque<Descriptor>>, failure: &Mutex<Option<Failed>>) {
+    fn work(&self, queue: &Mutex<VecDeque<Blob>>, failure: &Mutex<Option<Failed>>) {
         while !self.cancel.is_cancelled() {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(blob) = next else { return };
@@ -166,10 +139,12 @@ impl Push<'_> {
         }
     }
 
-    fn blob(&self, descriptor: &Descriptor) -> Result<(), Failed> {
-        let digest = &descriptor.digest;
-        let blob = self.store.blob(digest).map_err(Failed::Store)?;
-        let blob = blob.ok_or_else(|| Failed::Store(StoreError::Missing(digest.clone())))?;
+    fn blob(&self, blob: &Blob) -> Result<(), Failed> {
+        let digest = &blob.descriptor.digest;
+        let Some(blob) = self.open(blob).map_err(Failed::Store)? else {
+            self.display.sent(digest, "Layer already exists");
+            return Ok(());
+        };
         self.display.sending(digest, blob.size());
         let told = |sent| self.display.advance(digest, sent);
         let pushed = self.client.push_blob(&blob, self.from, &told).map_err(Failed::Registry)?;
@@ -182,5 +157,16 @@ impl Push<'_> {
             },
         );
         Ok(())
+    }
+    /// What is to be sent; `None` if it is known to be there.
+    fn open(&self, blob: &Blob) -> Result<Option<VerifiedBlob>, StoreError> {
+        let digest = &blob.descriptor.digest;
+        match &blob.source {
+            Source::Registry => Ok(None),
+            Source::Made(made) => made.verified().map(Some),
+            Source::Store => {
+                self.store.blob(digest)?.ok_or_else(|| StoreError::Missing(digest.clone())).map(Some)
+            }
+        }
     }
 }
