@@ -597,6 +597,42 @@ pub fn set_parent_death_signal(signal: i32) -> Result<()> {
     prctl(libc::PR_SET_PDEATHSIG, signal as u64, 0, || format!("PR_SET_PDEATHSIG, {signal}")).map(drop)
 }
 
+/// Runs a command to its end, and returns what it has printed. [`Command::output`](std::process::Command::output) panics when
+/// a pipe cannot be read; this has files in memory for both streams instead, as many bytes as it prints.
+///
+/// # Errors
+/// When it cannot be run, or what it has printed cannot be read.
+pub fn output(command: &mut std::process::Command) -> std::io::Result<std::process::Output> {
+    let (out, err) = (memory_file(c"stdout", &[])?, memory_file(c"stderr", &[])?);
+    command.stdout(out.try_clone()?).stderr(err.try_clone()?);
+    let status = command.status()?;
+    Ok(std::process::Output { status, stdout: whole(out)?, stderr: whole(err)? })
+}
+
+/// A file in memory with these bytes, to be read from its beginning: input for a command, all of which is there before it
+/// runs.
+///
+/// # Errors
+/// When there is no room.
+pub fn memory_file(name: &std::ffi::CStr, bytes: &[u8]) -> std::io::Result<std::fs::File> {
+    use std::io::{Seek as _, Write as _};
+    let file =
+        crate::fs::memfd(name).map_err(|error| std::io::Error::from_raw_os_error(error.errno() as i32))?;
+    let mut file = std::fs::File::from(file);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// All that is in a file, from its beginning.
+fn whole(mut file: std::fs::File) -> std::io::Result<Vec<u8>> {
+    use std::io::{Read as _, Seek as _};
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Has a command that is about to be started killed when the thread that starts it ends.
 pub fn die_with_parent(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt as _;

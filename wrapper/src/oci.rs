@@ -4,9 +4,9 @@ use crate::container::CgroupManager;
 use crate::home::{Home, program};
 use mydocker_sys::AsFd as _;
 use mydocker_sys::poll::{Interest, poll};
-use mydocker_sys::process::{Pid, die_with_parent, pidfd_open};
+use mydocker_sys::process::{Pid, die_with_parent, memory_file, output, pidfd_open};
 use std::ffi::OsStr;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -97,7 +97,7 @@ impl Oci {
 
     fn finish<A: AsRef<OsStr>>(&self, mut command: Command, args: &[A]) -> Result<Vec<u8>, OciError> {
         command.args(args).stdin(Stdio::null());
-        let output = command.output().map_err(|source| OciError::Run(self.program.clone(), source))?;
+        let output = output(&mut command).map_err(|source| OciError::Run(self.program.clone(), source))?;
         if output.status.success() { Ok(output.stdout) } else { Err(OciError::Refused(complaint(&output))) }
     }
 
@@ -108,15 +108,9 @@ impl Oci {
     pub fn run_with_input(&self, name: &str, args: &[&str], input: &[u8]) -> Result<(), OciError> {
         let failed = |source| OciError::Run(self.program.clone(), source);
         let mut command = self.command(name);
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(failed)?;
-        let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input));
-        let output = child.wait_with_output().map_err(failed)?;
-        // One that refuses before it has read everything says why itself.
-        if !output.status.success() {
-            return Err(OciError::Refused(complaint(&output)));
-        }
-        written.map_err(failed)
+        command.args(args).stdin(memory_file(c"input", input).map_err(failed)?);
+        let output = output(&mut command).map_err(failed)?;
+        if output.status.success() { Ok(()) } else { Err(OciError::Refused(complaint(&output))) }
     }
 
     /// Whether its state root has anything of a container, which every runtime keeps under the id.

@@ -146,8 +146,7 @@ fn map(pid: i32, kind: Kind, name: &str) -> Result<(), RootlessError> {
         words.extend([next, first, count].map(|number| number.to_string()));
         next = next.saturating_add(count);
     }
-    let output = Command::new(kind.program).args(&words).stdin(Stdio::null()).output();
-    let said = match output {
+    let said = match process::output(Command::new(kind.program).args(&words).stdin(Stdio::null())) {
         Ok(Output { status, .. }) if status.success() => return Ok(()),
         Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         Err(error) => error.to_string(),

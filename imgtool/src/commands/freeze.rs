@@ -1,5 +1,6 @@
 //! Containers that run on a bundle, frozen while it is read: what a program writes in the meantime would be half in the image.
 
+use mydocker_sys::process::output;
 use mydocker_sys::signal::{SigSet, Signal, block, set_mask};
 use serde::Deserialize;
 use std::ffi::OsStr;
@@ -76,8 +77,8 @@ impl Runtime {
         if let Some(root) = &self.root {
             command.arg("--root").arg(root);
         }
-        let output = command.args(words.iter().map(OsStr::new)).stdin(Stdio::null()).output();
-        output.map_err(|error| FreezeError::Run(self.program.clone(), error))
+        command.args(words.iter().map(OsStr::new)).stdin(Stdio::null());
+        output(&mut command).map_err(|error| FreezeError::Run(self.program.clone(), error))
     }
 
     /// The containers that run on a directory, be it their bundle or what a mount in it writes to.

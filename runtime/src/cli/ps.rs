@@ -1,7 +1,8 @@
 //! `ps`: the lines of the host's ps program that belong to a container.
 
+use mydocker_sys::process::output;
 use std::ffi::OsString;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Why the processes cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +37,7 @@ pub fn run_ps(options: &[OsString]) -> Result<String, PsError> {
     } else {
         command.args(options)
     };
-    let output = command.output().map_err(PsError::Spawn)?;
+    let output = output(command.stdin(Stdio::null())).map_err(PsError::Spawn)?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
         return Err(PsError::Failed { status: output.status, stderr });

@@ -148,16 +148,17 @@ impl Devices {
     }
 
     /// Sets a device down, and makes it a port of no bridge. That takes no time, unlike its removal, for which the kernel
-    /// waits until nobody can be looking at it.
+    /// waits until nobody can be looking at it. One that has gone meanwhile is as good.
     pub(super) fn pull_out(&self, index: i32, name: &str) -> Result<(), NetworkError> {
         let mut request = link("RTM_NEWLINK", RTM_NEWLINK, NLM_F_ACK, index, Flags::Down);
         request.attribute(IFLA_MASTER, &0i32.to_ne_bytes());
-        self.ask(&request, "pull out", name)
+        absent_is_fine(self.0.talk(&request)).map_err(failed("pull out", name))
     }
 
-    /// Removes a device, and the other end of a pair with it.
+    /// Removes a device, and the other end of a pair with it. One that has gone meanwhile is as good.
     pub(super) fn remove(&self, index: i32, name: &str) -> Result<(), NetworkError> {
-        self.ask(&link("RTM_DELLINK", RTM_DELLINK, NLM_F_ACK, index, Flags::Keep), "remove", name)
+        let request = link("RTM_DELLINK", RTM_DELLINK, NLM_F_ACK, index, Flags::Keep);
+        absent_is_fine(self.0.talk(&request)).map_err(failed("remove", name))
     }
 
     /// Gives a device an address; one that it has is as good.
@@ -206,6 +207,13 @@ impl Devices {
 
     fn ask(&self, request: &Request, action: &'static str, name: &str) -> Result<(), NetworkError> {
         self.0.talk(request).map(drop).map_err(failed(action, name))
+    }
+}
+
+fn absent_is_fine<T>(done: Result<T, Error>) -> Result<(), Error> {
+    match done {
+        Err(error) if error.errno() != Errno::ENODEV => Err(error),
+        _ => Ok(()),
     }
 }
 

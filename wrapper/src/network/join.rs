@@ -2,6 +2,7 @@
 
 use super::aardvark::{self, Server};
 use super::claims::shared_directory;
+use super::devices::Devices;
 use super::files;
 use super::joined::{Joined, config, spare};
 use super::netavark::{Ask, Info, Netavark, Options};
@@ -113,6 +114,7 @@ impl Host {
         let server = self.server.process()?;
         let namespace = self.home.netns(id);
         if !netns::exists(&namespace) || self.netavark.tear_down(&namespace, &path).is_err() {
+            self.drop_stale_ports(id, network, &ask)?;
             self.undo(&spare(&namespace), &path)?;
         }
         self.server.settle(server)?;
@@ -123,6 +125,26 @@ impl Host {
             tell(&self.home, "disconnect", info, network, id);
         }
         self.joined.forget(id, network)
+    }
+
+    /// A namespace that has gone takes its devices along a moment later. Until then netavark would take them for somebody
+    /// else's, and leave the bridge and its rules there for good.
+    fn drop_stale_ports(&self, id: &str, network: &str, ask: &Ask) -> Result<(), NetworkError> {
+        for other in self.joined.containers()?.iter().filter(|other| *other != id) {
+            if self.joined.ask(other, network)?.is_some() {
+                return Ok(());
+            }
+        }
+        let devices = Devices::open()?;
+        for info in ask.network_info.values() {
+            let ports = Path::new("/sys/class/net").join(&info.network_interface).join("brif");
+            for name in files::names_in(&ports)? {
+                if let Some(link) = devices.find(&name)? {
+                    devices.remove(link.index, &name)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Undoes what was half made, or half undone, or whose namespace has gone: netavark stops early when something is not

@@ -7,6 +7,7 @@ use crate::look::Listed;
 use crate::look::status::is_up;
 use crate::oci::Oci;
 use mydocker_img::cli::print_value;
+use mydocker_sys::process::output;
 use std::io;
 use std::process::{Command, Stdio};
 
@@ -45,7 +46,7 @@ pub fn top(args: &TopArgs, home: &Home) -> Outcome {
     let pids: Vec<i32> = serde_json::from_slice(&list).map_err(TopError::NoList)?;
     let usual = ["-ef".to_owned()];
     let options = if args.options.is_empty() { &usual[..] } else { &args.options };
-    let output = Command::new("ps").args(options).stdin(Stdio::null()).output().map_err(TopError::Ps)?;
+    let output = output(Command::new("ps").args(options).stdin(Stdio::null())).map_err(TopError::Ps)?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(TopError::Refused(text.lines().next().unwrap_or("no").to_owned()).into());

@@ -11,8 +11,10 @@ use crate::look::{Listed, Listing, row, size};
 use crate::volume::{Volumes, users};
 use mydocker_cmdline::{one_line, print};
 use mydocker_img::cli::{Moment, Row, human_size};
+use mydocker_sys::process::output;
 use serde_json::Value;
 use std::error::Error;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -113,8 +115,10 @@ fn images_row(home: &Home) -> Result<Row, Box<dyn Error>> {
 fn tool(home: &Home, words: &[&str]) -> Result<String, ImageToolError> {
     let mut command = images::tool(home);
     let path = PathBuf::from(command.get_program());
-    let output = command.args(words).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output(command.args(words).stdin(Stdio::null()));
     let output = output.map_err(|source| ImageToolError::Run(path, source))?;
+    // Who asked is to see what it complains of; without standard error there is nobody.
+    io::stderr().write_all(&output.stderr).unwrap_or_default();
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
