@@ -153,7 +153,10 @@ impl Host {
         netns::make(spare)?;
         drop(self.server.process()?);
         let made = self.netavark.set_up(spare, path);
+        // That has started a name server where the last one was killed.
+        let server = self.server.process()?;
         let undone = self.netavark.tear_down(spare, path);
+        self.server.settle(server)?;
         netns::remove(spare)?;
         match made {
             // Its own complaint is the better one.
