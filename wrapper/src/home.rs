@@ -24,6 +24,7 @@ use crate::container::CgroupManager;
 use mydocker_sys::process::euid;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// What the command line and the environment say about places.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,6 +68,8 @@ impl Home {
         let path = |name: &str| {
             std::env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from)
         };
+        // An ordinary user's commands go into other namespaces next.
+        own_directory();
         let uid = euid();
         let root = match wishes.root.or_else(|| (uid == 0).then(|| PathBuf::from("/var/lib/mydocker"))) {
             Some(root) => root,
@@ -183,6 +186,14 @@ pub fn program(name: &str, variable: &str) -> PathBuf {
     if let Some(named) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
         return PathBuf::from(named);
     }
-    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(name)));
+    let beside = own_directory().map(|directory| directory.join(name));
     beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// Where this program lies, as it was when it was asked first: in another mount namespace, once nobody is left in the one that
+/// it was started in, the kernel tells a path that leads nowhere.
+fn own_directory() -> Option<&'static Path> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let find = || std::env::current_exe().ok().and_then(|own| Some(own.parent()?.to_owned()));
+    FOUND.get_or_init(find).as_deref()
 }
