@@ -1,6 +1,6 @@
 //! `mydocker run` and `create`: what a container is made from, and what its flags do.
 
-use mydocker_tests::Engine;
+use mydocker_tests::{Engine, cgroup};
 use std::fs;
 use std::path::Path;
 
@@ -369,14 +369,28 @@ fn what_docker_has_and_this_has_not_is_refused_by_name() {
 #[test]
 fn privileged_disks_and_swapping_have_limits() {
     let engine = Engine::with_busybox();
-    let disks = fs::read_dir("/sys/block").expect("sysfs").flatten();
+    let has_content = |disk: &fs::DirEntry| {
+        fs::read_to_string(disk.path().join("size")).is_ok_and(|sectors| sectors.trim() != "0")
+    };
+    let disks = fs::read_dir("/sys/block").expect("sysfs").flatten().filter(has_content);
     let disk = disks.map(|disk| Path::new("/dev").join(disk.file_name())).find(|path| path.exists());
     let disk = disk.expect("a block device");
     let rate = |number: &str| format!("{}:{number}", disk.display());
     let (bytes, often) = (rate("1mb"), rate("100"));
-    let flags = ["--memory-swappiness", "10", "--device-read-bps", &bytes, "--device-write-iops", &often];
-    let text = "cd /sys/fs/cgroup; cat memory/memory.swappiness; cut -d' ' -f2 blkio/blkio.throttle.read_bps_device blkio/blkio.throttle.write_iops_device";
-    assert_eq!(script(&engine, &flags, text), "10\n1048576\n100");
+    let rates = ["--device-read-bps", &bytes, "--device-write-iops", &often];
+    let swappiness = ["--memory-swappiness", "10"];
+    if cgroup::is_v1("memory") {
+        let text = "cd /sys/fs/cgroup; cat memory/memory.swappiness; cut -d' ' -f2 blkio/blkio.throttle.read_bps_device blkio/blkio.throttle.write_iops_device";
+        assert_eq!(
+            script(&engine, &[swappiness, [rates[0], rates[1]], [rates[2], rates[3]]].concat(), text),
+            "10\n1048576\n100"
+        );
+    } else {
+        let text = "cut -d' ' -f2- /sys/fs/cgroup/io.max";
+        assert_eq!(script(&engine, &rates, text), "rbps=1048576 wbps=max riops=max wiops=100");
+        let refused = ["run", "--rm", "--network", "none", swappiness[0], swappiness[1], "busybox", "true"];
+        engine.command(refused).run().exits(125).says("swappiness").says("cgroup v1 only").discard();
+    }
     let run = |flag: &str, value: &str| {
         engine.command(["run", "--rm", "--network", "none", flag, value, "busybox", "true"]).run().exits(125)
     };
