@@ -169,9 +169,14 @@ impl Engine {
     /// When there is no such container, or its record is none.
     #[must_use]
     pub fn state(&self, name: &str) -> Value {
-        let id = fs::read_link(self.path("root/names").join(name)).expect("a container of this name");
-        let text = fs::read(self.path("root/containers").join(id).join("state.json")).expect("a state");
-        serde_json::from_slice(&text).expect("JSON")
+        self.recorded(name).unwrap_or_else(|| panic!("{name} has no record"))
+    }
+
+    /// The record of a container, if it has one already, or still.
+    fn recorded(&self, name: &str) -> Option<Value> {
+        let id = fs::read_link(self.path("root/names").join(name)).ok()?;
+        let text = fs::read(self.path("root/containers").join(id).join("state.json")).ok()?;
+        Some(serde_json::from_slice(&text).expect("JSON"))
     }
 
     /// The process id of a container's `process` or `monitor`.
@@ -190,7 +195,9 @@ impl Engine {
     /// When that does not happen in time.
     pub fn wait_for_record(&self, name: &str, status: &str) {
         wait::until(&format!("{name} to be {status}"), || {
-            (self.state(name)["status"] == status).then_some(())
+            // A name is taken before the first record is written.
+            let state = self.recorded(name)?;
+            (state["status"] == status).then_some(())
         });
     }
 
