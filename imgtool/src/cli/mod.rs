@@ -19,7 +19,7 @@ pub use args_make::{
 };
 pub use context::{Connection, Context, ContextError, Environment};
 pub(crate) use entry::complain;
-pub use entry::main_entry;
+pub use entry::{MYDOCKER, main_entry};
 pub use moment::Moment;
 pub use progress::{Display, chain, human_size};
 pub use prompt::{ask, ask_secret};

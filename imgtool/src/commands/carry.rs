@@ -205,11 +205,14 @@ pub fn load_command(args: &LoadArgs, context: &Context) -> Result<(), CarryError
         Some(path) => load(&store, input_file(path)?, name.as_ref())?,
         None => load(&store, standard_input()?, name.as_ref())?,
     };
-    if args.quiet {
-        return Ok(());
+    let mut text = String::new();
+    for Loaded { target, names } in &loaded {
+        if names.is_empty() {
+            text += &format!("Loaded image ID: {}\n", store.image(target)?.id());
+        }
+        text.extend(names.iter().map(|name| format!("Loaded image: {}\n", name.familiar())));
     }
-    let lines = loaded.iter().flat_map(|image| &image.names);
-    Ok(print(&lines.map(|name| format!("Loaded image: {}\n", name.familiar())).collect::<String>())?)
+    Ok(print(&text)?)
 }
 
 fn load_directory(store: &Store, path: &Path, name: Option<&Reference>) -> Result<Vec<Loaded>, CarryError> {
