@@ -3,6 +3,8 @@
 use mydocker_tests::{Engine, wait};
 use rustix::process::Signal;
 use serde_json::json;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 /// The words of `run` for a shell script over a view of this host.
 fn script<'a>(flags: &[&'a str], text: &'a str) -> Vec<&'a str> {
@@ -22,6 +24,37 @@ fn privileged_without_the_monitor_s_program_nothing_is_started() {
     let run = engine.command(script(&["-d", "--name", "a"], "true")).env("MYDOCKER_MONITOR", &nowhere).run();
     run.exits(125).says("install mydocker-monitor beside mydocker").discard();
     assert_eq!(engine.ok(["start", "a"]), "a");
+}
+
+#[test]
+fn privileged_a_monitor_of_another_version_is_refused() {
+    let engine = Engine::new();
+    let other = engine.path("mydocker-monitor");
+    let program = mydocker_tests::engine::monitor_program();
+    let text = format!("#!/bin/sh\nexec '{}' \"$1\" \"$2\" \"$3\" \"$4\" 9.8.7\n", program.display());
+    fs::write(&other, text).expect("room");
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).expect("an own file");
+    let run = engine.command(script(&["-d", "--name", "a"], "true")).env("MYDOCKER_MONITOR", &other).run();
+    run.exits(125).says("mydocker of 9.8.7; install both of the same version").discard();
+    assert_eq!(engine.ok(["start", "a"]), "a");
+}
+
+#[test]
+fn privileged_a_container_whose_monitor_is_of_another_version_can_be_ended() {
+    let engine = Engine::new();
+    let id = engine.ok(script(&["-d", "--name", "a", "--restart", "always"], POLITE));
+    wait_for_word(&engine, "a", "ready");
+    let run = engine.path("run/containers").join(&id[..32]);
+    fs::rename(run.join("attach-1.sock"), run.join("attach-77.sock")).expect("a socket");
+    for command in ["attach", "wait"] {
+        engine.command([command, "a"]).run().exits(1).says("monitor is of another version").discard();
+    }
+    assert_eq!(engine.ok(["exec", "a", "echo", "in"]), "in");
+    assert_eq!(engine.ok(["stop", "a"]), "a");
+    assert_eq!(status(&engine, "a"), "exited");
+    assert_eq!(engine.state("a")["exit_code"], 9);
+    assert_eq!(engine.ok(["start", "a"]), "a");
+    assert_eq!(engine.ok(["rm", "-f", "a"]), "a");
 }
 
 /// Waits until a container has printed a word.
