@@ -193,8 +193,14 @@ fn privileged_a_stop_ends_the_wait_for_the_next_try() {
     engine.ok(script(&["-d", "--name", "eager", "--restart", "always"], "exit 1"));
     // The pauses double: soon there is one to be met.
     wait::until("some tries", || (engine.state("eager")["restart_count"].as_u64() >= Some(4)).then_some(()));
-    engine.wait_for_record("eager", "restarting");
-    engine.command(["exec", "eager", "true"]).run().exits(1).discard();
+    wait::until("a pause that is as long as a command", || {
+        engine.wait_for_record("eager", "restarting");
+        let before = engine.state("eager")["restart_count"].clone();
+        let exec = engine.command(["exec", "eager", "true"]).run();
+        let state = engine.state("eager");
+        let same = state["status"] == "restarting" && state["restart_count"] == before;
+        same.then(|| exec.exits(1).says("restarting").discard())
+    });
     engine.ok(["stop", "eager"]);
     assert_eq!(status(&engine, "eager"), "exited");
     let count = engine.state("eager")["restart_count"].clone();

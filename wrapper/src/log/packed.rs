@@ -55,7 +55,7 @@ pub struct Part {
 #[derive(Debug)]
 enum Bytes {
     Plain(File),
-    Packed(BufReader<GzDecoder<File>>),
+    Packed(Box<BufReader<GzDecoder<File>>>),
 }
 
 impl Part {
@@ -80,7 +80,7 @@ impl Part {
         let inode = field.and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));
         // What somebody else has packed is read all the same.
         let inode = inode.map_or_else(|| decoder.get_ref().metadata().map(|stat| stat.ino()), Ok)?;
-        Ok(Self { inode, bytes: Bytes::Packed(BufReader::new(decoder)) })
+        Ok(Self { inode, bytes: Bytes::Packed(Box::new(BufReader::new(decoder))) })
     }
 
     /// The file, if it is one as it was written.
@@ -114,7 +114,7 @@ impl Part {
         }
         let mut file = bytes.get_ref().get_ref().try_clone()?;
         file.seek(SeekFrom::Start(0))?;
-        *bytes = BufReader::new(GzDecoder::new(file));
+        **bytes = BufReader::new(GzDecoder::new(file));
         let found = wanted.min(lines);
         (found..lines).try_for_each(|_| bytes.skip_until(b'\n').map(drop))?;
         Ok(found)
