@@ -55,11 +55,13 @@ pub enum Report {
 
 /// From the parent.
 #[derive(Debug)]
-pub enum Answer {
+pub enum Answer<'a> {
     /// Go on.
     Go,
     /// Go on, with the mount source that was asked for.
     Source(OwnedFd),
+    /// The cgroups are made, and these lead into them: the one word that is not asked for, and the first.
+    Cgroups(&'a [OwnedFd]),
 }
 
 /// How long one end waits for the next message of the other; `None` as long as the other lives.
@@ -99,6 +101,7 @@ const CREATED: u8 = b'c';
 const TIMINGS: u8 = b'm';
 const FAILED: u8 = b'f';
 const GO: u8 = b'g';
+const CGROUPS: u8 = b'v';
 
 impl Channel {
     /// Both ends: the parent's and the child's, each with how long it waits for the other.
@@ -192,14 +195,32 @@ impl Channel {
         message.fds.pop().ok_or_else(|| gone("the runtime"))
     }
 
+    /// Waits for what leads into the container's cgroups (child).
+    ///
+    /// # Errors
+    /// `EPIPE` when the parent is gone, `ETIMEDOUT` when it says nothing.
+    pub fn await_cgroups(&self) -> Result<Vec<OwnedFd>> {
+        let mut byte = [0u8; 1];
+        let message =
+            self.in_time("the runtime to make the cgroups", socket::receive(&self.socket, &mut byte))?;
+        match message.length {
+            1 if byte[0] == CGROUPS => Ok(message.fds),
+            _ => Err(gone("the runtime")),
+        }
+    }
+
     /// Sends an answer (parent).
     ///
     /// # Errors
     /// `EPIPE` when the child is gone.
-    pub fn answer(&self, answer: &Answer) -> Result<()> {
+    pub fn answer(&self, answer: &Answer<'_>) -> Result<()> {
         match answer {
             Answer::Go => fs::write_once(&self.socket, &[GO]),
             Answer::Source(fd) => socket::send(&self.socket, &[GO], &[fd.as_raw_fd()]),
+            Answer::Cgroups(fds) => {
+                let numbers: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+                socket::send(&self.socket, &[CGROUPS], &numbers)
+            }
         }
     }
 
