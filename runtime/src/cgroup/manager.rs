@@ -8,7 +8,7 @@ use super::tree::{self, Visitor, present};
 use mydocker_sys::{self as sys, AsFd, Errno, OwnedFd, bpf, fs};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Why something could not be done with a cgroup.
 #[derive(Debug, thiserror::Error)]
@@ -368,7 +368,7 @@ impl Cgroup {
         match fs::rmdirat(fs::AT_FDCWD, &path) {
             Err(error) if error.errno() == Errno::ENOENT => {}
             Err(error) if error.errno() == Errno::EBUSY => {
-                let Some(own) = directory.open_own()? else { return Ok(()) };
+                let Some(own) = directory.open_own()? else { return remove_unknown(directory, &path) };
                 wait_empty(directory, deadline)?;
                 tree::walk(own, &mut Remove)?;
                 present(fs::rmdirat(fs::AT_FDCWD, &path))?;
@@ -399,6 +399,25 @@ impl Cgroup {
             }
         }
         if failures.is_empty() { Ok(()) } else { Err(Error::Remove(failures)) }
+    }
+}
+
+/// How long a process takes to end that waits for a runtime which is gone already.
+const ITS_END: Duration = Duration::from_secs(2);
+
+/// A directory of which only the intention was recorded may hold the first process of a runtime that was killed: that
+/// ends by itself. Others who are in the directory stay.
+fn remove_unknown(directory: &Directory, path: &Path) -> sys::Result<()> {
+    if directory.inode.is_some() || !directory.is_unified() {
+        return Ok(());
+    }
+    match wait_empty(directory, Instant::now() + ITS_END) {
+        Err(error) if error.errno() == Errno::ETIMEDOUT => return Ok(()),
+        other => other?,
+    }
+    match fs::rmdirat(fs::AT_FDCWD, path) {
+        Err(error) if error.errno() == Errno::EBUSY => Ok(()),
+        other => present(other).map(|_| ()),
     }
 }
 

@@ -10,6 +10,7 @@
 use super::failure::Failure;
 use crate::plan::Phase;
 use crate::spec::Hook;
+use mydocker_sys::socket::Message;
 use mydocker_sys::{AsFd, Errno, Error, OwnedFd, Result, fs, socket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -231,11 +232,8 @@ impl Channel {
     /// sends.
     pub fn next(&self) -> Result<Report> {
         let mut buffer = [0u8; MAX_MESSAGE];
-        let mut message = match socket::receive(&self.socket, &mut buffer) {
-            // A child that was killed with an answer unread resets the connection.
-            Err(error) if error.errno() == Errno::ECONNRESET => return Ok(Report::Closed),
-            other => self.in_time("the container's first process to say how far it is", other)?,
-        };
+        let received = self.receive(&mut buffer);
+        let mut message = self.in_time("the container's first process to say how far it is", received)?;
         let bytes = &buffer[..message.length];
         let number = || -> Option<i32> { Some(i32::from_ne_bytes(bytes.get(1..5)?.try_into().ok()?)) };
         let report = match bytes.first() {
@@ -260,12 +258,21 @@ impl Channel {
         report.ok_or_else(|| Error::new("recvmsg", format!("{bytes:02x?}"), Errno::EPROTO))
     }
 
+    /// One message. A child that ends with an answer unread resets the connection, and the kernel tells that before what the
+    /// child had still said: once, and then the words and the end.
+    fn receive(&self, buffer: &mut [u8]) -> Result<Message> {
+        match socket::receive(&self.socket, buffer) {
+            Err(error) if error.errno() == Errno::ECONNRESET => socket::receive(&self.socket, buffer),
+            other => other,
+        }
+    }
+
     /// The text that follows the word of a failure; a child that was killed in between has ended.
     fn failure(&self, length: i32) -> Result<Option<Report>> {
         let length = usize::try_from(length).unwrap_or_default().min(MAX_FAILURE);
         let mut text = vec![0u8; length];
         loop {
-            let received = socket::receive(&self.socket, &mut text);
+            let received = self.receive(&mut text);
             let message = self.in_time("the container's first process to say why it failed", received)?;
             let text = &text[..message.length];
             match text.first() {
@@ -361,6 +368,22 @@ mod tests {
         assert_eq!(failure_text(&told), text);
         child.report(&Report::Failed(Box::new(failure))).unwrap();
         assert!(matches!(parent.next().unwrap(), Report::Failed(_)));
+    }
+
+    #[test]
+    fn a_failure_is_heard_from_a_child_that_has_not_read_what_it_was_told() {
+        let (parent, child) = Channel::pair(SHORT, SHORT).unwrap();
+        parent.answer(&Answer::Cgroups(&[])).unwrap();
+        let failure =
+            Failure::of_step(&crate::plan::Step::Ready, super::super::failure::Code::Setup, "no".into());
+        child.report(&Report::Failed(Box::new(failure))).unwrap();
+        drop(child);
+        assert!(matches!(parent.next().unwrap(), Report::Failed(_)));
+        assert!(matches!(parent.next().unwrap(), Report::Closed));
+        let (parent, child) = Channel::pair(SHORT, SHORT).unwrap();
+        parent.answer(&Answer::Cgroups(&[])).unwrap();
+        drop(child);
+        assert!(matches!(parent.next().unwrap(), Report::Closed));
     }
 
     #[test]
