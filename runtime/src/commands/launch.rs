@@ -207,7 +207,7 @@ fn set_up(
     // What was refused, perhaps because it is somebody else's, is not ours to remove.
     record.cgroup = None;
     let late = compiled.plan.enters_cgroups_late();
-    let begun = if late { Some(begin_cgroup(bundle, record)?) } else { None };
+    let begun = if late && bundle.unit.is_none() { Some(begin_cgroup(bundle, record)?) } else { None };
     let cgroups = match (&bundle.unit, &begun) {
         (Some(_), _) => None,
         (None, Some(begun)) => Some(begun.join_fds_unified().map_err(cgroup_failed)?),
@@ -216,13 +216,13 @@ fn set_up(
     make_class(bundle, entry, record)?;
     context.timings.mark("cgroup");
     let record = RefCell::new(record);
-    let make_rest = || match begun.clone() {
-        Some(begun) => complete_cgroup(begun, bundle, entry, &mut record.borrow_mut()),
-        None => Ok(Vec::new()),
-    };
     let place = |pid: i32| match &bundle.unit {
         Some(unit) => start_unit(unit, bundle, entry, &mut record.borrow_mut(), pid),
         None => Ok(()),
+    };
+    let make_rest = |pid: i32| match (&bundle.unit, begun.clone()) {
+        (None, Some(begun)) => complete_cgroup(begun, bundle, entry, &mut record.borrow_mut()),
+        _ => place(pid).map(|()| Vec::new()),
     };
     let gate = match wish.await_start {
         true => Some(entry.make_gate().map_err(state_failed)?),

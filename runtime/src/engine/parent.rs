@@ -203,8 +203,8 @@ pub enum CommitError {
     },
 }
 
-/// Makes the cgroups of v1 and opens what leads into them.
-pub type MakeRest<'a> = &'a dyn Fn() -> Result<Vec<OwnedFd>, PlaceError>;
+/// Makes the cgroups of v1 and opens what leads into them; or has systemd put the process with a pid into its unit.
+pub type MakeRest<'a> = &'a dyn Fn(i32) -> Result<Vec<OwnedFd>, PlaceError>;
 
 /// Puts the process with a pid into the container's unit.
 pub type Place<'a> = &'a dyn Fn(i32) -> Result<(), PlaceError>;
@@ -393,7 +393,7 @@ impl Conversation<'_> {
     /// The first process mounts meanwhile, and has not been told anything yet.
     fn hand_over_cgroups(&self) -> Result<(), Error> {
         let Some(make) = self.launch.make_rest else { return Ok(()) };
-        let made = make()?;
+        let made = make(self.launched.pid)?;
         self.launch.timings.mark("cgroup");
         self.answer(&Answer::Cgroups(&made))?;
         // For the same reason as those that were opened before.
