@@ -101,7 +101,7 @@ impl Manager {
         };
         let address = match (address, instance) {
             (Some(address), _) => address,
-            (None, Instance::System) => match private(patience) {
+            (None, Instance::System) => match private(patience)? {
                 Some(connection) => return Ok(Self { connection, peer: Peer::Service }),
                 None => SYSTEM_BUS.into(),
             },
@@ -271,12 +271,15 @@ fn nobody_listens(error: &dbus::Error) -> bool {
         if matches!(source.errno(), Errno::ENOENT | Errno::ECONNREFUSED))
 }
 
-/// systemd's own socket, which takes root alone.
-fn private(patience: Duration) -> Option<Connection> {
+/// A connection to systemd's own socket, where there is one: it takes root alone.
+fn private(patience: Duration) -> Result<Option<Connection>, Error> {
     if process::euid() != 0 {
-        return None;
+        return Ok(None);
     }
-    Connection::open("unix:path=/run/systemd/private", Peer::Service, patience).ok()
+    match Connection::open("unix:path=/run/systemd/private", Peer::Service, patience) {
+        Err(error) if nobody_listens(&error) => Ok(None),
+        other => Ok(other.map(Some)?),
+    }
 }
 
 /// The number at the beginning of a release's name: 252 of `252.38-1~deb12u1` and of `v252`.
