@@ -27,13 +27,14 @@ use std::time::{Duration, Instant};
 pub struct Launch<'a> {
     /// The compiled plan.
     pub compiled: &'a Compiled,
-    /// The cgroups to enter.
+    /// The cgroups to enter, as far as they are there.
     pub cgroups: Option<JoinFds>,
     /// The running container to join.
     pub container: Option<OwnedFd>,
     /// Where a created container waits for `start`.
     pub gate: Option<Gate>,
-    /// Puts the process with a pid into the container's unit, where systemd has to do that.
+    /// Makes the rest of them, where the plan has the first process enter them late; or has systemd put the process with
+    /// a pid into the container's unit.
     pub place: Option<Place<'a>>,
     /// Where the terminal goes; without one the caller gets it.
     pub console_socket: Option<&'a Path>,
@@ -201,8 +202,8 @@ pub enum CommitError {
     },
 }
 
-/// Puts the process with a pid into the container's unit.
-pub type Place<'a> = &'a dyn Fn(i32) -> Result<(), PlaceError>;
+/// Makes the cgroups that are not there yet for the process with a pid, or has it put there, and opens what leads into them.
+pub type Place<'a> = &'a dyn Fn(i32) -> Result<Vec<OwnedFd>, PlaceError>;
 
 /// Why a process could not be put into its unit.
 #[derive(Debug, thiserror::Error)]
@@ -231,8 +232,7 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
     match forked {
         process::Forked::Child => {
             drop(channel);
-            launch.lock.into_iter().for_each(fs::close_copy);
-            let Launch { compiled, cgroups, container, gate, timings, .. } = launch;
+            let Launch { compiled, cgroups, container, gate, lock, timings, .. } = launch;
             let slots = Slots {
                 channel: child_channel,
                 cgroups,
@@ -240,6 +240,7 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
                 namespaces,
                 container,
                 gate,
+                lock,
                 timed: timings.is_on(),
             };
             child::run(compiled, slots)
@@ -315,9 +316,13 @@ struct Conversation<'a> {
 
 impl Conversation<'_> {
     fn run(mut self, until: Until) -> Result<Launched, Error> {
+        self.hand_over_cgroups()?;
         loop {
             match self.next_report()? {
-                Report::NeedsUnit => self.place()?,
+                Report::NeedsUnit => {
+                    self.place()?;
+                    self.go()?;
+                }
                 Report::NeedsIdMaps => self.write_id_maps()?,
                 Report::Spawned(pid) => self.adopt(pid)?,
                 Report::NeedsSource(index) => self.send_source(index)?,
@@ -384,8 +389,25 @@ impl Conversation<'_> {
         Pid::from_raw(self.launched.pid)
     }
 
+    /// The first process mounts meanwhile, and has not been told anything yet.
+    fn hand_over_cgroups(&self) -> Result<(), Error> {
+        if !self.launch.compiled.plan.enters_cgroups_late() {
+            return Ok(());
+        }
+        let made = self.place()?;
+        self.launch.timings.mark("cgroup");
+        self.answer(&Answer::Cgroups(&made))?;
+        // For the same reason as those that were opened before.
+        std::mem::forget(made);
+        Ok(())
+    }
+
     fn go(&self) -> Result<(), Error> {
-        match self.channel.answer(&Answer::Go) {
+        self.answer(&Answer::Go)
+    }
+
+    fn answer(&self, answer: &Answer<'_>) -> Result<(), Error> {
+        match self.channel.answer(answer) {
             // It has ended meanwhile, and its last report tells why.
             Err(error) if error.errno() == Errno::EPIPE => Ok(()),
             other => other.map_err(call("answer the first process")),
@@ -404,12 +426,11 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    fn place(&self) -> Result<(), Error> {
+    fn place(&self) -> Result<Vec<OwnedFd>, Error> {
         match self.launch.place {
-            Some(place) => place(self.launched.pid)?,
-            None => return Err(Error::Ended("it asked for a unit, which is not in the plan".into())),
+            Some(place) => Ok(place(self.launched.pid)?),
+            None => Err(Error::Ended("it asked for cgroups that are not in the plan".into())),
         }
-        self.go()
     }
 
     fn write_id_maps(&self) -> Result<(), Error> {
