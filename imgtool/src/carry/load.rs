@@ -7,7 +7,7 @@ use crate::digest::{Algorithm, Digest};
 use crate::image::{
     DOCUMENT_LIMIT, Descriptor, Document, DocumentError, ImageConfig, Index, Manifest, MediaType,
 };
-use crate::layer::{Budget, Inflate};
+use crate::layer::Inflate;
 use crate::make::{ViewError, unpack_missing};
 use crate::reference::{Reference, ReferenceError};
 use crate::store::{SealedBlob, Store, StoreError};
@@ -113,7 +113,7 @@ pub enum LoadError {
 /// # Errors
 /// [`LoadError`]; then the names of the store are what they were.
 pub fn load(store: &Store, archive: impl Read, name: Option<&Reference>) -> Result<Vec<Loaded>, LoadError> {
-    let archive = Inflate::new(archive, Algorithm::Sha256, Budget::default()).map_err(LoadError::Read)?;
+    let archive = Inflate::new(archive, Algorithm::Sha256, store.budget()).map_err(LoadError::Read)?;
     let mut load = Load { spool: Spool::read(store, archive)?, store };
     let mut images = if load.spool.get(INDEX).is_some() {
         load.oci()?

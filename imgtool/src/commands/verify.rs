@@ -5,7 +5,7 @@ use super::trust::{Subject, TrustError, by_policy, demand, signed_by_keys, usual
 use crate::cli::{Context, VerifyArgs};
 use crate::digest::{Digest, Hasher};
 use crate::image::DOCUMENT_LIMIT;
-use crate::layer::{Budget, Inflate};
+use crate::layer::Inflate;
 use crate::plan::{PlanError, layer_jobs};
 use crate::reference::Reference;
 use crate::registry::{HostsError, Operation};
@@ -96,7 +96,7 @@ fn check_digests(store: &Store, image: &Image) -> Result<usize, VerifyError> {
         let found = hash(blob.file(), &job.digest).map_err(failed)?;
         demand_digest("layer", &job.digest, found)?;
         let blob = store.blob(&job.digest)?.ok_or_else(|| StoreError::Missing(job.digest.clone()))?;
-        let archive = Inflate::new(blob.file(), job.diff_id.algorithm(), Budget::default());
+        let archive = Inflate::new(blob.file(), job.diff_id.algorithm(), store.budget());
         let found = archive.and_then(Inflate::finish).map_err(failed)?;
         demand_digest("what is in the layer", &job.diff_id, found)?;
     }
