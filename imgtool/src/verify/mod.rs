@@ -27,5 +27,5 @@ pub use certificate::{Authority, CertificateFault};
 pub use evidence::EvidenceFault;
 pub use key::{KeyError, PublicKey};
 pub use log::LogFault;
-pub use policy::{Identity, Policy, PolicyError, Requirement, Signed, Signer};
+pub use policy::{Identity, Policy, PolicyError, Requirement, Signed, Signer, Transport};
 pub use signature::{Candidate, SIGNATURE_ANNOTATION, SignatureFault, signature_tag};
