@@ -1,7 +1,7 @@
 //! Pulling from the real registry, and from one that remembers what it was asked.
 
 use mydocker_tests::Terminal;
-use mydocker_tests::img::{FakeRegistry, Img, Registry, Reply, SampleImage, Served, sha256};
+use mydocker_tests::img::{FakeRegistry, Img, Registry, Reply, SampleImage, Served, Server, sha256};
 use mydocker_tests::invocation::Invocation;
 use rustix::process::Signal;
 use std::fs;
@@ -290,6 +290,31 @@ fn a_registry_that_passes_is_asked_again_when_it_says() {
     let img = Img::new();
     img.pull(&registry.name("a:1")).run().succeeds().discard();
     img.blobs_are_right();
+}
+
+#[test]
+fn a_layer_with_urls_comes_from_the_registry_or_not_at_all() {
+    let elsewhere = Server::start(|_| Reply::new(200, "what nobody asked for"));
+    let mut image = SampleImage::new(&[b"foreign"]);
+    let mut manifest = image.manifest_json();
+    let layer = &mut manifest["layers"][0];
+    layer["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar".into();
+    layer["urls"] = serde_json::json!([format!("http://{}/layer", elsewhere.host())]);
+    image.manifest = manifest.to_string().into_bytes();
+    let img = Img::new();
+    let registry = FakeRegistry::good(Served::image("1", &image));
+    img.pull(&registry.name("a:1")).run().succeeds().discard();
+    assert!(img.has_blob(&sha256(&image.layers[0])));
+    let digest = sha256(&image.layers[0]);
+    let without = FakeRegistry::start(Served::image("1", &image), move |request, good| {
+        if request.target.ends_with(&digest) { Reply::new(404, "{}") } else { good }
+    });
+    let img = Img::new();
+    let outcome =
+        img.pull(&without.name("a:1")).run().fails().says("is not in the registry; it lies at http://");
+    outcome.says(&elsewhere.host()).discard();
+    assert!(img.entries().is_empty());
+    assert!(elsewhere.requests().is_empty());
 }
 
 #[test]

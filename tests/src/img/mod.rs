@@ -3,6 +3,7 @@
 pub mod engines;
 mod fake;
 mod image;
+mod proxy;
 mod registry;
 mod server;
 pub mod signing;
@@ -10,6 +11,7 @@ pub mod tree;
 
 pub use fake::{FakeRegistry, Served};
 pub use image::{SampleImage, sha256, tar_of_one_file};
+pub use proxy::TlsProxy;
 pub use registry::{Authority, Registry, RegistryOptions, TokenServer};
 pub use server::{Body, Reply, Request, Server};
 

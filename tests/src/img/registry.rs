@@ -164,15 +164,14 @@ impl Authority {
         self.base.path().join("ca.crt")
     }
 
-    /// A certificate for 127.0.0.1 and localhost, and its key.
+    /// A certificate for 127.0.0.1, localhost and registry.invalid, and its key.
     ///
     /// # Panics
     /// When openssl fails.
     #[must_use]
     pub fn issue(&self, name: &str) -> (PathBuf, PathBuf) {
         let file = |ending: &str| format!("{name}.{ending}");
-        let extensions =
-            "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n";
+        let extensions = "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:registry.invalid\nextendedKeyUsage=serverAuth,clientAuth\n";
         fs::write(self.base.path().join(file("ext")), extensions).expect("writable");
         let subject = format!("/CN={name}");
         let (key, request, certificate, ext) = (file("key"), file("csr"), file("cert"), file("ext"));
