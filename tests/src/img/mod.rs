@@ -20,7 +20,11 @@ use mydocker_sys::mount::{MntFlags, umount};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
+
+/// What a command may take where others use the machine: images of Debian are unpacked, packed and hashed.
+const A_LONG_TIME: Duration = Duration::from_secs(120);
 
 /// The program that the environment names, else the one that `make` leaves in `bin/`.
 ///
@@ -117,6 +121,7 @@ impl Img {
 
     fn with_store(&self, program: Invocation) -> Invocation {
         program
+            .deadline(A_LONG_TIME)
             .env("HOME", self.path("home"))
             .env("XDG_RUNTIME_DIR", self.path("home/run"))
             .env("CONTAINERS_REGISTRIES_CONF", self.path("registries.conf"))
