@@ -180,6 +180,9 @@ fn a_bundle_is_enough_where_no_registry_can_be_asked() {
             .says("none of the keys")
             .discard();
     }
+    let accepts = img.write("accepts.json", r#"{"default":[{"type":"insecureAcceptAnything"}]}"#);
+    let words = ["--policy", accepts.to_str().expect("UTF-8"), "--bundle", "/never/was", &name];
+    verify(&img, &words).fails().says("whose signature").says("--key").discard();
     let [message, envelope] = bundles(&img, &keys, &other.manifest);
     for (bundle, reason) in [
         (message.to_string(), "none of the keys"),

@@ -42,6 +42,12 @@ pub enum VerifyError {
     /// It has no name that a policy could speak of.
     #[error("image {0} has no name, for which a policy or a registry could be asked; 'tag' gives it one")]
     Nameless(String),
+    /// A bundle is of no use where nothing is asked.
+    #[error(
+        "a bundle is given, and nothing says whose signature has to be in it; name a key with --key, or a policy that asks for a \
+         signature with --policy"
+    )]
+    Unasked,
     /// The policy, the keys or the signatures.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -64,7 +70,12 @@ pub fn verify(args: &VerifyArgs, context: &Context) -> Result<(), VerifyError> {
     let image = store.image(&found.target)?;
     let count = check_digests(&store, &image)?;
     print(&format!("{}: {count} digests are right\n", image.target.digest))?;
-    let Some((name, requirements)) = requirements(args, context, &found)? else {
+    let requirements = requirements(args, context, &found)?;
+    let all = requirements.iter().flat_map(|(_, all)| all);
+    if !args.bundle.is_empty() && !all.into_iter().any(|one| matches!(one, Requirement::Signed(_))) {
+        return Err(VerifyError::Unasked);
+    }
+    let Some((name, requirements)) = requirements else {
         return Ok(print("no key and no policy is there: signatures were not asked for\n")?);
     };
     let subject = Subject::of_stored(&store, &name, &image)?;

@@ -184,9 +184,7 @@ fn config(base: Option<&Image>, diff_id: crate::digest::Digest, options: &Commit
     if let Some(container) = &options.config {
         config.config = container.clone();
     }
-    for change in &options.changes {
-        change.apply(&mut config.config);
-    }
+    ConfigChange::apply_all(&options.changes, &mut config.config);
     // What docker tells of the container that an image was made from would be another's now.
     for field in ["container", "container_config"] {
         config.other.remove(field);
