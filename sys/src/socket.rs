@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 /// The most descriptors that [`receive`] takes in one message.
-pub const MAX_FDS: usize = 16;
+pub const MAX_FDS: usize = 32;
 
 /// A connected pair of sockets that keep message boundaries.
 ///

@@ -1,4 +1,3 @@
-use super::super::layout::HierarchyKind;
 use super::super::manager::tests::{end, member, placed, soon, unique};
 use super::super::manager::wait_empty;
 use super::super::record::CgroupRecord;
@@ -10,7 +9,7 @@ use mydocker_sys::process::Exit;
 /// The cgroup as a host without cgroup v2 would have it.
 fn without_unified(record: &CgroupRecord) -> CgroupRecord {
     let mut record = record.clone();
-    record.directories.retain(|directory| directory.hierarchy != HierarchyKind::Unified);
+    record.directories.retain(|directory| !directory.is_unified());
     record
 }
 

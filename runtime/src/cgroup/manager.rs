@@ -5,10 +5,10 @@ use super::layout::{Controller, ControllerSet, HierarchyKind, Mode};
 use super::lower::{Devices, Lowered, OnMissing, Place, Write};
 use super::record::{CgroupRecord, Directory};
 use super::tree::{self, Visitor, present};
-use mydocker_sys::{self as sys, AsFd, BorrowedFd, Errno, OwnedFd, bpf, fs};
+use mydocker_sys::{self as sys, AsFd, Errno, OwnedFd, bpf, fs};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Why something could not be done with a cgroup.
 #[derive(Debug, thiserror::Error)]
@@ -104,93 +104,13 @@ fn kept(left: &[(PathBuf, sys::Error)]) -> String {
     format!("these keep their new values: {}", files.join(", "))
 }
 
+/// Chooses some of a cgroup's directories.
+type Which<'a> = &'a dyn Fn(&Directory) -> bool;
+
 /// A container's cgroup in all hierarchies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroup {
     record: CgroupRecord,
-}
-
-/// Descriptors through which a new process puts itself into a cgroup. The permission was checked when they were
-/// opened, so that the process may have lost its privileges, its mounts and its namespaces by then.
-#[derive(Debug)]
-pub struct JoinFds {
-    /// `tasks` of each v1 hierarchy, for writing.
-    v1: Vec<OwnedFd>,
-    /// The directory in the v2 hierarchy.
-    unified: Option<OwnedFd>,
-    /// Where the container's first process is to be looked for, for a process beside it.
-    first: Option<First>,
-    /// Whether a process may stay where it is when it may not move.
-    may_stay: bool,
-}
-
-/// The container's first process, and the container's directory in the v2 hierarchy.
-#[derive(Debug)]
-struct First {
-    pid: i32,
-    directory: Directory,
-}
-
-impl JoinFds {
-    /// The v2 directory, for `clone3` with `CLONE_INTO_CGROUP`.
-    #[must_use]
-    pub fn clone_into(&self) -> Option<BorrowedFd<'_>> {
-        self.unified.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Where else in the v2 hierarchy a process may go that the cgroup itself does not take (`EBUSY`), because it hands
-    /// controllers down to groups that the container has made below it, as systemd does: the group of the container's
-    /// first process. None where that one is in the cgroup itself, or another group was asked for.
-    ///
-    /// # Errors
-    /// What the kernel says, with the file.
-    pub fn beside_the_first(&self) -> sys::Result<Option<OwnedFd>> {
-        let Some(First { pid, directory }) = &self.first else { return Ok(None) };
-        let groups = read(Path::new(&format!("/proc/{pid}/cgroup")))?;
-        let Some(below) = below_in(&groups, &directory.path) else { return Ok(None) };
-        let flags = fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY;
-        fs::open(&directory.file(below), flags).map(Some)
-    }
-
-    /// Puts the calling process into the v1 hierarchies: its first act after a `clone3` into the v2 directory.
-    ///
-    /// # Errors
-    /// What the kernel says, with the file.
-    pub fn join_v1(&self) -> sys::Result<()> {
-        self.v1.iter().try_for_each(|procs| fs::write_once(procs, b"0"))
-    }
-
-    /// Lets the process stay outside where it is not allowed in. On v2 a user can move a process only within what was
-    /// delegated as a whole, so that a second session cannot join the cgroup that the first one made.
-    #[must_use]
-    pub fn or_stay(mut self) -> Self {
-        self.may_stay = true;
-        self
-    }
-
-    /// Closes the descriptors with one or two system calls instead of one for each.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub fn close(mut self) -> sys::Result<()> {
-        self.v1.extend(self.unified);
-        fs::close_all(self.v1)
-    }
-
-    /// Puts the calling process into every hierarchy, for a kernel without `CLONE_INTO_CGROUP` (before 5.7) or a
-    /// process that exists already.
-    ///
-    /// # Errors
-    /// What the kernel says, with the file.
-    pub fn join(&self) -> sys::Result<()> {
-        if let Some(unified) = &self.unified {
-            match fs::write_at(unified, Path::new("cgroup.procs"), b"0") {
-                Err(error) if self.may_stay && matches!(error.errno(), Errno::EACCES | Errno::EPERM) => {}
-                other => other?,
-            }
-        }
-        self.join_v1()
-    }
 }
 
 impl Cgroup {
@@ -215,23 +135,52 @@ impl Cgroup {
     /// # Errors
     /// [`Error::InUse`] where the cgroup exists with processes in it; what the kernel says otherwise.
     pub fn create(record: CgroupRecord, limits: &Lowered) -> Result<Self, Error> {
-        let mut cgroup = Self { record };
-        let made = cgroup.make(limits).and_then(|()| cgroup.apply(limits));
-        match made {
+        let mut cgroup = Self::begin(record, limits)?;
+        match cgroup.complete(limits) {
             Ok(()) => Ok(cgroup),
-            Err(cause) => Err(match cgroup.undo() {
-                Ok(()) => cause,
-                Err(failure) => Error::Undo(chain(&cause), Box::new(failure)),
-            }),
+            Err(cause) => Err(cgroup.undone(&Directory::is_unified, cause)),
         }
     }
 
-    fn make(&mut self, limits: &Lowered) -> Result<(), Error> {
-        for directory in &mut self.record.directories {
+    /// Makes the directory in the v2 hierarchy alone, if there is one: a process is best cloned into it.
+    /// [`Cgroup::complete`] makes the rest.
+    ///
+    /// # Errors
+    /// Those of [`Cgroup::create`].
+    pub fn begin(record: CgroupRecord, limits: &Lowered) -> Result<Self, Error> {
+        let mut cgroup = Self { record };
+        match cgroup.make(&Directory::is_unified, limits) {
+            Ok(()) => Ok(cgroup),
+            Err(cause) => Err(cgroup.undone(&Directory::is_unified, cause)),
+        }
+    }
+
+    /// What is there after [`Cgroup::begin`].
+    #[must_use]
+    pub fn begun(&self) -> CgroupRecord {
+        let mut record = self.record.clone();
+        record.directories.retain(Directory::is_unified);
+        record
+    }
+
+    /// Makes the directories in the hierarchies of v1, and applies the limits. A failure removes these directories; a
+    /// process may be in the other.
+    ///
+    /// # Errors
+    /// Those of [`Cgroup::create`].
+    pub fn complete(&mut self, limits: &Lowered) -> Result<(), Error> {
+        let v1 = |directory: &Directory| !directory.is_unified();
+        let made = self.make(&v1, limits).and_then(|()| self.enable_controllers(limits.unified));
+        let applied = made.and_then(|()| self.apply(limits));
+        applied.map_err(|cause| self.undone(&v1, cause))
+    }
+
+    fn make(&mut self, which: Which<'_>, limits: &Lowered) -> Result<(), Error> {
+        for directory in self.record.directories.iter_mut().filter(|directory| which(directory)) {
             make_and_fill(directory, limits)?;
             note_inode(directory)?;
         }
-        self.enable_controllers(limits.unified)
+        Ok(())
     }
 
     /// Makes cgroup v2 hand its controllers down to the container.
@@ -356,37 +305,6 @@ impl Cgroup {
         found.ok_or_else(|| Error::NoHierarchy(write.pointer.to_string(), name))
     }
 
-    /// Opens what a new process needs to put itself into the cgroup.
-    ///
-    /// # Errors
-    /// [`Error::Control`]
-    pub fn join_fds(&self) -> Result<JoinFds, Error> {
-        let fail = |source| Error::Control("open", source);
-        let v1 = Vec::with_capacity(self.record.directories.len());
-        let mut fds = JoinFds { v1, unified: None, first: None, may_stay: false };
-        for directory in &self.record.directories {
-            if directory.hierarchy == HierarchyKind::Unified {
-                let flags = fs::OFlag::O_PATH | fs::OFlag::O_DIRECTORY;
-                fds.unified = Some(fs::open(&directory.absolute(), flags).map_err(fail)?);
-            } else {
-                // Writing to cgroup.procs makes the kernel lock all thread groups, which waits for a grace period of
-                // RCU (milliseconds). A process of one thread moves itself through tasks without that.
-                fds.v1.push(fs::open(&directory.file("tasks"), fs::OFlag::O_WRONLY).map_err(fail)?);
-            }
-        }
-        Ok(fds)
-    }
-
-    /// The same for a process beside the container's first, whose process id is `first`.
-    ///
-    /// # Errors
-    /// [`Error::Control`]
-    pub fn join_fds_beside(&self, first: i32) -> Result<JoinFds, Error> {
-        let mut fds = self.join_fds()?;
-        fds.first = self.record.unified().map(|directory| First { pid: first, directory: directory.clone() });
-        Ok(fds)
-    }
-
     /// The processes in the cgroup itself.
     ///
     /// # Errors
@@ -450,7 +368,7 @@ impl Cgroup {
         match fs::rmdirat(fs::AT_FDCWD, &path) {
             Err(error) if error.errno() == Errno::ENOENT => {}
             Err(error) if error.errno() == Errno::EBUSY => {
-                let Some(own) = directory.open_own()? else { return Ok(()) };
+                let Some(own) = directory.open_own()? else { return remove_unknown(directory, &path) };
                 wait_empty(directory, deadline)?;
                 tree::walk(own, &mut Remove)?;
                 present(fs::rmdirat(fs::AT_FDCWD, &path))?;
@@ -460,10 +378,19 @@ impl Cgroup {
         remove_made_parents(directory)
     }
 
-    /// Takes back a [`Cgroup::create`] that failed in the middle: no process was ever put in.
-    fn undo(&self) -> Result<(), Error> {
+    /// Why something failed, once what had been made is removed.
+    fn undone(&self, which: Which<'_>, cause: Error) -> Error {
+        match self.undo(which) {
+            Ok(()) => cause,
+            Err(failure) => Error::Undo(chain(&cause), Box::new(failure)),
+        }
+    }
+
+    /// Takes back directories that no process was ever put into.
+    fn undo(&self, which: Which<'_>) -> Result<(), Error> {
         let mut failures = Vec::new();
-        for directory in self.record.directories.iter().rev().filter(|directory| directory.made > 0) {
+        let made = |directory: &&Directory| directory.made > 0 && which(directory);
+        for directory in self.record.directories.iter().rev().filter(made) {
             let path = directory.absolute();
             let removed =
                 present(fs::rmdirat(fs::AT_FDCWD, &path)).and_then(|_| remove_made_parents(directory));
@@ -472,6 +399,25 @@ impl Cgroup {
             }
         }
         if failures.is_empty() { Ok(()) } else { Err(Error::Remove(failures)) }
+    }
+}
+
+/// How long a process takes to end that waits for a runtime which is gone already.
+const ITS_END: Duration = Duration::from_secs(2);
+
+/// A directory of which only the intention was recorded may hold the first process of a runtime that was killed: that
+/// ends by itself. Others who are in the directory stay.
+fn remove_unknown(directory: &Directory, path: &Path) -> sys::Result<()> {
+    if directory.inode.is_some() || !directory.is_unified() {
+        return Ok(());
+    }
+    match wait_empty(directory, Instant::now() + ITS_END) {
+        Err(error) if error.errno() == Errno::ETIMEDOUT => return Ok(()),
+        other => other?,
+    }
+    match fs::rmdirat(fs::AT_FDCWD, path) {
+        Err(error) if error.errno() == Errno::EBUSY => Ok(()),
+        other => present(other).map(|_| ()),
     }
 }
 
@@ -696,15 +642,6 @@ fn inherit_cpuset(directory: &Directory, file: &'static str, given: bool) -> Res
         fs::write_at(fs::AT_FDCWD, Path::new(&path(up)), value.trim().as_bytes()).map_err(fail)?;
     }
     Ok(())
-}
-
-/// The v2 group in the text of a `/proc/PID/cgroup`, as a path below the group `path`; none when it is that group, or
-/// one elsewhere.
-fn below_in<'text>(groups: &'text str, path: &str) -> Option<&'text str> {
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    // Seen from another cgroup namespace the path may begin with dots.
-    let (_, below) = group.split_once(&format!("/{path}/"))?;
-    (!below.is_empty() && below.split('/').all(|name| name != "..")).then_some(below)
 }
 
 fn controllers_of(cgroup: &str) -> Result<String, Error> {

@@ -8,10 +8,11 @@
 //! ResourcePlan          the limits, checked and typed    (pure)
 //! ResourcePlan::lower   limits as ordered file writes    (pure)
 //! Cgroup::create        directories, then limits         (undoes itself on failure)
+//! begin, complete       the same in two halves, with a process cloned in between
 //! Change::new           the limits that an update writes  (pure)
 //! Cgroup::update        writes them, or takes them back
 //! owner                 whom it is given to            (pure)
-//! Cgroup::join          descriptors that let the new process put itself in
+//! Cgroup::join_fds      descriptors that let the new process put itself in
 //! systemd               the same through a unit of systemd
 //! ```
 //!
@@ -22,6 +23,7 @@
 mod control;
 pub mod devices;
 pub mod ebpf;
+pub mod join;
 pub mod layout;
 pub mod lower;
 pub mod manager;
@@ -36,9 +38,10 @@ pub mod systemd;
 mod tree;
 pub mod update;
 
+pub use join::JoinFds;
 pub use layout::{Controller, ControllerSet, Hierarchy, HierarchyKind, Layout, LayoutError, Mode};
 pub use lower::{Devices, Lowered, Write};
-pub use manager::{Cgroup, Error, JoinFds};
+pub use manager::{Cgroup, Error};
 pub use oom::OomWatch;
 pub use owner::owner;
 pub use path::{CgroupPath, PathError};

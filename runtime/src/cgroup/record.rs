@@ -30,6 +30,12 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// Whether it lies in the hierarchy of cgroup v2.
+    #[must_use]
+    pub fn is_unified(&self) -> bool {
+        self.hierarchy == HierarchyKind::Unified
+    }
+
     /// The directory as an absolute path.
     #[must_use]
     pub fn absolute(&self) -> PathBuf {

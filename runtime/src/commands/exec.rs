@@ -219,6 +219,7 @@ fn launch(
     let launch = Launch {
         compiled: &compiled,
         cgroups: alone.map(|cgroup| join_fds(args, container, cgroup, forgiving)).transpose()?,
+        make_rest: None,
         place: Some(&place),
         container: Some(init),
         gate: None,

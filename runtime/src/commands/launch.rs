@@ -13,7 +13,7 @@ use crate::resctrl::{self, Removal};
 use crate::spec::NamespaceKind;
 use crate::state::{ContainerId, Entry, ProcessRecord, Progress, Record, Status};
 use crate::support;
-use mydocker_sys::AsFd;
+use mydocker_sys::{AsFd, OwnedFd};
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::time::SystemTime;
@@ -206,13 +206,20 @@ fn set_up(
     context.timings.mark("record");
     // What was refused, perhaps because it is somebody else's, is not ours to remove.
     record.cgroup = None;
-    let cgroups = match &bundle.unit {
-        None => Some(make_cgroup(bundle, entry, record)?),
-        Some(_) => None,
+    let late = compiled.plan.enters_cgroups_late();
+    let begun = if late { Some(begin_cgroup(bundle, record)?) } else { None };
+    let cgroups = match (&bundle.unit, &begun) {
+        (Some(_), _) => None,
+        (None, Some(begun)) => Some(begun.join_fds_unified().map_err(cgroup_failed)?),
+        (None, None) => Some(make_cgroup(bundle, entry, record)?),
     };
     make_class(bundle, entry, record)?;
     context.timings.mark("cgroup");
     let record = RefCell::new(record);
+    let make_rest = || match begun.clone() {
+        Some(begun) => complete_cgroup(begun, bundle, entry, &mut record.borrow_mut()),
+        None => Ok(Vec::new()),
+    };
     let place = |pid: i32| match &bundle.unit {
         Some(unit) => start_unit(unit, bundle, entry, &mut record.borrow_mut(), pid),
         None => Ok(()),
@@ -224,6 +231,7 @@ fn set_up(
     let launch = Launch {
         compiled,
         cgroups,
+        make_rest: late.then_some(&make_rest),
         place: Some(&place),
         container: None,
         gate: gate.map(|(start, error)| Gate { start, error }),
@@ -271,6 +279,29 @@ pub(super) fn make_cgroup(
     entry.save(record).map_err(state_failed)?;
     give_away(bundle, &cgroup).map_err(cgroup_failed)?;
     cgroup.join_fds().map_err(cgroup_failed)
+}
+
+/// Makes what of the cgroups the first process is cloned into. The record that is written still has the intention, so that
+/// whoever looks after a runtime that was killed here finds what it made.
+fn begin_cgroup(bundle: &Bundle, record: &mut Record) -> Result<Cgroup, Box<Report>> {
+    let cgroup = Cgroup::begin(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
+    record.cgroup = cgroup.begun().unless_empty();
+    Ok(cgroup)
+}
+
+/// Makes the rest, while the first process is on its way there.
+fn complete_cgroup(
+    mut cgroup: Cgroup,
+    bundle: &Bundle,
+    entry: &Entry,
+    record: &mut Record,
+) -> Result<Vec<OwnedFd>, PlaceError> {
+    cgroup.complete(&bundle.limits)?;
+    // What was made is known to be ours from here on.
+    record.cgroup = Some(cgroup.record().clone());
+    entry.save(record)?;
+    give_away(bundle, &cgroup)?;
+    Ok(cgroup.join_fds_v1()?)
 }
 
 /// Lets the container's user divide the cgroup, where the container can write to it.

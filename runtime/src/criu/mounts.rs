@@ -1,6 +1,6 @@
 //! The mounts of a container that come from outside: criu neither saves nor makes them, but must be told of each.
 
-use crate::cgroup::{CgroupRecord, HierarchyKind, Mode};
+use crate::cgroup::{CgroupRecord, Mode};
 use crate::spec::{NamespaceKind, Spec};
 use crate::validate::ValidSpec;
 use std::path::{Component, Path, PathBuf};
@@ -66,7 +66,7 @@ fn cgroups(spec: &ValidSpec, cgroup: Option<&CgroupRecord>, inside: &Path) -> Ve
         let directory = record.unified().filter(|_| shared);
         return directory.map(|directory| (inside.to_owned(), directory.absolute())).into_iter().collect();
     }
-    let v1 = record.directories.iter().filter(|directory| directory.hierarchy != HierarchyKind::Unified);
+    let v1 = record.directories.iter().filter(|directory| !directory.is_unified());
     v1.map(|directory| {
         let option = directory.hierarchy.to_string();
         let name = option.strip_prefix("name=").unwrap_or(&option).to_owned();

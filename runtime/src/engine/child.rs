@@ -10,12 +10,12 @@ use crate::spec::NamespaceKind;
 use crate::timings::PhaseClock;
 use crate::validate::Rlimit;
 use mydocker_sys::namespace::CloneFlags;
-use mydocker_sys::{AsFd, AsRawFd, Errno, OwnedFd, fs, mount, namespace, process, signal};
+use mydocker_sys::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, fs, mount, namespace, process, signal};
 use std::path::Path;
 
 /// The descriptors that the parent hands to the first process, each by name.
 #[derive(Debug)]
-pub struct Slots {
+pub struct Slots<'a> {
     /// The conversation with the parent.
     pub channel: Channel,
     /// The cgroups to enter.
@@ -28,6 +28,9 @@ pub struct Slots {
     pub container: Option<OwnedFd>,
     /// Where a created container waits for `start`.
     pub gate: Option<Gate>,
+    /// The runtime's lock of the container. A copy is held until the process is in its cgroups: whoever gets the lock of a
+    /// runtime that was killed shall find nobody on the way there of whom no record tells.
+    pub lock: Option<BorrowedFd<'a>>,
     /// Whether the parent wants to know how long each phase took.
     pub timed: bool,
 }
@@ -75,7 +78,7 @@ pub(super) type Outcome<T = ()> = std::result::Result<T, Fault>;
 /// The first process while it is ours.
 pub(super) struct Child<'a> {
     pub(super) compiled: &'a Compiled,
-    pub(super) slots: Slots,
+    pub(super) slots: Slots<'a>,
     /// The container's root, until and after the pivot.
     pub(super) root: Option<OwnedFd>,
     pub(super) procfs: Option<Procfs>,
@@ -97,7 +100,7 @@ pub(super) struct Child<'a> {
 
 /// Runs the plan in a process that clone has just made. Ends in the user's program, or in a failure told to whoever
 /// listens.
-pub fn run(compiled: &Compiled, slots: Slots) -> ! {
+pub fn run(compiled: &Compiled, slots: Slots<'_>) -> ! {
     // Modes below are meant as they are written; the container's mask is set with its ids.
     let caller_umask = fs::umask(0);
     let mut child = Child {
@@ -114,6 +117,9 @@ pub fn run(compiled: &Compiled, slots: Slots) -> ! {
         joined: 0,
         kept: Vec::new(),
     };
+    if !compiled.plan.enters_cgroups_late() {
+        child.let_go_of_lock();
+    }
     if compiled.plan.prelude.is_empty() || child.run_prelude() {
         child.follow(&compiled.plan.steps);
     }
@@ -182,6 +188,7 @@ impl<'a> Child<'a> {
         match step {
             Step::HideFromTracers => Ok(process::set_dumpable(false)?),
             Step::JoinCgroups => self.join_cgroups(),
+            Step::EnterCgroups { namespace } => self.enter_cgroups(*namespace),
             Step::AwaitUnit { .. } => self.ask(&Report::NeedsUnit),
             Step::SetCpuAffinity { cpus } => Ok(process::set_affinity(process::Pid::from_raw(0), cpus)?),
             Step::AwaitIdMaps => self.ask(&Report::NeedsIdMaps),
@@ -260,6 +267,9 @@ impl<'a> Child<'a> {
         spent.append(&mut self.slots.namespaces);
         spent.extend(self.slots.container.take());
         spent.extend(self.shields.take());
+        if !self.compiled.plan.steps.iter().any(|step| matches!(step, Step::RestrictFiles { .. })) {
+            spent.extend(self.root.take());
+        }
         fs::close_all(spent)?;
         Ok(self.slots.cgroups.take().map_or(Ok(()), JoinFds::close)?)
     }
@@ -303,6 +313,23 @@ impl<'a> Child<'a> {
             cgroups.join()?
         }
         Ok(())
+    }
+
+    fn enter_cgroups(&mut self, with_namespace: bool) -> Outcome {
+        let made = self.slots.channel.await_cgroups()?;
+        if let Some(cgroups) = &mut self.slots.cgroups {
+            cgroups.add_v1(made);
+        }
+        self.join_cgroups()?;
+        self.let_go_of_lock();
+        if with_namespace {
+            namespace::unshare(clone_flags(&[NamespaceKind::Cgroup]))?;
+        }
+        Ok(())
+    }
+
+    fn let_go_of_lock(&mut self) {
+        self.slots.lock.take().into_iter().for_each(fs::close_copy);
     }
 
     fn join_namespace(&mut self, kind: NamespaceKind) -> Outcome {

@@ -10,6 +10,7 @@
 use super::failure::Failure;
 use crate::plan::Phase;
 use crate::spec::Hook;
+use mydocker_sys::socket::Message;
 use mydocker_sys::{AsFd, Errno, Error, OwnedFd, Result, fs, socket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -55,11 +56,13 @@ pub enum Report {
 
 /// From the parent.
 #[derive(Debug)]
-pub enum Answer {
+pub enum Answer<'a> {
     /// Go on.
     Go,
     /// Go on, with the mount source that was asked for.
     Source(OwnedFd),
+    /// The cgroups are made, and these lead into them: the one word that is not asked for, and the first.
+    Cgroups(&'a [OwnedFd]),
 }
 
 /// How long one end waits for the next message of the other; `None` as long as the other lives.
@@ -99,6 +102,7 @@ const CREATED: u8 = b'c';
 const TIMINGS: u8 = b'm';
 const FAILED: u8 = b'f';
 const GO: u8 = b'g';
+const CGROUPS: u8 = b'v';
 
 impl Channel {
     /// Both ends: the parent's and the child's, each with how long it waits for the other.
@@ -192,14 +196,32 @@ impl Channel {
         message.fds.pop().ok_or_else(|| gone("the runtime"))
     }
 
+    /// Waits for what leads into the container's cgroups (child).
+    ///
+    /// # Errors
+    /// `EPIPE` when the parent is gone, `ETIMEDOUT` when it says nothing.
+    pub fn await_cgroups(&self) -> Result<Vec<OwnedFd>> {
+        let mut byte = [0u8; 1];
+        let message =
+            self.in_time("the runtime to make the cgroups", socket::receive(&self.socket, &mut byte))?;
+        match message.length {
+            1 if byte[0] == CGROUPS => Ok(message.fds),
+            _ => Err(gone("the runtime")),
+        }
+    }
+
     /// Sends an answer (parent).
     ///
     /// # Errors
     /// `EPIPE` when the child is gone.
-    pub fn answer(&self, answer: &Answer) -> Result<()> {
+    pub fn answer(&self, answer: &Answer<'_>) -> Result<()> {
         match answer {
             Answer::Go => fs::write_once(&self.socket, &[GO]),
             Answer::Source(fd) => socket::send(&self.socket, &[GO], &[fd.as_raw_fd()]),
+            Answer::Cgroups(fds) => {
+                let numbers: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+                socket::send(&self.socket, &[CGROUPS], &numbers)
+            }
         }
     }
 
@@ -210,11 +232,8 @@ impl Channel {
     /// sends.
     pub fn next(&self) -> Result<Report> {
         let mut buffer = [0u8; MAX_MESSAGE];
-        let mut message = match socket::receive(&self.socket, &mut buffer) {
-            // A child that was killed with an answer unread resets the connection.
-            Err(error) if error.errno() == Errno::ECONNRESET => return Ok(Report::Closed),
-            other => self.in_time("the container's first process to say how far it is", other)?,
-        };
+        let received = self.receive(&mut buffer);
+        let mut message = self.in_time("the container's first process to say how far it is", received)?;
         let bytes = &buffer[..message.length];
         let number = || -> Option<i32> { Some(i32::from_ne_bytes(bytes.get(1..5)?.try_into().ok()?)) };
         let report = match bytes.first() {
@@ -239,12 +258,21 @@ impl Channel {
         report.ok_or_else(|| Error::new("recvmsg", format!("{bytes:02x?}"), Errno::EPROTO))
     }
 
+    /// One message. A child that ends with an answer unread resets the connection, and the kernel tells that before what the
+    /// child had still said: once, and then the words and the end.
+    fn receive(&self, buffer: &mut [u8]) -> Result<Message> {
+        match socket::receive(&self.socket, buffer) {
+            Err(error) if error.errno() == Errno::ECONNRESET => socket::receive(&self.socket, buffer),
+            other => other,
+        }
+    }
+
     /// The text that follows the word of a failure; a child that was killed in between has ended.
     fn failure(&self, length: i32) -> Result<Option<Report>> {
         let length = usize::try_from(length).unwrap_or_default().min(MAX_FAILURE);
         let mut text = vec![0u8; length];
         loop {
-            let received = socket::receive(&self.socket, &mut text);
+            let received = self.receive(&mut text);
             let message = self.in_time("the container's first process to say why it failed", received)?;
             let text = &text[..message.length];
             match text.first() {
@@ -340,6 +368,22 @@ mod tests {
         assert_eq!(failure_text(&told), text);
         child.report(&Report::Failed(Box::new(failure))).unwrap();
         assert!(matches!(parent.next().unwrap(), Report::Failed(_)));
+    }
+
+    #[test]
+    fn a_failure_is_heard_from_a_child_that_has_not_read_what_it_was_told() {
+        let (parent, child) = Channel::pair(SHORT, SHORT).unwrap();
+        parent.answer(&Answer::Cgroups(&[])).unwrap();
+        let failure =
+            Failure::of_step(&crate::plan::Step::Ready, super::super::failure::Code::Setup, "no".into());
+        child.report(&Report::Failed(Box::new(failure))).unwrap();
+        drop(child);
+        assert!(matches!(parent.next().unwrap(), Report::Failed(_)));
+        assert!(matches!(parent.next().unwrap(), Report::Closed));
+        let (parent, child) = Channel::pair(SHORT, SHORT).unwrap();
+        parent.answer(&Answer::Cgroups(&[])).unwrap();
+        drop(child);
+        assert!(matches!(parent.next().unwrap(), Report::Closed));
     }
 
     #[test]

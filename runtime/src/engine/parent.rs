@@ -27,8 +27,10 @@ use std::time::{Duration, Instant};
 pub struct Launch<'a> {
     /// The compiled plan.
     pub compiled: &'a Compiled,
-    /// The cgroups to enter.
+    /// The cgroups to enter, as far as they are there.
     pub cgroups: Option<JoinFds>,
+    /// Makes the rest of them, where the plan has the first process enter them late.
+    pub make_rest: Option<MakeRest<'a>>,
     /// The running container to join.
     pub container: Option<OwnedFd>,
     /// Where a created container waits for `start`.
@@ -201,6 +203,9 @@ pub enum CommitError {
     },
 }
 
+/// Makes the cgroups of v1 and opens what leads into them.
+pub type MakeRest<'a> = &'a dyn Fn() -> Result<Vec<OwnedFd>, PlaceError>;
+
 /// Puts the process with a pid into the container's unit.
 pub type Place<'a> = &'a dyn Fn(i32) -> Result<(), PlaceError>;
 
@@ -231,8 +236,7 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
     match forked {
         process::Forked::Child => {
             drop(channel);
-            launch.lock.into_iter().for_each(fs::close_copy);
-            let Launch { compiled, cgroups, container, gate, timings, .. } = launch;
+            let Launch { compiled, cgroups, container, gate, lock, timings, .. } = launch;
             let slots = Slots {
                 channel: child_channel,
                 cgroups,
@@ -240,6 +244,7 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
                 namespaces,
                 container,
                 gate,
+                lock,
                 timed: timings.is_on(),
             };
             child::run(compiled, slots)
@@ -315,6 +320,7 @@ struct Conversation<'a> {
 
 impl Conversation<'_> {
     fn run(mut self, until: Until) -> Result<Launched, Error> {
+        self.hand_over_cgroups()?;
         loop {
             match self.next_report()? {
                 Report::NeedsUnit => self.place()?,
@@ -384,8 +390,23 @@ impl Conversation<'_> {
         Pid::from_raw(self.launched.pid)
     }
 
+    /// The first process mounts meanwhile, and has not been told anything yet.
+    fn hand_over_cgroups(&self) -> Result<(), Error> {
+        let Some(make) = self.launch.make_rest else { return Ok(()) };
+        let made = make()?;
+        self.launch.timings.mark("cgroup");
+        self.answer(&Answer::Cgroups(&made))?;
+        // For the same reason as those that were opened before.
+        std::mem::forget(made);
+        Ok(())
+    }
+
     fn go(&self) -> Result<(), Error> {
-        match self.channel.answer(&Answer::Go) {
+        self.answer(&Answer::Go)
+    }
+
+    fn answer(&self, answer: &Answer<'_>) -> Result<(), Error> {
+        match self.channel.answer(answer) {
             // It has ended meanwhile, and its last report tells why.
             Err(error) if error.errno() == Errno::EPIPE => Ok(()),
             other => other.map_err(call("answer the first process")),

@@ -1,11 +1,12 @@
 //! The plan of a new container.
 
-use super::{JoinedNamespace, MountStep, ParentPlan, Plan, Step, devices, mounts};
+use super::{JoinedNamespace, MountKind, MountStep, Opener, ParentPlan, Plan, Step, devices, mounts};
 use crate::cgroup::{CgroupRecord, UnitRecord};
 use crate::landlock::Ruleset;
 use crate::spec::{Hook, NamespaceKind, escape};
 use crate::validate::{Placement, Process, ValidSpec, held_by};
 use mydocker_sys::process::CapabilitySets;
+use mydocker_sys::socket::MAX_FDS;
 use std::path::{Path, PathBuf};
 
 /// What the caller decides beyond the configuration.
@@ -118,8 +119,10 @@ impl Planner<'_> {
             self.prelude.push(Step::Unshare { kinds: vec![NamespaceKind::Time] });
             self.prelude.push(Step::SetTimeOffsets { offsets: self.spec.time_offsets });
         }
-        let first = if self.prelude.is_empty() { &mut self.steps } else { &mut self.prelude };
-        first.insert(0, enter(self.options.cgroup.unit.as_ref()));
+        if !self.enters_late() {
+            let first = if self.prelude.is_empty() { &mut self.steps } else { &mut self.prelude };
+            first.insert(0, enter(self.options.cgroup.unit.as_ref()));
+        }
         let hidden = self.hides_before_joining();
         if hidden {
             let first = if self.prelude.is_empty() { &mut self.steps } else { &mut self.prelude };
@@ -139,10 +142,15 @@ impl Planner<'_> {
         if !hidden || self.in_user_namespace() {
             self.steps.push(Step::HideFromTracers);
         }
-        if namespaces.is_new(NamespaceKind::Cgroup) {
+        if namespaces.is_new(NamespaceKind::Cgroup) && !self.enters_late() {
             self.steps.push(Step::Unshare { kinds: vec![NamespaceKind::Cgroup] });
         }
         if namespaces.is_new(NamespaceKind::Network) {
+            if self.enters_late() {
+                // The slowest of all to make: half as long as ten cgroups, and the parent has those to make meanwhile.
+                self.parent.new_namespaces.retain(|kind| *kind != NamespaceKind::Network);
+                self.steps.push(Step::Unshare { kinds: vec![NamespaceKind::Network] });
+            }
             self.steps.push(Step::RaiseLoopback);
         }
         self.steps.push(Step::NewSession);
@@ -151,6 +159,43 @@ impl Planner<'_> {
         }
         self.steps.extend(self.spec.hostname.clone().map(|name| Step::SetHostname { name }));
         self.steps.extend(self.spec.domainname.clone().map(|name| Step::SetDomainname { name }));
+    }
+
+    /// Whether the parent makes the cgroups of v1 while the first process mounts: of all that a new container waits for,
+    /// nothing takes longer than ten hierarchies. The other way remains where something has to come after joining
+    /// them: an intermediate process, ids of a user namespace, a unit; and where the parent makes more than cgroups.
+    fn enters_late(&self) -> bool {
+        let makes_class = self.spec.spec().linux.as_ref().is_some_and(|linux| linux.intel_rdt.is_some());
+        let cgroup = self.options.cgroup;
+        let v1 = cgroup.directories.iter().filter(|directory| !directory.is_unified());
+        (1..=MAX_FDS).contains(&v1.count())
+            && cgroup.unit.is_none()
+            && !makes_class
+            && self.prelude.is_empty()
+            && !self.in_user_namespace()
+    }
+
+    /// Puts the entry into the cgroups where the first mount needs it, or else behind them all.
+    fn enter_among(&self, steps: &mut Vec<Step>) {
+        let namespace = self.spec.namespaces.is_new(NamespaceKind::Cgroup);
+        let needs = |step: &Step| matches!(step, Step::Mount(step) if self.needs_cgroups(step));
+        let place = steps.iter().position(needs).unwrap_or(steps.len());
+        steps.insert(place, Step::EnterCgroups { namespace });
+    }
+
+    /// Whether a mount shows the cgroups, fills memory that is the container's, or asks the parent for something:
+    /// the first answer that the process gets is what leads into the cgroups.
+    fn needs_cgroups(&self, step: &MountStep) -> bool {
+        let is_cgroup = |path: &Path| {
+            let mut directories = self.options.cgroup.directories.iter();
+            directories.any(|directory| path.starts_with(&directory.mount_point))
+        };
+        match &step.what {
+            MountKind::CgroupV1 { .. } | MountKind::CgroupV2 { .. } => true,
+            MountKind::Filesystem { copy_up, .. } => *copy_up,
+            MountKind::Bind { source, opener, .. } => *opener != Opener::Child || is_cgroup(source),
+            MountKind::Remount => false,
+        }
     }
 
     /// A time namespace takes its first member by clone, after it was made and set. Only in a user namespace of their
@@ -213,10 +258,14 @@ impl Planner<'_> {
         };
         let planned = mounts::plan(self.spec, &place);
         self.parent.sources = planned.sources;
-        self.steps.extend(planned.steps.into_iter().map(Step::Mount));
+        let mut steps: Vec<Step> = planned.steps.into_iter().map(Step::Mount).collect();
         if !planned.nodes.is_empty() {
-            self.steps.push(Step::MakeNodes { nodes: planned.nodes });
+            steps.push(Step::MakeNodes { nodes: planned.nodes });
         }
+        if self.enters_late() {
+            self.enter_among(&mut steps);
+        }
+        self.steps.append(&mut steps);
         if let Some(process) = self.spec.process.as_ref().filter(|process| process.terminal) {
             let size = process.console_size.map(|size| (size.height, size.width));
             self.steps.push(Step::OpenTerminal { size, console: devices::are_set_up(self.spec) });

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Phase, Plan, Step};
+use super::{MountKind, Opener, Phase, Plan, Step};
 
 /// A rule that a plan breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +22,9 @@ pub struct Violation {
 /// # Errors
 /// The first violation.
 pub fn lint(plan: &Plan) -> Result<(), Violation> {
-    let rules: [Rule; 7] = [
+    let rules: [Rule; 8] = [
         phases_in_order,
+        cgroups_before_questions,
         ready_before_confinement,
         filter_and_capabilities,
         nothing_privileged_after_the_drop,
@@ -64,6 +65,21 @@ fn joins_in_the_open(plan: &Plan) -> Option<(usize, &Step)> {
 fn phases_in_order(steps: &[Step]) -> Option<(usize, &'static str)> {
     let back = steps.windows(2).position(|pair| pair[1].phase() < pair[0].phase())?;
     Some((back + 1, "phases never go back"))
+}
+
+/// What leads into the cgroups is the parent's first word, and nothing that can be seen in them comes before it.
+fn cgroups_before_questions(steps: &[Step]) -> Option<(usize, &'static str)> {
+    let enter = position(steps, |step| matches!(step, Step::EnterCgroups { .. }))?;
+    let early = position(&steps[..enter], |step| match step {
+        Step::AwaitUnit { .. } | Step::AwaitIdMaps => true,
+        Step::Mount(mount) => match &mount.what {
+            MountKind::CgroupV1 { .. } | MountKind::CgroupV2 { .. } => true,
+            MountKind::Bind { opener, .. } => *opener != Opener::Child,
+            _ => false,
+        },
+        other => other.phase() > Phase::Mounts || matches!(other, Step::OpenTerminal { .. }),
+    })?;
+    Some((early, "the cgroups are entered before anything is asked of the parent or shows them"))
 }
 
 fn ready_before_confinement(steps: &[Step]) -> Option<(usize, &'static str)> {

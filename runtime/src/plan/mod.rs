@@ -36,6 +36,14 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
+impl Plan {
+    /// Whether the first process is under way before the runtime has made all of its cgroups.
+    #[must_use]
+    pub fn enters_cgroups_late(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::EnterCgroups { .. }))
+    }
+}
+
 /// What the runtime does for the first process.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]

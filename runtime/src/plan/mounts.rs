@@ -5,7 +5,7 @@ use super::{
     Attributes, Hierarchy, IdMapOrigin, IdMappedSource, MountKind, MountStep, Node, Opener, Source,
     TargetRule, devices,
 };
-use crate::cgroup::{CgroupRecord, HierarchyKind, Mode};
+use crate::cgroup::{CgroupRecord, Mode};
 use crate::mount_options::MountOptions;
 use crate::spec::NamespaceKind;
 use crate::validate::{COVERABLE, Mount, MountIdMap, ValidSpec};
@@ -215,7 +215,7 @@ fn filesystem_options(spec: &ValidSpec, fs_type: &str, options: &MountOptions) -
 
 /// The v1 hierarchies as the container sees them, each in a directory named by its controllers.
 fn hierarchies(cgroup: &CgroupRecord) -> Vec<Hierarchy> {
-    let v1 = cgroup.directories.iter().filter(|directory| directory.hierarchy != HierarchyKind::Unified);
+    let v1 = cgroup.directories.iter().filter(|directory| !directory.is_unified());
     v1.map(|directory| {
         let option = directory.hierarchy.to_string();
         let name = option.strip_prefix("name=").unwrap_or(&option).to_owned();

@@ -80,6 +80,12 @@ pub enum Step {
     HideFromTracers,
     /// Enter the container's cgroups through descriptors that the parent has opened.
     JoinCgroups,
+    /// Receive what leads into the container's cgroups, which the parent makes meanwhile, and enter them; what was mounted
+    /// before needs none.
+    EnterCgroups {
+        /// Whether they become the roots that a cgroup namespace shows.
+        namespace: bool,
+    },
     /// Wait until systemd has put the process into the container's unit, at the parent's request.
     AwaitUnit {
         /// The unit's name.
@@ -386,7 +392,8 @@ impl Step {
             | Self::NewKeyring { .. }
             | Self::SetHostname { .. }
             | Self::SetDomainname { .. } => Phase::Namespaces,
-            Self::SetHostPropagation { .. }
+            Self::EnterCgroups { .. }
+            | Self::SetHostPropagation { .. }
             | Self::AttachRoot { .. }
             | Self::Mount(_)
             | Self::MakeNodes { .. }
@@ -433,6 +440,12 @@ impl fmt::Display for Step {
         match self {
             Self::HideFromTracers => write!(f, "hide the process from tracers"),
             Self::JoinCgroups => write!(f, "join the container's cgroups"),
+            Self::EnterCgroups { namespace: false } => {
+                write!(f, "enter the container's cgroups, once they are made")
+            }
+            Self::EnterCgroups { namespace: true } => {
+                write!(f, "enter the container's cgroups, once they are made, and make namespace(s): cgroup")
+            }
             Self::AwaitUnit { unit } => write!(f, "be put into the unit {unit} by systemd"),
             Self::SetCpuAffinity { cpus } => {
                 let count: u32 = cpus.iter().map(|word| word.count_ones()).sum();

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cgroup::{CgroupPath, CgroupRecord, Layout};
-use crate::plan::{CreateOptions, ExecOptions, ParentPlan, create, exec};
+use crate::plan::{Attributes, CreateOptions, ExecOptions, MountStep, ParentPlan, TargetRule, create, exec};
 use crate::spec::{DefaultOptions, NamespaceKind, default_spec, parse};
 use crate::validate::{Facts, ValidSpec, validate};
 use mydocker_sys::process::CapabilitySets;
@@ -9,10 +9,15 @@ use std::path::{Path, PathBuf};
 
 const ROOT: Facts = Facts { euid: 0, last_capability: 40, permitted: u64::MAX };
 
-fn cgroup() -> CgroupRecord {
-    let mounts = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-    let layout = Layout::parse(mounts, "0::/\n").expect("cgroup v2");
-    CgroupRecord::place(&layout, &CgroupPath::parse("/a", "box").expect("a path"))
+/// On a host with cgroup v2 alone, and on one with both versions.
+fn cgroups() -> [CgroupRecord; 2] {
+    let unified = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+    let hybrid = "30 23 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+                  31 23 0:27 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
+    [(unified, "0::/\n"), (hybrid, "1:pids:/\n0::/\n")].map(|(mounts, own)| {
+        let layout = Layout::parse(mounts, own).expect("a layout");
+        CgroupRecord::place(&layout, &CgroupPath::parse("/a", "box").expect("a path"))
+    })
 }
 
 fn join() -> Step {
@@ -44,6 +49,16 @@ fn sysctl() -> Step {
     Step::SetSysctl { path: "net/ipv4/ip_forward".into(), value: "1".into() }
 }
 
+fn mount_of_cgroups() -> Step {
+    Step::Mount(MountStep {
+        what: MountKind::CgroupV1 { hierarchies: Vec::new() },
+        target: "/sys/fs/cgroup".into(),
+        attributes: Attributes::default(),
+        propagation: Vec::new(),
+        target_rule: TargetRule::NoLinks,
+    })
+}
+
 fn run() -> Step {
     Step::Exec { args: vec!["/bin/true".into()] }
 }
@@ -60,11 +75,16 @@ fn verdict(steps: Vec<Step>) -> Option<(usize, &'static str)> {
 #[test]
 fn every_rule_is_broken_by_a_plan_and_named() {
     use Step::{AwaitStart, JoinCgroups, LoadSeccomp, OpenProcfs, Ready, SetNoNewPrivileges};
-    let table: [(Vec<Step>, usize, &str); 15] = [
+    let enter = || Step::EnterCgroups { namespace: true };
+    let table: [(Vec<Step>, usize, &str); 19] = [
         (vec![join()], 0, "hides from tracers before it joins"),
         (vec![join(), Step::HideFromTracers], 0, "hides from tracers before it joins"),
         (vec![pivot(), JoinCgroups], 1, "phases never go back"),
         (vec![Ready, pivot()], 1, "phases never go back"),
+        (vec![enter(), JoinCgroups], 1, "phases never go back"),
+        (vec![Step::AwaitIdMaps, enter()], 0, "before anything is asked of the parent"),
+        (vec![mount_of_cgroups(), enter()], 0, "before anything is asked of the parent or shows them"),
+        (vec![Step::OpenTerminal { size: None, console: true }, enter()], 0, "before anything is asked"),
         (vec![SetNoNewPrivileges, run()], 0, "the parent is told before a filter can forbid it"),
         (vec![LoadSeccomp, drop_capabilities(), run()], 0, "the parent is told before"),
         (vec![Ready, drop_capabilities(), LoadSeccomp], 2, "loads before the capabilities go"),
@@ -126,7 +146,9 @@ fn the_plans_of_real_configurations_keep_every_rule() {
     for config in configs {
         let spec = valid(&std::fs::read(&config).expect("a configuration")).expect("a valid configuration");
         for bits in 0..64 {
-            assert_eq!(lint(&create(&spec, &options(&cgroup(), bits))), Ok(()), "{}", config.display());
+            for cgroup in cgroups() {
+                assert_eq!(lint(&create(&spec, &options(&cgroup, bits))), Ok(()), "{}", config.display());
+            }
         }
         let process = spec.process.expect("a process");
         for (seccomp, is_host_root) in [(false, true), (true, true), (true, false)] {
@@ -240,15 +262,19 @@ fn hooks(document: &mut Value, random: &mut Random) {
 
 #[test]
 fn the_plan_of_every_valid_configuration_keeps_every_rule() {
-    let (mut random, cgroup) = (Random(0x9e37_79b9_7f4a_7c15), cgroup());
-    let mut accepted = 0;
+    let (mut random, cgroups) = (Random(0x9e37_79b9_7f4a_7c15), cgroups());
+    let (mut accepted, mut late) = (0, 0);
     for _ in 0..2000 {
         let document = configuration(&mut random);
         let bits = random.next();
         let Some(spec) = valid(document.to_string().as_bytes()) else { continue };
         accepted += 1;
-        let plan = create(&spec, &options(&cgroup, bits));
-        assert_eq!(lint(&plan), Ok(()), "options {:?}\n{document:#}", options(&cgroup, bits));
+        for cgroup in &cgroups {
+            let plan = create(&spec, &options(cgroup, bits));
+            late += usize::from(plan.enters_cgroups_late());
+            assert_eq!(lint(&plan), Ok(()), "options {:?}\n{document:#}", options(cgroup, bits));
+        }
     }
     assert!(accepted >= 500, "only {accepted} of 2000 were valid");
+    assert!((20..=accepted).contains(&late), "{late} of {accepted} enter their cgroups late");
 }
