@@ -85,8 +85,22 @@ impl Img {
     /// When it cannot be loaded.
     #[must_use]
     pub fn with_debian() -> Self {
+        Self::with_archive(&crate::plug::image_archive())
+    }
+
+    /// The image tool with an image of busybox, [`BUSYBOX`](crate::plug::BUSYBOX), in its store. Engines that are only asked
+    /// to take it, or to run something in it, do so in a moment.
+    ///
+    /// # Panics
+    /// When it cannot be loaded.
+    #[must_use]
+    pub fn with_busybox() -> Self {
+        Self::with_archive(&crate::plug::busybox_archive(crate::plug::BUSYBOX))
+    }
+
+    fn with_archive(archive: &Path) -> Self {
         let img = Self::new();
-        img.command(["load", "--input"]).arg(crate::plug::image_archive()).run().succeeds().discard();
+        img.command(["load", "--input"]).arg(archive).run().succeeds().discard();
         img
     }
 
