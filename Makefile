@@ -11,7 +11,7 @@ RELEASE  := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
 
 # What a target lists is done in that order; cargo brings the parallelism.
 .NOTPARALLEL:
-.PHONY: all demo test test-host test-vm bench bench-runtime bench-mydocker bench-images install fmt lint clean prerequisites FORCE
+.PHONY: all demo test test-host test-vm bench bench-runtime bench-systemd bench-mydocker bench-images install fmt lint clean prerequisites FORCE
 
 ## make: the programs, each one static binary in bin/
 all: $(BINARIES)
@@ -46,6 +46,17 @@ BENCH = cargo run --release --locked --package mydocker-benches --
 ## make bench-runtime: the runtime, crun and runc
 bench-runtime: dependencies-bench all
 	$(BENCH)
+
+## make bench-systemd: the runtimes with cgroups that systemd makes, in the virtual machine
+HELPERS = $(CURDIR)/target/bench-systemd
+bench-systemd: dependencies-bench dependencies-vm all
+	cargo build --release --locked --package mydocker-benches
+	install -D -t $(HELPERS) $(RELEASE)/bench
+	for helper in floor peak; do cc -O2 -static -o $(HELPERS)/$$helper benches/floor/$$helper.c || exit; done
+	cargo xtask vm run --timeout 1800 --with $(HELPERS) --with $(CURDIR)/bin -- env MYDOCKER_RUNTIME=$(CURDIR)/bin/mydocker-runtime \
+		$(HELPERS)/bench --systemd-cgroup --iterations 20 --no-write > $(HELPERS)/report.md
+	cat $(HELPERS)/report.md
+	cp $(HELPERS)/report.md docs/benchmarks-systemd.md
 
 ## make bench-mydocker: the command for people, podman and docker
 bench-mydocker: dependencies-bench all

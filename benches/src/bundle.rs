@@ -14,14 +14,20 @@ pub enum Seccomp {
     Default,
 }
 
-/// Writes a bundle for the container `id` that runs `args`, and gives its directory.
+/// Writes a bundle for the container `id` that runs `args` in `cgroup`, and gives its directory.
 ///
 /// # Errors
 /// The tmpfs is full.
-pub fn make(arena: &Arena, id: &str, args: &[&str], seccomp: Seccomp) -> std::io::Result<PathBuf> {
+pub fn make(
+    arena: &Arena,
+    id: &str,
+    cgroup: &str,
+    args: &[&str],
+    seccomp: Seccomp,
+) -> std::io::Result<PathBuf> {
     let directory = arena.path("bundles").join(id);
     std::fs::create_dir_all(&directory)?;
-    let mut spec = spec(&arena.rootfs().to_string_lossy(), &format!("/{}/{id}", arena.cgroup), args);
+    let mut spec = spec(&arena.rootfs().to_string_lossy(), cgroup, args);
     if seccomp == Seccomp::Default {
         spec["linux"]["seccomp"] = default_profile();
     }

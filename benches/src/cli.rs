@@ -42,11 +42,16 @@ pub struct Args {
     /// Measure `mydocker` (MYDOCKER, else bin/mydocker), podman and docker instead
     #[arg(long)]
     mydocker: bool,
+    /// Measure the runtimes with cgroups that systemd makes; it has to be process 1
+    ///
+    /// On a machine without a C compiler, the helper programs `floor` and `peak` have to lie beside this one.
+    #[arg(long, conflicts_with = "mydocker")]
+    systemd_cgroup: bool,
     /// How much output goes through each engine's log, in millions of bytes
     #[arg(long, value_name = "MEGABYTES", default_value_t = 1000, requires = "mydocker")]
     log: u64,
     /// Measure the image tool (MYDOCKER_IMG, else bin/mydocker-img) and its peers instead
-    #[arg(long, conflicts_with_all = ["only", "rest", "mydocker"])]
+    #[arg(long, conflicts_with_all = ["only", "rest", "mydocker", "systemd_cgroup"])]
     images: bool,
     /// What the stores of images lie on; without loop devices it is a tmpfs
     #[arg(long, value_name = "KIND", default_value = "ext4", requires = "images")]
@@ -99,7 +104,11 @@ impl Args {
     }
 
     fn asked(&self) -> Result<Asked> {
-        let group = if self.mydocker { Group::Engines } else { Group::Runtimes };
+        let group = match (self.mydocker, self.systemd_cgroup) {
+            (true, _) => Group::Engines,
+            (false, true) => Group::Systemd,
+            (false, false) => Group::Runtimes,
+        };
         let all = group.workloads();
         if let Some(foreign) = self.only.iter().find(|workload| !all.contains(workload)) {
             let names: Vec<&str> = all.iter().map(|workload| workload.name()).collect();

@@ -9,6 +9,8 @@ use crate::workload::Workload;
 pub enum Group {
     /// OCI runtimes.
     Runtimes,
+    /// OCI runtimes whose cgroups systemd makes.
+    Systemd,
     /// Engines.
     Engines,
 }
@@ -25,6 +27,17 @@ const OF_RUNTIMES: &str = "\
   alike, the runtime keeps nothing between runs.
 - floor: a C program that makes the same namespaces, mounts and devices with bare system calls, without masks,
   capabilities, limits or seccomp; floor+cgroups also makes, joins, mounts and removes the same cgroups.
+";
+
+const OF_SYSTEMD: &str = "\
+- On a machine whose processor is emulated (`cargo xtask vm`), where all takes some twenty times as long: the ratios count.
+- wall: from the start of a command to its end, for several commands added up; median and 95th percentile. What systemd does
+  before it answers is in it.
+- CPU: user and system time of the commands and of every process that they or the measurement waited for, but not
+  systemd's; median.
+- MB are 10^6 bytes. Sizes are of the program file: crun and runc need shared libraries beside it.
+- All use the same bundle (busybox on tmpfs, the namespaces, mounts, masks and device rules of a default spec) and a
+  state root on tmpfs each; the cgroup is a scope of its own in system.slice.
 ";
 
 const OF_ENGINES: &str = "\
@@ -48,6 +61,7 @@ impl Group {
     pub fn workloads(self) -> Vec<Workload> {
         match self {
             Self::Runtimes => Workload::OF_RUNTIMES.to_vec(),
+            Self::Systemd => Workload::OF_SYSTEMD.to_vec(),
             Self::Engines => Workload::OF_ENGINES.to_vec(),
         }
     }
@@ -55,7 +69,7 @@ impl Group {
     /// This project's program in it.
     pub fn ours(self) -> &'static str {
         match self {
-            Self::Runtimes => OURS,
+            Self::Runtimes | Self::Systemd => OURS,
             Self::Engines => engines::OURS,
         }
     }
@@ -63,7 +77,7 @@ impl Group {
     /// The program that others are compared with in every table.
     pub fn reference(self) -> &'static str {
         match self {
-            Self::Runtimes => REFERENCE,
+            Self::Runtimes | Self::Systemd => REFERENCE,
             Self::Engines => REFERENCE_ENGINE,
         }
     }
@@ -72,6 +86,7 @@ impl Group {
     pub fn stem(self) -> &'static str {
         match self {
             Self::Runtimes => "benchmarks",
+            Self::Systemd => "benchmarks-systemd",
             Self::Engines => "benchmarks-mydocker",
         }
     }
@@ -80,6 +95,7 @@ impl Group {
     pub fn title(self) -> &'static str {
         match self {
             Self::Runtimes => "Benchmarks",
+            Self::Systemd => "Benchmarks with systemd",
             Self::Engines => "Benchmarks of mydocker",
         }
     }
@@ -88,6 +104,7 @@ impl Group {
     pub fn made_by(self) -> &'static str {
         match self {
             Self::Runtimes => "make bench-runtime",
+            Self::Systemd => "make bench-systemd",
             Self::Engines => "make bench-mydocker",
         }
     }
@@ -96,6 +113,7 @@ impl Group {
     pub fn method(self) -> &'static str {
         match self {
             Self::Runtimes => OF_RUNTIMES,
+            Self::Systemd => OF_SYSTEMD,
             Self::Engines => OF_ENGINES,
         }
     }
@@ -103,7 +121,7 @@ impl Group {
     /// What this project wants its program to reach.
     pub fn wanted(self) -> &'static str {
         match self {
-            Self::Runtimes => "its runtime",
+            Self::Runtimes | Self::Systemd => "its runtime",
             Self::Engines => "`mydocker`",
         }
     }

@@ -98,7 +98,7 @@ pub fn all(
         let round = Round { executor, arena, tool: &tool, workload };
         cells.extend(round.measure(&entrants, workload.iterations(asked.iterations))?);
         // An engine has a daemon, which would not survive that; its containers are removed by the scripts.
-        if asked.group == Group::Runtimes {
+        if asked.group != Group::Engines {
             arena.sweep()?;
         }
     }

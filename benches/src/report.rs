@@ -43,7 +43,9 @@ pub fn markdown(results: &Results, verdicts: &[Verdict]) -> String {
 fn repeats(results: &Results) -> String {
     let (iterations, rest, tool) = (results.iterations, rest(results.rest), results.tool.name());
     match results.group {
-        Group::Runtimes => format!("- {iterations} iterations, {rest}; system calls counted by {tool}.\n"),
+        Group::Runtimes | Group::Systemd => {
+            format!("- {iterations} iterations, {rest}; system calls counted by {tool}.\n")
+        }
         Group::Engines => format!(
             "- {iterations} iterations, {} where it is much at once, {rest}; {} lines of output.\n",
             Workload::EngineLog.iterations(iterations),

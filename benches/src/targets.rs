@@ -58,7 +58,7 @@ const fn plain(workload: Workload, metric: Metric, limit: f64) -> Target {
     Target { workload, metric, against: None, limit: Limit::AtMost(limit) }
 }
 
-const TARGETS: [Target; 23] = [
+const TARGETS: [Target; 24] = [
     ratio(Workload::Run, Metric::Wall, REFERENCE, Limit::AtMost(0.5)),
     ratio(Workload::Run, Metric::Cpu, REFERENCE, Limit::AtMost(0.5)),
     ratio(Workload::Run, Metric::Wall, FLOOR_WITH_CGROUPS, Limit::AtMost(1.8)),
@@ -73,6 +73,7 @@ const TARGETS: [Target; 23] = [
     ratio(Workload::Delete, Metric::Wall, REFERENCE, Limit::Below(1.0)),
     ratio(Workload::Parallel, Metric::Wall, REFERENCE, Limit::AtMost(0.6)),
     plain(Workload::Parallel, Metric::Lost, 0.0),
+    ratio(Workload::SystemdLifecycle, Metric::Wall, REFERENCE, Limit::AtMost(0.7)),
     ratio(Workload::EngineRun, Metric::Wall, REFERENCE_ENGINE, Limit::AtMost(0.25)),
     ratio(Workload::EngineRun, Metric::Wall, "docker", Limit::AtMost(0.25)),
     ratio(Workload::EngineBridge, Metric::Wall, REFERENCE_ENGINE, Limit::AtMost(0.5)),
@@ -115,7 +116,7 @@ impl Verdict {
 pub fn judge(results: &Results) -> Vec<Verdict> {
     let wanted = TARGETS.iter().filter(|target| results.workloads.contains(&target.workload));
     let mut verdicts: Vec<Verdict> = wanted.map(|target| target.judge(results)).collect();
-    if results.group == Group::Engines {
+    if results.group != Group::Runtimes {
         return verdicts;
     }
     let ours = results.entrants.iter().find(|entrant| entrant.name == results.group.ours());

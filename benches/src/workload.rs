@@ -34,6 +34,10 @@ pub enum Workload {
     List,
     /// A hundred `run` at once.
     Parallel,
+    /// [`Workload::Run`] in a scope of systemd.
+    SystemdRun,
+    /// [`Workload::Lifecycle`] in a scope of systemd.
+    SystemdLifecycle,
     /// An engine's `run --rm` of /bin/true without a network.
     EngineRun,
     /// The same on the default bridge.
@@ -103,6 +107,9 @@ impl Workload {
         Self::Parallel,
     ];
 
+    /// Those of runtimes whose cgroups systemd makes.
+    pub const OF_SYSTEMD: [Self; 2] = [Self::SystemdRun, Self::SystemdLifecycle];
+
     /// All of engines, in the order of the report.
     pub const OF_ENGINES: [Self; 8] = [
         Self::EngineRun,
@@ -128,6 +135,8 @@ impl Workload {
             Self::Delete => "delete",
             Self::List => "list",
             Self::Parallel => "parallel",
+            Self::SystemdRun => "systemd-run",
+            Self::SystemdLifecycle => "systemd-create-start-delete",
             Self::EngineRun => "run-alone",
             Self::EngineBridge => "run-bridge",
             Self::EngineExec => "exec-true",
@@ -152,6 +161,8 @@ impl Workload {
             Self::Delete => "delete",
             Self::List => "list with 100 containers",
             Self::Parallel => "100 runs in parallel",
+            Self::SystemdRun => "run of /bin/true in a scope of systemd",
+            Self::SystemdLifecycle => "create + start + delete in a scope of systemd",
             Self::EngineRun => "run --rm of /bin/true, no network",
             Self::EngineBridge => "run --rm of /bin/true, default bridge",
             Self::EngineExec => "exec of /bin/true",
@@ -168,7 +179,8 @@ impl Workload {
     /// # Errors
     /// A name that is none, with all that are.
     pub fn by_name(name: &str) -> Result<Self, String> {
-        let all: Vec<Self> = Self::OF_RUNTIMES.into_iter().chain(Self::OF_ENGINES).collect();
+        let runtimes = Self::OF_RUNTIMES.into_iter().chain(Self::OF_SYSTEMD);
+        let all: Vec<Self> = runtimes.chain(Self::OF_ENGINES).collect();
         let names = || all.iter().map(|workload| workload.name()).collect::<Vec<_>>().join(", ");
         all.iter()
             .find(|workload| workload.name() == name)
@@ -208,7 +220,12 @@ impl Workload {
 
     /// Whether a measured command leaves a process behind, for which a tracer would wait.
     pub fn leaves_process(self) -> bool {
-        matches!(self, Self::Lifecycle | Self::EngineAtOnce)
+        matches!(self, Self::Lifecycle | Self::SystemdLifecycle | Self::EngineAtOnce)
+    }
+
+    /// Whether systemd makes the cgroups.
+    pub fn is_of_systemd(self) -> bool {
+        Self::OF_SYSTEMD.contains(&self)
     }
 
     /// The script for an entrant; `None` when it can do no such thing.
@@ -260,13 +277,13 @@ struct Oci<'a> {
 impl Oci<'_> {
     fn script(&self) -> std::io::Result<Option<Script>> {
         let script = match self.workload {
-            Workload::Run => self.run(Seccomp::None),
+            Workload::Run | Workload::SystemdRun => self.run(Seccomp::None),
             Workload::SeccompWarm => self.run(Seccomp::Default),
             Workload::SeccompCold => self.run(Seccomp::Default).map(|script| {
                 let before = vec![Step::Empty(self.root.clone())];
                 Script { before, ..script }
             }),
-            Workload::Lifecycle => self.lifecycle(),
+            Workload::Lifecycle | Workload::SystemdLifecycle => self.lifecycle(),
             Workload::Exec => self.exec(),
             Workload::State => self.of_running(|id| Step::Run(self.argv(&["state", id]))),
             Workload::Kill => self.kill(),
@@ -285,18 +302,30 @@ impl Oci<'_> {
     fn argv(&self, words: &[&str]) -> Vec<OsString> {
         let mut argv: Vec<OsString> =
             vec![self.entrant.path.clone().into(), "--root".into(), self.root.into()];
+        if self.workload.is_of_systemd() {
+            argv.push("--systemd-cgroup".into());
+        }
         argv.extend(words.iter().map(OsString::from));
         argv
     }
 
+    fn bundle(&self, id: &str, args: &[&str], seccomp: Seccomp) -> std::io::Result<PathBuf> {
+        let cgroup = match self.workload.is_of_systemd() {
+            // The slice, and the two parts of the scope's name.
+            true => format!("system.slice:bench:{id}"),
+            false => format!("/{}/{id}", self.arena.cgroup),
+        };
+        bundle::make(self.arena, id, &cgroup, args, seccomp)
+    }
+
     fn run_argv(&self, id: &str, args: &[&str], seccomp: Seccomp) -> std::io::Result<Vec<OsString>> {
-        let bundle = bundle::make(self.arena, id, args, seccomp)?;
+        let bundle = self.bundle(id, args, seccomp)?;
         Ok(self.argv(&["run", "--bundle", &bundle.to_string_lossy(), id]))
     }
 
     /// Starts a container that sleeps, in the background; the path of its pid file is the second value.
     fn start_sleeper(&self, id: &str) -> std::io::Result<(Step, PathBuf)> {
-        let bundle = bundle::make(self.arena, id, &["sleep", "100000"], Seccomp::None)?;
+        let bundle = self.bundle(id, &["sleep", "100000"], Seccomp::None)?;
         let pid_file = bundle.join("pid");
         let (bundle, pid) = (bundle.to_string_lossy(), pid_file.to_string_lossy());
         let words = ["run", "--detach", "--bundle", &bundle, "--pid-file", &pid, id];
@@ -315,7 +344,7 @@ impl Oci<'_> {
 
     fn lifecycle(&self) -> std::io::Result<Script> {
         let id = self.id();
-        let bundle = bundle::make(self.arena, &id, &["true"], Seccomp::None)?;
+        let bundle = self.bundle(&id, &["true"], Seccomp::None)?;
         let pid_file = bundle.join("pid");
         let create =
             ["create", "--bundle", &bundle.to_string_lossy(), "--pid-file", &pid_file.to_string_lossy(), &id];
@@ -383,7 +412,7 @@ mod tests {
 
     #[test]
     fn every_workload_is_found_by_its_name() {
-        for workload in Workload::OF_RUNTIMES.into_iter().chain(Workload::OF_ENGINES) {
+        for workload in [&Workload::OF_RUNTIMES[..], &Workload::OF_SYSTEMD, &Workload::OF_ENGINES].concat() {
             assert_eq!(Workload::by_name(workload.name()), Ok(workload));
         }
         assert!(Workload::by_name("nothing").unwrap_err().contains("seccomp-cold"));

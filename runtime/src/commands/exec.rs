@@ -214,12 +214,14 @@ fn launch(
     .map_err(failed("bad-config"))?;
     let alone = cgroup.as_ref().filter(|_| helped.is_none());
     let forgiving = context.forgives_cgroups(host.is_host_root());
-    let place = |pid: i32| helped.map_or(Ok(()), |cgroup| Ok(cgroup.attach(pid)?));
+    let place = |pid: i32| {
+        helped.map_or(Ok(()), |cgroup| cgroup.attach(pid))?;
+        Ok(Vec::new())
+    };
     context.timings.mark("plan");
     let launch = Launch {
         compiled: &compiled,
         cgroups: alone.map(|cgroup| join_fds(args, container, cgroup, forgiving)).transpose()?,
-        make_rest: None,
         place: Some(&place),
         container: Some(init),
         gate: None,

@@ -3,17 +3,17 @@
 use super::bundle::{self, Bundle, Driver};
 use super::container;
 use super::delete::{remove_cgroup, remove_class, run_poststop};
-use super::report::{and_undo, cgroup_failed, failed, launch_failed, refusal, require_support, state_failed};
-use crate::cgroup::{self, Cgroup, JoinFds, UnitPlan};
+use super::placement;
+use super::report::{and_undo, failed, launch_failed, refusal, require_support, state_failed};
 use crate::cli::{Context, LaunchArgs, Report, rfc3339_nano};
-use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Notify, PlaceError, Until};
+use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Notify, Until};
 use crate::host::HostFacts;
 use crate::plan::{self, CreateOptions};
-use crate::resctrl::{self, Removal};
+use crate::resctrl::Removal;
 use crate::spec::NamespaceKind;
 use crate::state::{ContainerId, Entry, ProcessRecord, Progress, Record, Status};
 use crate::support;
-use mydocker_sys::{AsFd, OwnedFd};
+use mydocker_sys::AsFd;
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::time::SystemTime;
@@ -206,32 +206,19 @@ fn set_up(
     context.timings.mark("record");
     // What was refused, perhaps because it is somebody else's, is not ours to remove.
     record.cgroup = None;
-    let late = compiled.plan.enters_cgroups_late();
-    let begun = if late { Some(begin_cgroup(bundle, record)?) } else { None };
-    let cgroups = match (&bundle.unit, &begun) {
-        (Some(_), _) => None,
-        (None, Some(begun)) => Some(begun.join_fds_unified().map_err(cgroup_failed)?),
-        (None, None) => Some(make_cgroup(bundle, entry, record)?),
-    };
-    make_class(bundle, entry, record)?;
+    let begun = placement::begin(bundle, compiled.plan.enters_cgroups_late(), entry, record)?;
+    placement::make_class(bundle, entry, record)?;
     context.timings.mark("cgroup");
     let record = RefCell::new(record);
-    let make_rest = || match begun.clone() {
-        Some(begun) => complete_cgroup(begun, bundle, entry, &mut record.borrow_mut()),
-        None => Ok(Vec::new()),
-    };
-    let place = |pid: i32| match &bundle.unit {
-        Some(unit) => start_unit(unit, bundle, entry, &mut record.borrow_mut(), pid),
-        None => Ok(()),
-    };
+    let place =
+        |pid: i32| placement::finish(bundle, begun.rest.as_ref(), entry, &mut record.borrow_mut(), pid);
     let gate = match wish.await_start {
         true => Some(entry.make_gate().map_err(state_failed)?),
         false => None,
     };
     let launch = Launch {
         compiled,
-        cgroups,
-        make_rest: late.then_some(&make_rest),
+        cgroups: begun.cgroups,
         place: Some(&place),
         container: None,
         gate: gate.map(|(start, error)| Gate { start, error }),
@@ -267,65 +254,6 @@ fn set_up(
     Ok(launched)
 }
 
-/// Makes the cgroups by the runtime itself.
-pub(super) fn make_cgroup(
-    bundle: &Bundle,
-    entry: &Entry,
-    record: &mut Record,
-) -> Result<JoinFds, Box<Report>> {
-    let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
-    record.cgroup = cgroup.record().clone().unless_empty();
-    // What was made is known to be ours from here on.
-    entry.save(record).map_err(state_failed)?;
-    give_away(bundle, &cgroup).map_err(cgroup_failed)?;
-    cgroup.join_fds().map_err(cgroup_failed)
-}
-
-/// Makes what of the cgroups the first process is cloned into. The record that is written still has the intention, so that
-/// whoever looks after a runtime that was killed here finds what it made.
-fn begin_cgroup(bundle: &Bundle, record: &mut Record) -> Result<Cgroup, Box<Report>> {
-    let cgroup = Cgroup::begin(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
-    record.cgroup = cgroup.begun().unless_empty();
-    Ok(cgroup)
-}
-
-/// Makes the rest, while the first process is on its way there.
-fn complete_cgroup(
-    mut cgroup: Cgroup,
-    bundle: &Bundle,
-    entry: &Entry,
-    record: &mut Record,
-) -> Result<Vec<OwnedFd>, PlaceError> {
-    cgroup.complete(&bundle.limits)?;
-    // What was made is known to be ours from here on.
-    record.cgroup = Some(cgroup.record().clone());
-    entry.save(record)?;
-    give_away(bundle, &cgroup)?;
-    Ok(cgroup.join_fds_v1()?)
-}
-
-/// Lets the container's user divide the cgroup, where the container can write to it.
-fn give_away(bundle: &Bundle, cgroup: &Cgroup) -> Result<(), cgroup::Error> {
-    cgroup::owner(&bundle.spec, cgroup.record()).map_or(Ok(()), |user| cgroup.give_to(user))
-}
-
-/// Has systemd start the container's unit around its first process, and makes the rest.
-pub(super) fn start_unit(
-    unit: &UnitPlan,
-    bundle: &Bundle,
-    entry: &Entry,
-    record: &mut Record,
-    pid: i32,
-) -> Result<(), PlaceError> {
-    let mut cgroup = Cgroup::start_unit(bundle.cgroup.clone(), unit, pid)?;
-    let completed = cgroup.complete_unit(&bundle.limits, pid);
-    // What was made is known to be ours from here on, also where it is not all.
-    record.cgroup = Some(cgroup.record().clone());
-    entry.save(record)?;
-    completed?;
-    Ok(give_away(bundle, &cgroup)?)
-}
-
 /// The directory for the socket through which the container says that it is ready, and the socket itself where the program
 /// starts now; `start` makes it otherwise.
 fn make_notify(wish: &Wish<'_>, entry: &Entry) -> Result<Option<Notify>, Box<Report>> {
@@ -335,17 +263,6 @@ fn make_notify(wish: &Wish<'_>, entry: &Entry) -> Result<Option<Notify>, Box<Rep
         return Ok(None);
     }
     Notify::bind(directory.as_fd(), manager).map(Some).map_err(failed("notify"))
-}
-
-/// The container's class of service in the resctrl file system, where it asks for one.
-pub(super) fn make_class(bundle: &Bundle, entry: &Entry, record: &mut Record) -> Result<(), Box<Report>> {
-    let linux = bundle.spec.spec().linux.as_ref();
-    let Some(rdt) = linux.and_then(|linux| linux.intel_rdt.as_ref()) else { return Ok(()) };
-    let root = resctrl::find_here().map_err(failed("intel-rdt"))?;
-    let class = resctrl::Record::place(&root, rdt, &record.id).map_err(failed("intel-rdt"))?;
-    record.intel_rdt = Some(class.clone());
-    entry.save(record).map_err(state_failed)?;
-    class.make(rdt).map_err(failed("intel-rdt"))
 }
 
 /// The file of `--pid-file`, if one was asked for.

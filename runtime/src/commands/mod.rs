@@ -17,6 +17,7 @@ mod gc;
 mod kill;
 mod launch;
 mod list;
+mod placement;
 mod processes;
 mod report;
 mod restore;

@@ -9,7 +9,8 @@ use super::criu_options::{
     resolver,
 };
 use super::exit::{self, Witness};
-use super::launch::{PidFile, make_cgroup, make_class, new_record, start_unit, undo};
+use super::launch::{PidFile, new_record, undo};
+use super::placement::{make_cgroup, make_class, start_unit};
 use super::report::{and_undo, failed, refusal, require_support, state_failed};
 use super::streams;
 use crate::cli::{Context, Report, RestoreArgs};

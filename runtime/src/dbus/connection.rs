@@ -91,7 +91,7 @@ pub enum Error {
 
 /// EXTERNAL without an identity: the other end takes that of the socket, which is right also where this process sees
 /// another user id, in a user namespace (D-Bus Specification, Authentication Protocol). All is said at once; the
-/// answers come when they are needed.
+/// answers of a bus come when they are needed.
 const AUTHENTICATION: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
 
 /// The longest answer to that.
@@ -163,8 +163,11 @@ impl Connection {
             patience,
             deadline,
         };
-        if peer == Peer::Bus {
-            connection.queue_required(&Call { member: "Hello", ..bus_call(&[]) })?;
+        match peer {
+            Peer::Bus => connection.queue_required(&Call { member: "Hello", ..bus_call(&[]) })?,
+            // systemd itself would not look at a message that comes in with the authentication until the next one does
+            // (`bus_socket_read_auth` of sd-bus): it reads all there is, and then waits for the socket.
+            Peer::Service => connection.authenticate("authentication")?,
         }
         Ok(connection)
     }
@@ -249,13 +252,17 @@ impl Connection {
         Ok(())
     }
 
-    fn next(&mut self, what: &str) -> Result<Incoming, Error> {
-        while !self.authenticated {
-            self.authenticated = self.accepted()?;
-            if !self.authenticated {
-                self.receive(what)?;
-            }
+    /// Waits until the other end has accepted who we are.
+    fn authenticate(&mut self, what: &str) -> Result<(), Error> {
+        self.flush(what)?;
+        while !self.accepted()? {
+            self.receive(what)?;
         }
+        Ok(())
+    }
+
+    fn next(&mut self, what: &str) -> Result<Incoming, Error> {
+        self.authenticate(what)?;
         loop {
             let wire = |source| Error::Wire { address: self.address.clone(), source };
             if let Some(length) = Incoming::length(&self.received).map_err(wire)?
@@ -271,11 +278,17 @@ impl Connection {
 
     /// Takes the lines of the authentication off what has come in; whether it is done.
     fn accepted(&mut self) -> Result<bool, Error> {
+        if self.authenticated {
+            return Ok(true);
+        }
         while let Some(end) = self.received.windows(2).position(|pair| pair == b"\r\n") {
             let line: Vec<u8> = self.received.drain(..end + 2).take(end).collect();
             let line = String::from_utf8_lossy(&line).into_owned();
             match line.split(' ').next() {
-                Some("OK") => return Ok(true),
+                Some("OK") => {
+                    self.authenticated = true;
+                    return Ok(true);
+                }
                 Some("DATA") => {}
                 _ => return Err(Error::Rejected { address: self.address.clone(), reply: line }),
             }

@@ -89,9 +89,10 @@ fn silence_ends_at_the_deadline_and_names_the_call() {
             }
             read_until(&mut stream, b"never");
         });
-        let mut connection = Connection::open(&address, Peer::Service, AT_ONCE).unwrap();
-        let error = ping(&mut connection).unwrap_err();
-        assert!(matches!(&error, Error::Timeout { call, .. } if call == "Ping"), "{error}");
+        let opened = Connection::open(&address, Peer::Service, AT_ONCE);
+        let error = opened.and_then(|mut connection| ping(&mut connection)).unwrap_err();
+        let during = if speaks { "Ping" } else { "authentication" };
+        assert!(matches!(&error, Error::Timeout { call, .. } if call == during), "{error}");
     }
 }
 
@@ -111,6 +112,24 @@ fn a_listener_that_takes_nobody_ends_at_the_deadline() {
     assert!(matches!(&error, Error::Timeout { call, .. } if call == "connect"), "{error}");
 }
 
+/// systemd would not see a message that came in together with the authentication.
+#[test]
+fn a_service_gets_the_first_message_when_it_has_accepted_the_user() {
+    let (_place, address) = service(|mut stream| {
+        read_until(&mut stream, b"BEGIN\r\n");
+        stream.set_nonblocking(true).unwrap();
+        let early = stream.read(&mut [0]);
+        assert_eq!(early.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        stream.set_nonblocking(false).unwrap();
+        stream.write_all(b"DATA\r\nOK 0123456789abcdef0123456789abcdef\r\n").unwrap();
+        stream.read_exact(&mut [0; 16]).unwrap();
+        stream.write_all(&answer(2, "here")).unwrap();
+        read_until(&mut stream, b"never");
+    });
+    let mut connection = Connection::open(&address, Peer::Service, SOON).unwrap();
+    assert_eq!(ping(&mut connection).unwrap(), [Value::text("here")]);
+}
+
 #[test]
 fn a_connection_that_is_closed_is_told_with_the_call() {
     let (_place, address) = service(|mut stream| accept(&mut stream));
@@ -125,8 +144,7 @@ fn a_user_who_is_refused_is_told_so() {
         read_until(&mut stream, b"BEGIN\r\n");
         stream.write_all(b"REJECTED EXTERNAL\r\n").unwrap();
     });
-    let mut connection = Connection::open(&address, Peer::Service, SOON).unwrap();
-    let error = ping(&mut connection).unwrap_err();
+    let error = Connection::open(&address, Peer::Service, SOON).unwrap_err();
     assert!(matches!(&error, Error::Rejected { reply, .. } if reply == "REJECTED EXTERNAL"), "{error}");
 }
 

@@ -29,13 +29,12 @@ pub struct Launch<'a> {
     pub compiled: &'a Compiled,
     /// The cgroups to enter, as far as they are there.
     pub cgroups: Option<JoinFds>,
-    /// Makes the rest of them, where the plan has the first process enter them late.
-    pub make_rest: Option<MakeRest<'a>>,
     /// The running container to join.
     pub container: Option<OwnedFd>,
     /// Where a created container waits for `start`.
     pub gate: Option<Gate>,
-    /// Puts the process with a pid into the container's unit, where systemd has to do that.
+    /// Makes the rest of them, where the plan has the first process enter them late; or has systemd put the process with
+    /// a pid into the container's unit.
     pub place: Option<Place<'a>>,
     /// Where the terminal goes; without one the caller gets it.
     pub console_socket: Option<&'a Path>,
@@ -203,11 +202,8 @@ pub enum CommitError {
     },
 }
 
-/// Makes the cgroups of v1 and opens what leads into them.
-pub type MakeRest<'a> = &'a dyn Fn() -> Result<Vec<OwnedFd>, PlaceError>;
-
-/// Puts the process with a pid into the container's unit.
-pub type Place<'a> = &'a dyn Fn(i32) -> Result<(), PlaceError>;
+/// Makes the cgroups that are not there yet for the process with a pid, or has it put there, and opens what leads into them.
+pub type Place<'a> = &'a dyn Fn(i32) -> Result<Vec<OwnedFd>, PlaceError>;
 
 /// Why a process could not be put into its unit.
 #[derive(Debug, thiserror::Error)]
@@ -323,7 +319,10 @@ impl Conversation<'_> {
         self.hand_over_cgroups()?;
         loop {
             match self.next_report()? {
-                Report::NeedsUnit => self.place()?,
+                Report::NeedsUnit => {
+                    self.place()?;
+                    self.go()?;
+                }
                 Report::NeedsIdMaps => self.write_id_maps()?,
                 Report::Spawned(pid) => self.adopt(pid)?,
                 Report::NeedsSource(index) => self.send_source(index)?,
@@ -392,8 +391,10 @@ impl Conversation<'_> {
 
     /// The first process mounts meanwhile, and has not been told anything yet.
     fn hand_over_cgroups(&self) -> Result<(), Error> {
-        let Some(make) = self.launch.make_rest else { return Ok(()) };
-        let made = make()?;
+        if !self.launch.compiled.plan.enters_cgroups_late() {
+            return Ok(());
+        }
+        let made = self.place()?;
         self.launch.timings.mark("cgroup");
         self.answer(&Answer::Cgroups(&made))?;
         // For the same reason as those that were opened before.
@@ -425,12 +426,11 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    fn place(&self) -> Result<(), Error> {
+    fn place(&self) -> Result<Vec<OwnedFd>, Error> {
         match self.launch.place {
-            Some(place) => place(self.launched.pid)?,
-            None => return Err(Error::Ended("it asked for a unit, which is not in the plan".into())),
+            Some(place) => Ok(place(self.launched.pid)?),
+            None => Err(Error::Ended("it asked for cgroups that are not in the plan".into())),
         }
-        self.go()
     }
 
     fn write_id_maps(&self) -> Result<(), Error> {

@@ -161,15 +161,14 @@ impl Planner<'_> {
         self.steps.extend(self.spec.domainname.clone().map(|name| Step::SetDomainname { name }));
     }
 
-    /// Whether the parent makes the cgroups of v1 while the first process mounts: of all that a new container waits for,
-    /// nothing takes longer than ten hierarchies. The other way remains where something has to come after joining
-    /// them: an intermediate process, ids of a user namespace, a unit; and where the parent makes more than cgroups.
+    /// Whether the parent makes the cgroups of v1, or systemd the unit, while the first process mounts: of all that a new
+    /// container waits for, nothing takes longer. The other way remains where something has to come after joining
+    /// them: an intermediate process, ids of a user namespace; and where the parent makes more than cgroups.
     fn enters_late(&self) -> bool {
         let makes_class = self.spec.spec().linux.as_ref().is_some_and(|linux| linux.intel_rdt.is_some());
         let cgroup = self.options.cgroup;
         let v1 = cgroup.directories.iter().filter(|directory| !directory.is_unified());
-        (1..=MAX_FDS).contains(&v1.count())
-            && cgroup.unit.is_none()
+        (cgroup.unit.is_some() || (1..=MAX_FDS).contains(&v1.count()))
             && !makes_class
             && self.prelude.is_empty()
             && !self.in_user_namespace()
@@ -180,7 +179,8 @@ impl Planner<'_> {
         let namespace = self.spec.namespaces.is_new(NamespaceKind::Cgroup);
         let needs = |step: &Step| matches!(step, Step::Mount(step) if self.needs_cgroups(step));
         let place = steps.iter().position(needs).unwrap_or(steps.len());
-        steps.insert(place, Step::EnterCgroups { namespace });
+        let unit = self.options.cgroup.unit.as_ref().map(|unit| unit.name.clone());
+        steps.insert(place, Step::EnterCgroups { unit, namespace });
     }
 
     /// Whether a mount shows the cgroups, fills memory that is the container's, or asks the parent for something:

@@ -80,9 +80,12 @@ pub enum Step {
     HideFromTracers,
     /// Enter the container's cgroups through descriptors that the parent has opened.
     JoinCgroups,
-    /// Receive what leads into the container's cgroups, which the parent makes meanwhile, and enter them; what was mounted
-    /// before needs none.
+    /// Enter the container's cgroups, which the parent, or systemd for it, has made meanwhile; what was mounted before needs
+    /// none. The parent's word brings what leads into them; systemd moves the process by itself.
     EnterCgroups {
+        /// The unit's name, where systemd makes them.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unit: Option<String>,
         /// Whether they become the roots that a cgroup namespace shows.
         namespace: bool,
     },
@@ -440,11 +443,12 @@ impl fmt::Display for Step {
         match self {
             Self::HideFromTracers => write!(f, "hide the process from tracers"),
             Self::JoinCgroups => write!(f, "join the container's cgroups"),
-            Self::EnterCgroups { namespace: false } => {
-                write!(f, "enter the container's cgroups, once they are made")
-            }
-            Self::EnterCgroups { namespace: true } => {
-                write!(f, "enter the container's cgroups, once they are made, and make namespace(s): cgroup")
+            Self::EnterCgroups { unit, namespace } => {
+                match unit {
+                    None => write!(f, "enter the container's cgroups, once they are made")?,
+                    Some(unit) => write!(f, "be in the unit {unit}, once systemd has started it")?,
+                }
+                if *namespace { write!(f, ", and make namespace(s): cgroup") } else { Ok(()) }
             }
             Self::AwaitUnit { unit } => write!(f, "be put into the unit {unit} by systemd"),
             Self::SetCpuAffinity { cpus } => {

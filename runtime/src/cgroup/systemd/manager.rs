@@ -85,8 +85,9 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Connects to systemd: the system's over the system bus, where there is none over systemd's own socket, as
-    /// systemctl does; a user's over the user bus.
+    /// Connects to systemd: root to the system's over systemd's own socket, as systemctl does, which spares each message the
+    /// way through the bus; over the system bus where there is none, or the environment names one; to a user's over the
+    /// user bus.
     ///
     /// # Errors
     /// [`Error::Unreachable`]
@@ -98,27 +99,21 @@ impl Manager {
             Instance::User => text("DBUS_SESSION_BUS_ADDRESS")
                 .or_else(|| text("XDG_RUNTIME_DIR").map(|directory| format!("unix:path={directory}/bus"))),
         };
-        let given = address.is_some();
         let address = match (address, instance) {
             (Some(address), _) => address,
-            (None, Instance::System) => SYSTEM_BUS.into(),
+            (None, Instance::System) => match private(patience)? {
+                Some(connection) => return Ok(Self { connection, peer: Peer::Service }),
+                None => SYSTEM_BUS.into(),
+            },
             (None, Instance::User) => return Err(Error::NoUserBus),
         };
-        let opened = Connection::open(&address, Peer::Bus, patience).map(|bus| (bus, Peer::Bus));
-        let opened = match opened {
-            Err(error) if !given && instance == Instance::System && nobody_listens(&error) => {
-                private(patience).ok_or(error)
-            }
-            other => other,
-        };
-        let (connection, peer) = opened.map_err(|error| match nobody_listens(&error) {
+        let connection = Connection::open(&address, Peer::Bus, patience);
+        let connection = connection.map_err(|error| match nobody_listens(&error) {
             true => Error::Unreachable(instance, error),
             false => Error::Bus(error),
         })?;
-        let mut manager = Self { connection, peer };
-        if manager.peer == Peer::Bus {
-            manager.connection.queue_match(JOB_REMOVED)?;
-        }
+        let mut manager = Self { connection, peer: Peer::Bus };
+        manager.connection.queue_match(JOB_REMOVED)?;
         Ok(manager)
     }
 
@@ -276,13 +271,15 @@ fn nobody_listens(error: &dbus::Error) -> bool {
         if matches!(source.errno(), Errno::ENOENT | Errno::ECONNREFUSED))
 }
 
-/// systemd's own socket, which takes root alone.
-fn private(patience: Duration) -> Option<(Connection, Peer)> {
+/// A connection to systemd's own socket, where there is one: it takes root alone.
+fn private(patience: Duration) -> Result<Option<Connection>, Error> {
     if process::euid() != 0 {
-        return None;
+        return Ok(None);
     }
-    let opened = Connection::open("unix:path=/run/systemd/private", Peer::Service, patience);
-    opened.ok().map(|connection| (connection, Peer::Service))
+    match Connection::open("unix:path=/run/systemd/private", Peer::Service, patience) {
+        Err(error) if nobody_listens(&error) => Ok(None),
+        other => Ok(other.map(Some)?),
+    }
 }
 
 /// The number at the beginning of a release's name: 252 of `252.38-1~deb12u1` and of `v252`.

@@ -1,0 +1,122 @@
+//! Where a new container belongs: its cgroups, its unit of systemd, its class of Intel RDT. Each is in the record before
+//! it is made, and again as it is once it is known to be ours.
+
+use super::bundle::Bundle;
+use super::report::{cgroup_failed, failed, state_failed};
+use crate::cgroup::{self, Cgroup, JoinFds, UnitPlan};
+use crate::cli::Report;
+use crate::engine::PlaceError;
+use crate::resctrl;
+use crate::state::{Entry, Record};
+use mydocker_sys::OwnedFd;
+
+/// Makes the cgroups by the runtime itself.
+pub(super) fn make_cgroup(
+    bundle: &Bundle,
+    entry: &Entry,
+    record: &mut Record,
+) -> Result<JoinFds, Box<Report>> {
+    let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
+    record.cgroup = cgroup.record().clone().unless_empty();
+    // What was made is known to be ours from here on.
+    entry.save(record).map_err(state_failed)?;
+    give_away(bundle, &cgroup).map_err(cgroup_failed)?;
+    cgroup.join_fds().map_err(cgroup_failed)
+}
+
+/// What there is before the first process.
+pub(super) struct Begun {
+    /// What leads into the cgroups.
+    pub(super) cgroups: Option<JoinFds>,
+    /// Those of which a part is still to be made.
+    pub(super) rest: Option<Cgroup>,
+}
+
+/// Makes what of the cgroups has to be there before the first process: all that systemd does not make, or, where the
+/// process enters them late, what it is cloned into.
+pub(super) fn begin(
+    bundle: &Bundle,
+    late: bool,
+    entry: &Entry,
+    record: &mut Record,
+) -> Result<Begun, Box<Report>> {
+    if bundle.unit.is_some() {
+        return Ok(Begun { cgroups: None, rest: None });
+    }
+    if !late {
+        return Ok(Begun { cgroups: Some(make_cgroup(bundle, entry, record)?), rest: None });
+    }
+    let cgroup = begin_cgroup(bundle, record)?;
+    Ok(Begun { cgroups: Some(cgroup.join_fds_unified().map_err(cgroup_failed)?), rest: Some(cgroup) })
+}
+
+/// Makes what is missing for the process with this pid, and opens what leads there.
+pub(super) fn finish(
+    bundle: &Bundle,
+    rest: Option<&Cgroup>,
+    entry: &Entry,
+    record: &mut Record,
+    pid: i32,
+) -> Result<Vec<OwnedFd>, PlaceError> {
+    match (&bundle.unit, rest) {
+        (Some(unit), _) => start_unit(unit, bundle, entry, record, pid).map(|()| Vec::new()),
+        (None, Some(rest)) => complete_cgroup(rest.clone(), bundle, entry, record),
+        (None, None) => Ok(Vec::new()),
+    }
+}
+
+/// Makes what of the cgroups the first process is cloned into. The record that is written still has the intention, so that
+/// whoever looks after a runtime that was killed here finds what it made.
+fn begin_cgroup(bundle: &Bundle, record: &mut Record) -> Result<Cgroup, Box<Report>> {
+    let cgroup = Cgroup::begin(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
+    record.cgroup = cgroup.begun().unless_empty();
+    Ok(cgroup)
+}
+
+/// Makes the rest, while the first process is on its way there.
+fn complete_cgroup(
+    mut cgroup: Cgroup,
+    bundle: &Bundle,
+    entry: &Entry,
+    record: &mut Record,
+) -> Result<Vec<OwnedFd>, PlaceError> {
+    cgroup.complete(&bundle.limits)?;
+    // What was made is known to be ours from here on.
+    record.cgroup = Some(cgroup.record().clone());
+    entry.save(record)?;
+    give_away(bundle, &cgroup)?;
+    Ok(cgroup.join_fds_v1()?)
+}
+
+/// Lets the container's user divide the cgroup, where the container can write to it.
+fn give_away(bundle: &Bundle, cgroup: &Cgroup) -> Result<(), cgroup::Error> {
+    cgroup::owner(&bundle.spec, cgroup.record()).map_or(Ok(()), |user| cgroup.give_to(user))
+}
+
+/// Has systemd start the container's unit around its first process, and makes the rest.
+pub(super) fn start_unit(
+    unit: &UnitPlan,
+    bundle: &Bundle,
+    entry: &Entry,
+    record: &mut Record,
+    pid: i32,
+) -> Result<(), PlaceError> {
+    let mut cgroup = Cgroup::start_unit(bundle.cgroup.clone(), unit, pid)?;
+    let completed = cgroup.complete_unit(&bundle.limits, pid);
+    // What was made is known to be ours from here on, also where it is not all.
+    record.cgroup = Some(cgroup.record().clone());
+    entry.save(record)?;
+    completed?;
+    Ok(give_away(bundle, &cgroup)?)
+}
+
+/// The container's class of service in the resctrl file system, where it asks for one.
+pub(super) fn make_class(bundle: &Bundle, entry: &Entry, record: &mut Record) -> Result<(), Box<Report>> {
+    let linux = bundle.spec.spec().linux.as_ref();
+    let Some(rdt) = linux.and_then(|linux| linux.intel_rdt.as_ref()) else { return Ok(()) };
+    let root = resctrl::find_here().map_err(failed("intel-rdt"))?;
+    let class = resctrl::Record::place(&root, rdt, &record.id).map_err(failed("intel-rdt"))?;
+    record.intel_rdt = Some(class.clone());
+    entry.save(record).map_err(state_failed)?;
+    class.make(rdt).map_err(failed("intel-rdt"))
+}
