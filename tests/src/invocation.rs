@@ -227,12 +227,21 @@ impl Running {
     /// # Panics
     /// When that does not happen in time, or when it ends without having said so.
     pub fn wait_for_output(&self, text: &str) {
-        wait::until(&format!("{text:?} from `{}`", self.text), || {
+        self.wait_for_output_within(wait::DEADLINE, text);
+    }
+
+    /// The same with another limit.
+    ///
+    /// # Panics
+    /// When that does not happen in time, or when it ends without having said so.
+    pub fn wait_for_output_within(&self, limit: Duration, text: &str) {
+        let said = wait::within(limit, || {
             let is_over = !procfs::is_alive(self.pid());
             let said = self.stdout().contains(text);
             assert!(said || !is_over, "`{}` ended without saying {text:?}: {}", self.text, self.report());
             said.then_some(())
         });
+        assert!(said.is_some(), "waited {limit:?} in vain for {text:?} from `{}`", self.text);
     }
 
     /// Waits for its end.

@@ -33,6 +33,9 @@ pub const BUSYBOX: &str = "mydocker.test/busybox:1";
 /// What `PRETTY_NAME` of the image's `/etc/os-release` contains.
 pub const IMAGE_SAYS: &str = "bookworm";
 
+/// How long a daemon may take to come up: it reads and syncs files of its own, also where others keep the disk busy.
+const A_START: Duration = Duration::from_secs(120);
+
 /// How long a daemon may live: as long as its test.
 const A_TEST: Duration = Duration::from_secs(240);
 
@@ -175,7 +178,7 @@ impl Daemon {
 
     fn start_now(command: Invocation, ready: &str) -> Self {
         let daemon = Self { running: command.deadline(A_TEST).spawn() };
-        daemon.running.wait_for_output(ready);
+        daemon.running.wait_for_output_within(A_START, ready);
         daemon
     }
 

@@ -1,7 +1,8 @@
 //! Who is let in: passwords, tokens, certificates, and the files and helpers that keep them.
 
 use mydocker_tests::img::{
-    Authority, FakeRegistry, Img, Registry, RegistryOptions, Reply, SampleImage, Served, TokenServer,
+    Authority, FakeRegistry, Img, Registry, RegistryOptions, Reply, SampleImage, Served, TlsProxy,
+    TokenServer,
 };
 use mydocker_tests::invocation::Invocation;
 use std::os::unix::fs::PermissionsExt as _;
@@ -97,6 +98,32 @@ fn own_authorities_and_client_certificates_are_used() {
     // A key of somebody else is found before anybody is asked.
     std::fs::copy(stranger.issue("other").1, directory.join("me.key")).expect("writable");
     img.pull(&target).run().fails().says("cannot be used together").discard();
+}
+
+#[test]
+fn a_proxy_may_speak_tls_itself() {
+    let (img, authority) = (Img::new(), Authority::new());
+    let options = RegistryOptions { tls: Some(authority.issue("server")), ..Default::default() };
+    let registry = Registry::with(&options);
+    let proxy = TlsProxy::start(&authority.issue("proxy"), registry.host());
+    let source = with_image(&img);
+    let through = |command: Invocation| {
+        let command = command.arg("--tlscacert").arg(authority.certificate());
+        command.env("HTTPS_PROXY", proxy.url()).env("NO_PROXY", "")
+    };
+    through(img.command(["push", &source, "registry.invalid/team/app:1"])).run().succeeds().discard();
+    let other = Img::new();
+    through(other.pull("registry.invalid/team/app:1")).run().succeeds().discard();
+    let asked = proxy.asked();
+    assert!(asked.iter().all(|line| line == "CONNECT registry.invalid:443 HTTP/1.1"), "{asked:?}");
+    assert!(!asked.is_empty());
+    // The proxy has to be trusted as well, also where what is behind it speaks no TLS.
+    let stranger = TlsProxy::start(&Authority::new().issue("proxy"), registry.host());
+    let pull = other.pull("registry.invalid/team/app:1").arg("--tlscacert").arg(authority.certificate());
+    pull.env("https_proxy", stranger.url()).run().fails().says("certificate").discard();
+    let plain = other.pull("registry.invalid/team/app:1").arg("--plain-http");
+    plain.env("http_proxy", stranger.url()).run().fails().says("certificate").discard();
+    assert!(stranger.asked().is_empty());
 }
 
 #[test]

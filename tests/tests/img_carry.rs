@@ -3,7 +3,7 @@
 use mydocker_tests::Terminal;
 use mydocker_tests::img::engines::{Containerd, Docker, Podman};
 use mydocker_tests::img::{Img, SampleImage, sha256, tar_of_one_file, tree};
-use mydocker_tests::plug::{IMAGE, image_archive};
+use mydocker_tests::plug::{BUSYBOX, IMAGE, busybox_archive};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,20 @@ fn run(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Debian with a second layer, under `mydocker.test/new:1`.
+/// An image with a second layer.
 const NEW: &str = "mydocker.test/new:1";
 
+/// busybox with a second layer, under [`NEW`].
 fn with_new(compression: &str) -> Img {
-    let img = Img::with_debian();
+    with_second_layer(Img::with_busybox(), BUSYBOX, compression)
+}
+
+fn with_second_layer(img: Img, base: &str, compression: &str) -> Img {
     let upper = img.path("upper");
     fs::create_dir(&upper).expect("writable");
     fs::write(upper.join("own"), b"own text\n").expect("writable");
     let command =
-        img.command(["commit", "--compression", compression, "--base", IMAGE, "--upper"]).arg(&upper);
+        img.command(["commit", "--compression", compression, "--base", base, "--upper"]).arg(&upper);
     command.args(["--change", "CMD [\"cat\", \"/own\"]", NEW]).run().succeeds().discard();
     img
 }
@@ -51,7 +55,7 @@ fn loaded(from: &Path) -> Img {
 
 #[test]
 fn privileged_what_is_saved_is_the_same_image_when_it_is_loaded() {
-    let img = with_new("zstd");
+    let img = with_second_layer(Img::with_debian(), IMAGE, "zstd");
     for format in ["docker-archive", "oci-archive", "oci-dir"] {
         let other = loaded(&save(&img, format));
         assert_eq!(id(&other, NEW), id(&img, NEW), "{format}");
@@ -120,26 +124,26 @@ fn privileged_skopeo_reads_what_is_saved() {
 #[test]
 fn privileged_what_podman_and_skopeo_save_is_loaded() {
     let podman = Podman::new();
-    podman.command(["load", "--input"]).arg(image_archive()).run().succeeds().discard();
-    let img = Img::with_debian();
-    let wanted = img.image(IMAGE).1["rootfs"].clone();
+    podman.command(["load", "--input"]).arg(busybox_archive(BUSYBOX)).run().succeeds().discard();
+    let img = Img::with_busybox();
+    let wanted = img.image(BUSYBOX).1["rootfs"].clone();
     for format in ["docker-archive", "oci-archive", "oci-dir"] {
         let path = img.path(&format!("podman-{format}"));
         podman
             .command(["save", "--format", format, "--output"])
             .arg(&path)
-            .arg(IMAGE)
+            .arg(BUSYBOX)
             .run()
             .succeeds()
             .discard();
-        let name = if format == "oci-dir" { Some(IMAGE) } else { None };
+        let name = if format == "oci-dir" { Some(BUSYBOX) } else { None };
         let other = Img::new();
         other.command(["load", "--input"]).arg(&path).args(name).run().succeeds().discard();
-        assert_eq!(other.image(IMAGE).1["rootfs"], wanted, "{format}");
+        assert_eq!(other.image(BUSYBOX).1["rootfs"], wanted, "{format}");
     }
     let path = img.path("skopeo");
     run(Command::new("skopeo")
-        .args(["copy", &format!("docker-archive:{}", image_archive().display())])
+        .args(["copy", &format!("docker-archive:{}", busybox_archive(BUSYBOX).display())])
         .arg(format!("oci-archive:{}:some/name:2", path.display())));
     assert_eq!(loaded(&path).image("docker.io/some/name:2").1["rootfs"], wanted);
 }
@@ -147,12 +151,12 @@ fn privileged_what_podman_and_skopeo_save_is_loaded() {
 #[test]
 fn privileged_what_docker_saves_is_loaded() {
     let docker = Docker::new();
-    docker.command(["load", "--input"]).arg(image_archive()).run().succeeds().discard();
+    docker.command(["load", "--input"]).arg(busybox_archive(BUSYBOX)).run().succeeds().discard();
     let img = Img::new();
     let path = img.path("docker");
-    docker.command(["save", "--output"]).arg(&path).arg(IMAGE).run().succeeds().discard();
+    docker.command(["save", "--output"]).arg(&path).arg(BUSYBOX).run().succeeds().discard();
     let other = loaded(&path);
-    other.command(["bundle", IMAGE]).arg(other.path("bundle")).run().succeeds().discard();
+    other.command(["bundle", BUSYBOX]).arg(other.path("bundle")).run().succeeds().discard();
 }
 
 #[test]

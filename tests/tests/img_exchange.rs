@@ -2,15 +2,28 @@
 
 use mydocker_tests::img::engines::{Containerd, Podman};
 use mydocker_tests::img::{Img, Registry};
-use mydocker_tests::plug::{IMAGE, image_archive};
+use mydocker_tests::plug::BUSYBOX;
 use std::fs;
 use std::process::Command;
 
+/// busybox with a layer of what another layer can take away or hide.
+const BASE: &str = "mydocker.test/base:1";
+
+fn with_base() -> Img {
+    let img = Img::with_busybox();
+    let upper = img.path("base");
+    for (name, text) in [("etc/fstab", "none"), ("var/lib/apt/lists/one", "1"), ("var/lib/apt/two", "2")] {
+        img.write(&format!("base/{name}"), text);
+    }
+    img.command(["commit", "--base", BUSYBOX, "--upper"]).arg(upper).arg(BASE).run().succeeds().discard();
+    img
+}
+
 /// Commits a change with every trap that a layer has, and pushes it.
 fn pushed(registry: &Registry, compression: &str) -> String {
-    let img = Img::with_debian();
+    let img = with_base();
     let bundle = img.path("bundle");
-    img.command(["bundle", IMAGE]).arg(&bundle).run().succeeds().discard();
+    img.command(["bundle", BASE]).arg(&bundle).run().succeeds().discard();
     let script = "rm etc/fstab; rm -r var/lib/apt; mkdir -p var/lib/apt/new; echo text > own; chmod 4755 own; ln own own2";
     let done = Command::new("sh").args(["-ec", script]).current_dir(bundle.join("rootfs")).status();
     assert!(done.expect("a shell").success());
@@ -65,9 +78,12 @@ fn run_here(name: &str) -> String {
 fn privileged_what_podman_commits_and_pushes_is_pulled_and_run() {
     let podman = Podman::new();
     let registry = Registry::new();
-    podman.command(["load", "--input"]).arg(image_archive()).run().succeeds().discard();
+    let img = with_base();
+    let archive = img.path("archive");
+    img.command(["save", BASE, "--output"]).arg(&archive).run().succeeds().discard();
+    podman.command(["load", "--input"]).arg(&archive).run().succeeds().discard();
     let script = "rm /etc/fstab; rm -r /var/lib/apt; mkdir -p /var/lib/apt/new; echo text > /own; chmod 4755 /own; ln /own /own2";
-    let create = podman.create("changed", IMAGE, ["sh", "-ec", script]);
+    let create = podman.create("changed", BASE, ["sh", "-ec", script]);
     create.run().succeeds().discard();
     podman.command(["start", "--attach", "changed"]).run().succeeds().discard();
     for (format, compression) in [("oci", "gzip"), ("docker", "gzip"), ("oci", "zstd")] {
@@ -86,12 +102,12 @@ fn privileged_what_podman_commits_and_pushes_is_pulled_and_run() {
 fn privileged_what_containerd_pushes_is_pulled_and_run() {
     let containerd = Containerd::new();
     let registry = Registry::new();
-    let img = Img::with_debian();
+    let img = Img::with_busybox();
     let upper = img.path("upper");
     fs::create_dir(&upper).expect("writable");
     fs::write(upper.join("own"), b"text\n").expect("writable");
     let name = registry.name("theirs:1");
-    let commit = img.command(["commit", "--change", "CMD [\"cat\", \"/own\"]", "--base", IMAGE, "--upper"]);
+    let commit = img.command(["commit", "--change", "CMD [\"cat\", \"/own\"]", "--base", BUSYBOX, "--upper"]);
     commit.arg(&upper).arg(&name).run().succeeds().discard();
     img.command(["push", &name]).run().succeeds().discard();
     let converted = registry.name("theirs:2");

@@ -2,7 +2,7 @@
 
 use mydocker_sys::fs::fsetxattr;
 use mydocker_tests::img::{Img, tree};
-use mydocker_tests::plug::IMAGE;
+use mydocker_tests::plug::{BUSYBOX, IMAGE};
 use std::ffi::CStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -210,6 +210,21 @@ fn privileged_an_image_can_begin_with_nothing() {
     assert_eq!(config["os"], "linux");
     let made = bundle(&img, "new:1", "made");
     assert_eq!(fs::read(made.join("rootfs/file")).expect("the file"), b"text");
+}
+
+#[test]
+fn privileged_a_base_without_a_history_gets_one() {
+    let img = Img::with_busybox();
+    assert!(img.image(BUSYBOX).1["history"].is_null());
+    let upper = img.path("upper");
+    fs::create_dir(&upper).expect("writable");
+    let commit = img.command(["commit", "--base", BUSYBOX, "--upper"]).arg(&upper);
+    commit.args(["--message", "mine", "new:1"]).run().succeeds().discard();
+    let config = img.image("docker.io/library/new:1").1;
+    let comments: Vec<_> =
+        config["history"].as_array().expect("a list").iter().map(|entry| &entry["comment"]).collect();
+    assert_eq!(comments, [&serde_json::Value::Null, &"mine".into()]);
+    assert_eq!(config["rootfs"]["diff_ids"].as_array().map(Vec::len), Some(2));
 }
 
 #[test]

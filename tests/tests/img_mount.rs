@@ -273,3 +273,21 @@ fn privileged_the_same_layer_above_others_takes_what_these_have() {
     refused.says("\"copy\"").says("hard link to something that is not there").discard();
     assert_eq!(fs::read_dir(img.path("store/unpacking")).expect("the store").count(), 0);
 }
+
+#[test]
+fn privileged_a_directory_that_hides_a_link_is_like_what_the_link_leads_to_as_with_containerd() {
+    let img = Img::new();
+    let script = "mkdir -p usr/lib; chmod 711 usr/lib; chown 5:6 usr/lib; ln -s usr/lib lib";
+    let base = layer(&img, script, &[], &["usr", "usr/lib", "lib"]);
+    let second = mydocker_tests::img::tar_of_one_file("lib/file", b"x");
+    let _registry = pulled(&img, &image(vec![base, second]));
+    let view = img.command(["mount", "app"]).run().succeeds().stdout;
+    let lib = fs::symlink_metadata(Path::new(view.trim_end()).join("lib")).expect("a directory");
+    assert!(lib.is_dir());
+    assert_eq!((lib.mode() & 0o7777, lib.uid(), lib.gid()), (0o711, 5, 6));
+    img.command(["unmount", "--all"]).run().succeeds().discard();
+    let copy = img.path("copy");
+    with(&img, &["unpack", "app"], &copy).succeeds().discard();
+    assert!(copy.join("lib").is_symlink() && copy.join("usr/lib/file").is_file());
+    img.command(["fsck", "--deep"]).run().succeeds().discard();
+}

@@ -227,3 +227,58 @@ fn skopeo_finds_the_same_requirements_in_the_same_policy() {
         if accepted { outcome.succeeds().discard() } else { outcome.fails().says("rejects").discard() }
     }
 }
+
+/// A policy that rejects everything but what these transports have.
+fn letting_in(img: &Img, transports: Value) -> PathBuf {
+    img.write(
+        "local.json",
+        &json!({ "default": [{ "type": "reject" }], "transports": transports }).to_string(),
+    )
+}
+
+#[test]
+fn archives_layouts_and_tars_are_let_in_by_their_transports() {
+    let (img, from) = (Img::new(), Img::new());
+    let image = SampleImage::new(&[b"one"]);
+    let registry = FakeRegistry::good(Served::image("1", &image));
+    from.pull(&registry.name("app:1")).run().succeeds().discard();
+    let accept = || json!([{ "type": "insecureAcceptAnything" }]);
+    let directory = from.path("out").canonicalize().expect("it is there");
+    let directory = directory.parent().and_then(|path| path.to_str()).expect("UTF-8");
+    for (format, transport) in
+        [("docker-archive", "docker-archive"), ("oci-archive", "oci-archive"), ("oci-dir", "oci")]
+    {
+        let file = from.path(format);
+        let save = from.command(["save", "--format", format, "--output"]).arg(&file);
+        save.arg(registry.name("app:1")).run().succeeds().discard();
+        let load =
+            |policy: &PathBuf| img.command(["load", "--signature-policy"]).arg(policy).arg("-i").arg(&file);
+        let others = letting_in(&img, json!({ "docker": { "": accept() }, "dir": { "": accept() } }));
+        load(&others).run().fails().says("rejects").says(transport).says("local.json").discard();
+        let signed = json!([{ "type": "sigstoreSigned", "keyPath": Keys::p256(&img, "key").public }]);
+        let signed = letting_in(&img, json!({ transport: { "": signed } }));
+        load(&signed).run().fails().says("asks for a signature").says(transport).discard();
+        holds_nothing(&img);
+        load(&letting_in(&img, json!({ transport: { "": accept() } }))).run().succeeds().discard();
+        img.command(["rmi", &registry.name("app:1")]).run().succeeds().discard();
+        // Archives of docker's are not told apart by their paths.
+        let outcome = load(&letting_in(&img, json!({ transport: { directory: accept() } }))).run();
+        if transport == "docker-archive" {
+            outcome.fails().says("rejects").discard();
+        } else {
+            outcome.succeeds().discard();
+            img.command(["rmi", &registry.name("app:1")]).run().succeeds().discard();
+        }
+    }
+    let tar = from.path("tar");
+    fs::write(&tar, mydocker_tests::img::tar_of_one_file("a", b"a")).expect("writable");
+    let import =
+        |policy: PathBuf| img.command(["import", "--signature-policy"]).arg(policy).arg(&tar).arg("new:1");
+    import(letting_in(&img, json!({}))).run().fails().says("rejects").says("tarball").discard();
+    holds_nothing(&img);
+    import(letting_in(&img, json!({ "tarball": { "": accept() } }))).run().succeeds().discard();
+    // The usual policy holds for what comes from standard input as well.
+    img.write("home/.config/containers/policy.json", r#"{"default":[{"type":"reject"}]}"#);
+    let archive = fs::read(from.path("oci-archive")).expect("an archive");
+    img.command(["load"]).stdin(archive).run().fails().says("standard input").says("rejects").discard();
+}

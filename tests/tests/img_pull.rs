@@ -1,7 +1,7 @@
 //! Pulling from the real registry, and from one that remembers what it was asked.
 
 use mydocker_tests::Terminal;
-use mydocker_tests::img::{FakeRegistry, Img, Registry, Reply, SampleImage, Served, sha256};
+use mydocker_tests::img::{FakeRegistry, Img, Registry, Reply, SampleImage, Served, Server, sha256};
 use mydocker_tests::invocation::Invocation;
 use rustix::process::Signal;
 use std::fs;
@@ -236,13 +236,28 @@ fn two_pulls_of_one_image_fetch_it_once() {
 #[test]
 fn a_terminal_gets_bars_and_a_pipe_gets_lines() {
     let image = SampleImage::new(&[&vec![1; 1 << 20]]);
-    let registry = FakeRegistry::good(Served::image("1", &image));
+    let digest = sha256(&image.layers[0]);
+    let (go_on, may_go_on) = std::sync::mpsc::channel();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    let registry = FakeRegistry::start(Served::image("1", &image), move |request, good| {
+        // The layer comes when the bar has moved; a second pull has not to wait, for there is nobody to say so any more.
+        if request.target.ends_with(&digest) {
+            may_go_on.lock().expect("no panic").recv().unwrap_or_default();
+        }
+        good
+    });
     let (img, mut terminal) = (Img::new(), Terminal::open());
     terminal.resize(24, 100);
     let running = img.pull(&registry.name("a:1")).on_terminal(&terminal).spawn();
+    terminal.read_until("Downloading [>");
+    terminal.read_until("\x1b[1A\x1b[J");
+    go_on.send(()).expect("the registry waits");
+    drop(go_on);
+    // What is complete stays to be seen.
     let shown = terminal.read_until("Status: Downloaded newer image");
+    let (_, last) = shown.rsplit_once("\x1b[J").expect("it was drawn once more");
+    assert!(last.contains(": Pull complete\r\n"), "{shown:?}");
     running.wait().succeeds().discard();
-    assert!(shown.contains("\x1b[1A\x1b[J"), "{shown:?}");
 
     let img = Img::new();
     let outcome = img.pull(&registry.name("a:1")).run().succeeds();
@@ -293,6 +308,31 @@ fn a_registry_that_passes_is_asked_again_when_it_says() {
 }
 
 #[test]
+fn a_layer_with_urls_comes_from_the_registry_or_not_at_all() {
+    let elsewhere = Server::start(|_| Reply::new(200, "what nobody asked for"));
+    let mut image = SampleImage::new(&[b"foreign"]);
+    let mut manifest = image.manifest_json();
+    let layer = &mut manifest["layers"][0];
+    layer["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar".into();
+    layer["urls"] = serde_json::json!([format!("http://{}/layer", elsewhere.host())]);
+    image.manifest = manifest.to_string().into_bytes();
+    let img = Img::new();
+    let registry = FakeRegistry::good(Served::image("1", &image));
+    img.pull(&registry.name("a:1")).run().succeeds().discard();
+    assert!(img.has_blob(&sha256(&image.layers[0])));
+    let digest = sha256(&image.layers[0]);
+    let without = FakeRegistry::start(Served::image("1", &image), move |request, good| {
+        if request.target.ends_with(&digest) { Reply::new(404, "{}") } else { good }
+    });
+    let img = Img::new();
+    let outcome =
+        img.pull(&without.name("a:1")).run().fails().says("is not in the registry; it lies at http://");
+    outcome.says(&elsewhere.host()).discard();
+    assert!(img.entries().is_empty());
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[test]
 fn a_proxy_of_the_environment_is_asked_for_other_hosts() {
     let proxy = FakeRegistry::start(Served::default(), |_, _| Reply::new(502, ""));
     let img = Img::new();
@@ -309,7 +349,9 @@ fn a_proxy_of_the_environment_is_asked_for_other_hosts() {
     );
     assert!(!requests.is_empty());
     let before = requests.len();
-    through("registry.invalid/a:1", ".invalid").run().fails().discard();
+    // A host that has no server of names is asked in vain for a while.
+    let without = through("registry.invalid/a:1", ".invalid").deadline(std::time::Duration::from_secs(240));
+    without.run().fails().discard();
     assert_eq!(proxy.server.requests().len(), before);
 }
 

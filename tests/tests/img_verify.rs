@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use mydocker_tests::img::signing::{Keys, artifact, payload, signature, tag};
+use mydocker_tests::img::signing::{Keys, artifact, payload, signature, signature_of, tag};
 use mydocker_tests::img::{FakeRegistry, Img, Reply, SampleImage, Served, sha256};
 use serde_json::{Value, json};
 use std::fs;
@@ -37,14 +37,24 @@ fn verify(img: &Img, words: &[&str]) -> mydocker_tests::Outcome {
 }
 
 #[test]
-fn a_signature_of_either_kind_of_key_is_found_under_cosign_s_tag() {
+fn a_signature_of_each_kind_of_key_is_found_under_cosign_s_tag() {
     let img = Img::new();
-    let kinds: [&[&str]; 2] = [&["EC", "-pkeyopt", "ec_paramgen_curve:P-256"], &["ed25519"]];
-    for (number, kind) in kinds.into_iter().enumerate() {
+    let kinds: [(&[&str], &str); 5] = [
+        (&["EC", "-pkeyopt", "ec_paramgen_curve:P-256"], "-sha256"),
+        (&["EC", "-pkeyopt", "ec_paramgen_curve:P-384"], "-sha256"),
+        (&["EC", "-pkeyopt", "ec_paramgen_curve:P-384"], "-sha384"),
+        (&["RSA"], "-sha256"),
+        (&["ed25519"], ""),
+    ];
+    for (number, (kind, digest)) in kinds.into_iter().enumerate() {
         let keys = Keys::new(&img, &format!("right-{number}"), kind);
         let wrong = Keys::new(&img, &format!("wrong-{number}"), kind);
         let image = SampleImage::new(&[number.to_string().as_bytes()]);
-        let sign = |name: &str| Some(signature(&img, &keys, payload(name, &image.digest())));
+        let sign = |name: &str| {
+            let payload = payload(name, &image.digest());
+            let text = keys.sign_with(&img, &payload, digest);
+            Some(signature_of(payload, &text))
+        };
         let (_registry, name) = signed(&img, &image, sign);
         let told = verify(&img, &["--key", keys.public(), &name]).succeeds().stdout;
         assert!(told.contains(&format!("{name}: signed by {}", keys.public())), "{told}");
@@ -75,8 +85,15 @@ fn a_signature_that_is_not_of_this_image_does_not_count() {
     }
     let (_registry, name) = signed(&img, &image, |_| None);
     verify(&img, &["--key", keys.public(), &name]).fails().says("there is no signature").discard();
-    let rsa = Keys::new(&img, "rsa", &["RSA"]);
-    verify(&img, &["--key", rsa.public(), &name]).fails().says("ECDSA on P-256 and Ed25519").discard();
+    let kinds: [&[&str]; 3] = [
+        &["RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
+        &["EC", "-pkeyopt", "ec_paramgen_curve:P-521"],
+        &["ed448"],
+    ];
+    for kind in kinds {
+        let odd = Keys::new(&img, "odd", kind);
+        verify(&img, &["--key", odd.public(), &name]).fails().says("ECDSA on P-256 and P-384, RSA").discard();
+    }
     verify(&img, &["--key", "/dev/null", &name]).fails().says("/dev/null").discard();
 }
 
@@ -163,6 +180,9 @@ fn a_bundle_is_enough_where_no_registry_can_be_asked() {
             .says("none of the keys")
             .discard();
     }
+    let accepts = img.write("accepts.json", r#"{"default":[{"type":"insecureAcceptAnything"}]}"#);
+    let words = ["--policy", accepts.to_str().expect("UTF-8"), "--bundle", "/never/was", &name];
+    verify(&img, &words).fails().says("whose signature").says("--key").discard();
     let [message, envelope] = bundles(&img, &keys, &other.manifest);
     for (bundle, reason) in [
         (message.to_string(), "none of the keys"),

@@ -109,6 +109,26 @@ fn privileged_what_killed_commands_leave_is_found_and_mended() {
 }
 
 #[test]
+fn privileged_the_store_of_images_is_checked_and_mended_as_well() {
+    let engine = Engine::with_busybox();
+    let layers = engine.path("root/images/layers/sha256");
+    let mut sizes = fs::read_dir(&layers).expect("the store").map(|entry| entry.expect("an entry").path());
+    let size = sizes.find(|path| path.extension().is_some_and(|ending| ending == "size")).expect("a size");
+    fs::remove_file(&size).expect("the store");
+    let found = engine.command(["system", "check"]).run().exits(1);
+    assert!(found.stdout.starts_with("image store: wrong: the size of layer"), "{}", found.describe());
+    let mended = engine.ok(["system", "check", "--repair"]);
+    assert!(mended.starts_with("image store: mended: the size of layer"), "{mended}");
+    assert_eq!(engine.ok(["system", "check"]), "everything is in order");
+    let index = engine.path("root/images/oci/index.json");
+    fs::write(&index, "{").expect("the store");
+    let found = engine.command(["system", "check"]).run().exits(1);
+    assert!(found.stdout.contains("index.json\" is damaged"), "{}", found.describe());
+    engine.ok(["system", "check", "--repair"]);
+    assert_eq!(engine.ok(["images", "-q"]).lines().count(), 1);
+}
+
+#[test]
 fn privileged_a_container_whose_monitor_was_killed_is_found_and_mended() {
     let engine = Engine::with_busybox();
     let id = engine.ok(["run", "-d", "--name", "up", "--network", "none", "busybox", "sleep", "1000"]);

@@ -7,13 +7,22 @@ use crate::digest::{Algorithm, Digest};
 use crate::image::{
     DOCUMENT_LIMIT, Descriptor, Document, DocumentError, ImageConfig, Index, Manifest, MediaType,
 };
-use crate::layer::{Budget, Inflate};
+use crate::layer::Inflate;
 use crate::make::{ViewError, unpack_missing};
 use crate::reference::{Reference, ReferenceError};
 use crate::store::{SealedBlob, Store, StoreError};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::PathBuf;
+
+/// What an archive or a directory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// An OCI layout.
+    Oci,
+    /// docker's, with a `manifest.json`.
+    Docker,
+}
 
 /// An image that was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,30 +117,55 @@ pub enum LoadError {
 }
 
 /// Loads the images of an archive, compressed or not, into a store, which has to be held. With a `name` the only image of the
-/// archive gets that, and no other.
+/// archive gets that, and no other. `admit` is asked whether such a thing may come in, when it is known what it is.
 ///
 /// # Errors
-/// [`LoadError`]; then the names of the store are what they were.
-pub fn load(store: &Store, archive: impl Read, name: Option<&Reference>) -> Result<Vec<Loaded>, LoadError> {
-    let archive = Inflate::new(archive, Algorithm::Sha256, Budget::default()).map_err(LoadError::Read)?;
-    let mut load = Load { spool: Spool::read(store, archive)?, store };
-    let mut images = if load.spool.get(INDEX).is_some() {
-        load.oci()?
-    } else if load.spool.get(MANIFEST).is_some() {
-        load.docker()?
-    } else if load.spool.get("repositories").is_some() {
-        return Err(LoadError::TooOld);
-    } else {
-        return Err(LoadError::NoImages);
-    };
-    rename(&mut images, name)?;
-    for image in &images {
+/// [`LoadError`], or that of `admit`; then the names of the store are what they were.
+pub fn load<E: From<LoadError>>(
+    store: &Store,
+    archive: impl Read,
+    name: Option<&Reference>,
+    admit: impl FnOnce(Layout) -> Result<(), E>,
+) -> Result<Vec<Loaded>, E> {
+    let archive = Inflate::new(archive, Algorithm::Sha256, store.budget()).map_err(LoadError::Read)?;
+    let spool = Spool::read(store, archive).map_err(LoadError::from)?;
+    let mut load = Load { spool, store };
+    let layout = load.layout()?;
+    admit(layout)?;
+    Ok(load.take_in(layout, name)?)
+}
+
+impl Load<'_> {
+    fn layout(&self) -> Result<Layout, LoadError> {
+        let has = |name: &str| self.spool.get(name).is_some();
+        match () {
+            () if has(INDEX) => Ok(Layout::Oci),
+            () if has(MANIFEST) => Ok(Layout::Docker),
+            () if has("repositories") => Err(LoadError::TooOld),
+            () => Err(LoadError::NoImages),
+        }
+    }
+
+    fn take_in(&mut self, layout: Layout, name: Option<&Reference>) -> Result<Vec<Loaded>, LoadError> {
+        let mut images = match layout {
+            Layout::Oci => self.oci()?,
+            Layout::Docker => self.docker()?,
+        };
+        record(self.store, &mut images, name)?;
+        Ok(images)
+    }
+}
+
+/// Gives the images their names, when all that they need is there.
+fn record(store: &Store, images: &mut [Loaded], name: Option<&Reference>) -> Result<(), LoadError> {
+    rename(images, name)?;
+    for image in images.iter() {
         unpack_missing(store, &store.image(&image.target)?)?;
     }
-    for image in &images {
+    for image in images.iter() {
         image.names.iter().try_for_each(|name| store.record(name, &image.target))?;
     }
-    Ok(images)
+    Ok(())
 }
 
 fn rename(images: &mut [Loaded], name: Option<&Reference>) -> Result<(), LoadError> {

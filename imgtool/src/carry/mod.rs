@@ -10,7 +10,7 @@ mod load;
 mod save;
 mod spool;
 
-pub use load::{LoadError, Loaded, load};
+pub use load::{Layout, LoadError, Loaded, load};
 pub use save::{Format, SaveError, SavedImage, save, save_directory};
 pub use spool::{SpoolError, spool_directory};
 

@@ -3,8 +3,8 @@
 use super::{CONTAINERD_NAME, DockerImage, INDEX, LAYOUT, LAYOUT_TEXT, MANIFEST, REF_NAME};
 use crate::digest::Digest;
 use crate::image::{Compression, Descriptor, Document, Index};
+use crate::layer::Inflate;
 use crate::layer::tar::{Entry, Kind, Time, Writer};
-use crate::layer::{Budget, Inflate};
 use crate::plan::{PlanError, layer_jobs};
 use crate::reference::Reference;
 use crate::store::{Image, Store, StoreError};
@@ -224,7 +224,7 @@ impl<W: Write> Archive<'_, W> {
         if compression(&open(self.store, digest)?).map_err(failed)? != Compression::Zstd {
             return self.blob(name, digest);
         }
-        let inflate = |file| Inflate::new(file, digest.algorithm(), Budget::default()).map_err(failed);
+        let inflate = |file| Inflate::new(file, digest.algorithm(), self.store.budget()).map_err(failed);
         // An archive has the length before the content.
         let mut first = inflate(open(self.store, digest)?)?;
         let size = io::copy(&mut first, &mut io::sink()).map_err(failed)?;

@@ -108,6 +108,9 @@ pub struct LoadArgs {
     /// Print the names of the images alone, which is what is printed without it as well: there is no progress to leave out
     #[arg(long, short)]
     pub quiet: bool,
+    /// File that says what may come from where; the usual policy.json if not given
+    #[arg(long, value_name = "FILE")]
+    pub signature_policy: Option<PathBuf>,
     /// The name of the archive's only image, in place of those that it has
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
@@ -122,6 +125,9 @@ pub struct ImportArgs {
     /// What else is said about it
     #[command(flatten)]
     pub make: MakeArgs,
+    /// File that says what may come from where; the usual policy.json if not given
+    #[arg(long, value_name = "FILE")]
+    pub signature_policy: Option<PathBuf>,
     /// The tar of a root file system; '-' is standard input
     #[arg(value_name = "FILE")]
     pub file: String,

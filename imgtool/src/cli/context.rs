@@ -6,8 +6,8 @@ use crate::reference::Reference;
 use crate::registry::http::{Http, Proxies};
 use crate::registry::tls::TlsOptions;
 use crate::registry::{Cancel, Client, HostOptions, Hosts, HostsError, Operation};
-use crate::store::{Store, StoreError};
-use std::ffi::OsString;
+use crate::store::{BYTES_VARIABLE, Budget, ENTRIES_VARIABLE, Store, StoreError};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,6 +32,10 @@ pub struct Environment {
     pub registries_conf: Option<PathBuf>,
     /// `$SOURCE_DATE_EPOCH`: when images are said to be made that have to be the same each time.
     pub source_date: Option<Moment>,
+    /// `$MYDOCKER_LAYER_BYTES`: how many bytes a layer may have, with K, M, G or T behind the number if you like.
+    pub layer_bytes: Option<OsString>,
+    /// `$MYDOCKER_LAYER_ENTRIES`: how many entries a layer may have, in the same way.
+    pub layer_entries: Option<OsString>,
 }
 
 impl Environment {
@@ -54,6 +58,8 @@ impl Environment {
                 .ok()
                 .and_then(|text| text.parse().ok())
                 .map(Moment),
+            layer_bytes: std::env::var_os(BYTES_VARIABLE),
+            layer_entries: std::env::var_os(ENTRIES_VARIABLE),
         }
     }
 
@@ -72,6 +78,38 @@ impl Environment {
         let data = self.data_home.clone().or(home).ok_or(ContextError::NoHome)?;
         Ok(data.join("mydocker/images"))
     }
+
+    /// What may come into the store.
+    fn budget(&self) -> Result<Budget, ContextError> {
+        let usual = Budget::default();
+        Ok(Budget {
+            bytes: limit(BYTES_VARIABLE, self.layer_bytes.as_deref(), usual.bytes)?,
+            entries: limit(ENTRIES_VARIABLE, self.layer_entries.as_deref(), usual.entries)?,
+            ..usual
+        })
+    }
+}
+
+/// What a variable of the environment allows; nothing is said by one that is empty.
+fn limit(name: &'static str, value: Option<&OsStr>, usual: u64) -> Result<u64, ContextError> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(usual) };
+    let parsed = value.to_str().and_then(parse_limit);
+    parsed.ok_or_else(|| ContextError::Limit(name, value.to_string_lossy().into_owned()))
+}
+
+/// A number above 0, with a multiple of 1,024 behind it.
+fn parse_limit(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
+    let shift = match &text[digits.len()..] {
+        "" => 0,
+        "k" | "K" => 10,
+        "m" | "M" => 20,
+        "g" | "G" => 30,
+        "t" | "T" => 40,
+        _ => return None,
+    };
+    let number: u64 = digits.parse().ok()?;
+    number.checked_mul(1 << shift).filter(|limit| *limit > 0)
 }
 
 /// What every command is given.
@@ -80,6 +118,7 @@ pub struct Context {
     /// What the environment says.
     pub environment: Environment,
     root: PathBuf,
+    budget: Budget,
 }
 
 /// Why a command cannot begin.
@@ -88,19 +127,23 @@ pub enum ContextError {
     /// There is no place for an ordinary user's store.
     #[error("neither HOME nor XDG_DATA_HOME is set; say with --root where the image store is to be")]
     NoHome,
+    /// A bound that is no number.
+    #[error("{0}={1:?} is no bound; it is a number above 0, with K, M, G or T behind it if you like")]
+    Limit(&'static str, String),
 }
 
 impl Context {
     /// What the flags and the environment say.
     ///
     /// # Errors
-    /// [`ContextError::NoHome`].
+    /// [`ContextError`].
     pub fn new(global: &GlobalArgs, environment: Environment) -> Result<Self, ContextError> {
         let root = match &global.root {
             Some(root) => root.clone(),
             None => environment.store_root()?,
         };
-        Ok(Self { environment, root })
+        let budget = environment.budget()?;
+        Ok(Self { environment, root, budget })
     }
 
     /// Where the store is.
@@ -114,7 +157,7 @@ impl Context {
     /// # Errors
     /// [`StoreError`].
     pub fn store(&self) -> Result<Store, StoreError> {
-        Store::open(&self.root)
+        Ok(Store::open(&self.root)?.with_budget(self.budget))
     }
 
     /// The way to registries that the flags and the configuration describe.
@@ -163,5 +206,23 @@ impl Connection {
     /// [`HostsError`].
     pub fn client(&self, reference: &Reference, operation: Operation) -> Result<Client, HostsError> {
         Client::new(reference, operation, &self.hosts, &self.http, &self.credentials, &self.cancel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_numbers_with_a_multiple() {
+        for (text, number) in [("1", 1), ("3k", 3 << 10), ("5M", 5 << 20), ("2G", 2 << 30), ("1T", 1 << 40)] {
+            assert_eq!(parse_limit(text), Some(number), "{text}");
+        }
+        for text in ["", "0", "G", "-1", "1.5G", "1GB", "99999999999T", "1 G", "ä"] {
+            assert_eq!(parse_limit(text), None, "{text}");
+        }
+        assert_eq!(limit(BYTES_VARIABLE, Some(OsStr::new("")), 7).expect("the usual one"), 7);
+        let error = limit(BYTES_VARIABLE, Some(OsStr::new("much")), 7).expect_err("no number");
+        assert!(error.to_string().contains("MYDOCKER_LAYER_BYTES=\"much\""), "{error}");
     }
 }

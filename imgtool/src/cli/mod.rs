@@ -21,6 +21,7 @@ pub use context::{Connection, Context, ContextError, Environment};
 pub(crate) use entry::complain;
 pub use entry::{MYDOCKER, main_entry};
 pub use moment::Moment;
+pub(crate) use moment::span_in_nanoseconds;
 pub use progress::{Display, chain, human_size};
 pub use prompt::{ask, ask_secret};
 pub use show::print_value;

@@ -98,8 +98,17 @@ impl Moment {
     }
 }
 
-/// Seconds of a span in Go's form: `1h30m`, `1.5h`, `300ms`.
+/// Nanoseconds of a span in Go's form: `1h30m`, `1.5h`, `300ms`.
+pub(crate) fn span_in_nanoseconds(text: &str) -> Option<i64> {
+    seconds(text).map(|seconds| (seconds * 1e9).round() as i64)
+}
+
+/// The same in whole seconds.
 fn span(text: &str) -> Option<i64> {
+    seconds(text).map(|seconds| seconds as i64)
+}
+
+fn seconds(text: &str) -> Option<f64> {
     let (mut rest, mut seconds) = (text, 0.0);
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
@@ -118,7 +127,7 @@ fn span(text: &str) -> Option<i64> {
             };
         rest = &rest[digits + unit..];
     }
-    (!text.is_empty()).then_some(seconds as i64)
+    (!text.is_empty()).then_some(seconds)
 }
 
 fn fields(text: &str, separator: char) -> Option<[&str; 3]> {

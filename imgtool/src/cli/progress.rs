@@ -106,6 +106,8 @@ impl Display {
             let text = draw(&mut state, width());
             put(&text);
             if state.finished {
+                // What follows comes below the last drawing, which stays.
+                state.drawn = 0;
                 return;
             }
             let deadline = Instant::now() + TICK;

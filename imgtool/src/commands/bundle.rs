@@ -4,10 +4,10 @@ use super::local::{FindError, find};
 use crate::cli::{BundleArgs, Context};
 use crate::fetch::LayerJob;
 use crate::image::BUNDLE_ANNOTATION;
-use crate::layer::{Budget, Inflate, LayerError, Unpack, Unpacker, Whiteouts};
+use crate::layer::{Inflate, LayerError, Unpack, Unpacker, Whiteouts};
 use crate::mounts::{MountError, Purpose, lease_name, mount_layers, unmount, whole_path};
 use crate::plan::{PlanError, layer_jobs};
-use crate::store::{Hold, Holder, Image, Store, StoreError};
+use crate::store::{Budget, Hold, Holder, Image, Store, StoreError};
 use mydocker_bundles::{ImageSettings, UserError, config, find_user, rootless};
 use mydocker_sys::process::{egid, euid};
 use std::fs::{self, DirBuilder, File};
@@ -142,10 +142,10 @@ fn mount(
 /// Unpacks all layers into an empty directory.
 pub(super) fn unpack_into(store: &Store, jobs: &[LayerJob], rootfs: &Path) -> Result<(), BundleError> {
     let root = File::open(rootfs).map_err(failed("open", rootfs))?;
-    let mut unpack = Unpack::new(root.into(), Whiteouts::Apply);
+    let mut unpack = Unpack::new(root.into(), Whiteouts::Apply).within(store.budget());
     for job in jobs {
         let blob = store.blob(&job.digest)?.ok_or_else(|| StoreError::Missing(job.digest.clone()))?;
-        apply(&mut unpack, job, blob.file())
+        apply(&mut unpack, job, blob.file(), store.budget())
             .map_err(|source| BundleError::Layer(job.digest.clone(), source))?;
     }
     match jobs.last() {
@@ -168,8 +168,8 @@ fn configure(image: &Image, directory: &Path) -> Result<(), BundleError> {
 }
 
 /// Unpacks one layer on those below, and demands that it is the right one.
-fn apply(unpack: &mut Unpack, job: &LayerJob, blob: &File) -> Result<(), LayerError> {
-    let archive = Inflate::new(blob, job.diff_id.algorithm(), Budget::default()).map_err(LayerError::Read)?;
+fn apply(unpack: &mut Unpack, job: &LayerJob, blob: &File, budget: Budget) -> Result<(), LayerError> {
+    let archive = Inflate::new(blob, job.diff_id.algorithm(), budget).map_err(LayerError::Read)?;
     let found = unpack.layer(archive)?.finish().map_err(LayerError::Read)?;
     if found != job.diff_id {
         return Err(LayerError::WrongDiffId { found, expected: job.diff_id.clone() });

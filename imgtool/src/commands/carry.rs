@@ -3,15 +3,18 @@
 use super::commit::{CommitCommandError, new_name, options};
 use super::local::{FindError, find};
 use super::tree::{TreeError, tree};
+use super::trust::{TrustError, demand_file};
 use crate::carry::{
-    Format, LoadError, Loaded, SaveError, SavedImage, SpoolError, load, save, save_directory, spool_directory,
+    Format, Layout, LoadError, Loaded, SaveError, SavedImage, SpoolError, load, save, save_directory,
+    spool_directory,
 };
 use crate::cli::{Context, ExportArgs, ImportArgs, LoadArgs, SaveArgs, SaveFormat};
 use crate::layer::pack::{PackError, Source, pack};
 use crate::make::{CommitOptions, ImportError, import};
 use crate::platform::{Platform, PlatformError};
-use crate::reference::{Reference, ReferenceError};
+use crate::reference::ReferenceError;
 use crate::store::{Store, StoreError};
+use crate::verify::Transport;
 use mydocker_cmdline::print;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Cursor, IsTerminal as _, Read, Write as _};
@@ -38,6 +41,9 @@ pub enum CarryError {
     /// The archive is not loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The policy does not let it in.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The archive does not become an image.
     #[error(transparent)]
     Import(#[from] ImportError),
@@ -200,24 +206,33 @@ pub fn load_command(args: &LoadArgs, context: &Context) -> Result<(), CarryError
     let name = args.name.as_deref().map(new_name).transpose()?;
     let store = context.store()?;
     let _hold = store.hold()?;
+    let name = name.as_ref();
+    let is_directory = args.input.as_ref().is_some_and(|path| path.is_dir());
+    let admit = |layout: Layout| {
+        let transport = match layout {
+            Layout::Docker => Transport::DockerArchive,
+            Layout::Oci if is_directory => Transport::Oci,
+            Layout::Oci => Transport::OciArchive,
+        };
+        demand_file(args.signature_policy.as_deref(), context, transport, args.input.as_deref())?;
+        Ok(())
+    };
     let loaded = match &args.input {
-        Some(path) if path.is_dir() => load_directory(&store, path, name.as_ref())?,
-        Some(path) => load(&store, input_file(path)?, name.as_ref())?,
-        None => load(&store, standard_input()?, name.as_ref())?,
+        Some(path) if is_directory => {
+            let directory = File::open(path).map_err(failed("open", path))?;
+            spool_directory(directory.into(), |archive| load::<CarryError>(&store, archive, name, admit))?
+        }
+        Some(path) => load(&store, input_file(path)?, name, admit)?,
+        None => load(&store, standard_input()?, name, admit)?,
     };
     let mut text = String::new();
-    for Loaded { target, names } in &loaded {
+    for Loaded { target, names, .. } in &loaded {
         if names.is_empty() {
             text += &format!("Loaded image ID: {}\n", store.image(target)?.id());
         }
         text.extend(names.iter().map(|name| format!("Loaded image: {}\n", name.familiar())));
     }
     Ok(print(&text)?)
-}
-
-fn load_directory(store: &Store, path: &Path, name: Option<&Reference>) -> Result<Vec<Loaded>, CarryError> {
-    let directory = File::open(path).map_err(failed("open", path))?;
-    Ok(spool_directory::<_, LoadError>(directory.into(), |archive| load(store, archive, name))?)
 }
 
 /// An archive whose first bytes have been looked at.
@@ -260,6 +275,8 @@ pub fn import_command(args: &ImportArgs, context: &Context) -> Result<(), CarryE
         return Err(CarryError::Url(args.file.clone()));
     }
     let mut options = options(&args.make, context, new_name(&args.image)?)?;
+    let path = Some(Path::new(&args.file)).filter(|_| args.file != "-");
+    demand_file(args.signature_policy.as_deref(), context, Transport::Tarball, path)?;
     options.platform = args.platform.as_deref().map(Platform::parse).transpose()?;
     let message = options.message.take().unwrap_or_else(|| format!("Imported from {}", args.file));
     let options = CommitOptions { message: Some(message), ..options };

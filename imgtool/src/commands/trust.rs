@@ -10,7 +10,7 @@ use crate::resolve::Resolved;
 use crate::store::{Image, Store, StoreError};
 use crate::verify::{
     Bundle, Candidate, Identity, KeyError, Policy, PolicyError, PublicKey, Requirement, SIGNATURE_ANNOTATION,
-    Signed, Signer, signature_tag,
+    Signed, Signer, Transport, signature_tag,
 };
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,29 @@ pub enum TrustError {
     /// The policy says no.
     #[error("the policy {0:?} rejects {1}")]
     Rejected(PathBuf, Reference),
+    /// The policy says no to what is no image of a registry.
+    #[error("the policy {policy:?} rejects {from}, by its rules for {transport:?}")]
+    RejectedFile {
+        /// The policy.
+        policy: PathBuf,
+        /// What is rejected.
+        from: String,
+        /// What the policy calls it.
+        transport: &'static str,
+    },
+    /// The policy asks for what is in registries alone.
+    #[error(
+        "the policy {policy:?} asks for a signature of {from}, by its rules for {transport:?}, and only registries have \
+         signatures; pull the image, or let in what you trust"
+    )]
+    UnsignedFile {
+        /// The policy.
+        policy: PathBuf,
+        /// What would have to be signed.
+        from: String,
+        /// What the policy calls it.
+        transport: &'static str,
+    },
     /// No signature is right.
     #[error("{name} is not signed as it has to be: {reasons}")]
     NotSigned {
@@ -65,6 +88,35 @@ pub(super) fn by_policy(path: &Path, name: &Reference) -> Result<Vec<Requirement
         return Err(TrustError::Rejected(path.to_owned(), name.clone()));
     }
     Ok(requirements)
+}
+
+/// Demands that the policy lets in what comes from a file or directory, or from standard input if there is no `path`. A named
+/// policy goes before the usual one.
+///
+/// # Errors
+/// [`TrustError`].
+pub(super) fn demand_file(
+    named: Option<&Path>,
+    context: &Context,
+    transport: Transport,
+    path: Option<&Path>,
+) -> Result<(), TrustError> {
+    let Some(policy) = named.map(Path::to_owned).or_else(|| usual_policy(context)) else { return Ok(()) };
+    let real = path.map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+    let from = path.map_or_else(|| "standard input".to_owned(), |path| format!("{path:?}"));
+    let transport_name = transport.name();
+    for requirement in Policy::read(&policy)?.requirements_of(transport, real.as_deref())? {
+        match requirement {
+            Requirement::Accept => {}
+            Requirement::Reject => {
+                return Err(TrustError::RejectedFile { policy, from, transport: transport_name });
+            }
+            Requirement::Signed(_) => {
+                return Err(TrustError::UnsignedFile { policy, from, transport: transport_name });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// That one of these keys has signed it.

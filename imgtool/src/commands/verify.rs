@@ -5,7 +5,7 @@ use super::trust::{Subject, TrustError, by_policy, demand, signed_by_keys, usual
 use crate::cli::{Context, VerifyArgs};
 use crate::digest::{Digest, Hasher};
 use crate::image::DOCUMENT_LIMIT;
-use crate::layer::{Budget, Inflate};
+use crate::layer::Inflate;
 use crate::plan::{PlanError, layer_jobs};
 use crate::reference::Reference;
 use crate::registry::{HostsError, Operation};
@@ -42,6 +42,12 @@ pub enum VerifyError {
     /// It has no name that a policy could speak of.
     #[error("image {0} has no name, for which a policy or a registry could be asked; 'tag' gives it one")]
     Nameless(String),
+    /// A bundle is of no use where nothing is asked.
+    #[error(
+        "a bundle is given, and nothing says whose signature has to be in it; name a key with --key, or a policy that asks for a \
+         signature with --policy"
+    )]
+    Unasked,
     /// The policy, the keys or the signatures.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -64,7 +70,12 @@ pub fn verify(args: &VerifyArgs, context: &Context) -> Result<(), VerifyError> {
     let image = store.image(&found.target)?;
     let count = check_digests(&store, &image)?;
     print(&format!("{}: {count} digests are right\n", image.target.digest))?;
-    let Some((name, requirements)) = requirements(args, context, &found)? else {
+    let requirements = requirements(args, context, &found)?;
+    let all = requirements.iter().flat_map(|(_, all)| all);
+    if !args.bundle.is_empty() && !all.into_iter().any(|one| matches!(one, Requirement::Signed(_))) {
+        return Err(VerifyError::Unasked);
+    }
+    let Some((name, requirements)) = requirements else {
         return Ok(print("no key and no policy is there: signatures were not asked for\n")?);
     };
     let subject = Subject::of_stored(&store, &name, &image)?;
@@ -96,7 +107,7 @@ fn check_digests(store: &Store, image: &Image) -> Result<usize, VerifyError> {
         let found = hash(blob.file(), &job.digest).map_err(failed)?;
         demand_digest("layer", &job.digest, found)?;
         let blob = store.blob(&job.digest)?.ok_or_else(|| StoreError::Missing(job.digest.clone()))?;
-        let archive = Inflate::new(blob.file(), job.diff_id.algorithm(), Budget::default());
+        let archive = Inflate::new(blob.file(), job.diff_id.algorithm(), store.budget());
         let found = archive.and_then(Inflate::finish).map_err(failed)?;
         demand_digest("what is in the layer", &job.diff_id, found)?;
     }

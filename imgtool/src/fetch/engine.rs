@@ -62,6 +62,11 @@ pub enum FetchError {
     /// The registry did not give it.
     #[error("cannot fetch {0}")]
     Registry(Digest, #[source] RegistryError),
+    /// The registry does not have it, since it is not to be given to others.
+    #[error(
+        "layer {0} is not in the registry; it lies at {1}, and what lies outside registries is not fetched"
+    )]
+    Elsewhere(Digest, String),
     /// It did not come into the store.
     #[error("cannot keep {0}")]
     Ingest(Digest, #[source] IngestError),
@@ -264,7 +269,10 @@ impl Fetcher<'_> {
     /// Fetches until the connection ends, which is no failure at the right place only.
     fn attempt(&self, fetch: &Fetch, ingest: &mut Ingest, stream: &Stream) -> Result<(), FetchError> {
         let digest = &fetch.blob.digest;
-        let registry = |error| FetchError::Registry(digest.clone(), error);
+        let registry = |error| match (error, fetch.blob.urls.first()) {
+            (RegistryError::NotFound { .. }, Some(url)) => FetchError::Elsewhere(digest.clone(), url.clone()),
+            (error, _) => FetchError::Registry(digest.clone(), error),
+        };
         let mut body = self.client.blob(digest, ingest.written(), Some(fetch.blob.size)).map_err(registry)?;
         let mut buffer = vec![0; CHUNK];
         loop {

@@ -119,7 +119,8 @@ impl Unpack {
         }
         let lower = self.lower.take().ok_or(LayerError::NeedsLower)?;
         for path in implied {
-            let below = lower.find(path.as_os_str().as_bytes())?;
+            // A link there is hidden by the directory, which is then like the one that it leads to: so it is with containerd.
+            let below = lower.find_followed(path.as_os_str().as_bytes())?;
             if let Some(below) = below.filter(Below::is_directory) {
                 let failed = |source| LayerError::Kernel { path: path.clone(), source };
                 let entry = below.entry().map_err(failed)?;

@@ -2,6 +2,7 @@
 
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::image::Compression;
+use crate::store::{BYTES_VARIABLE, Budget, is_zero};
 use flate2::bufread::MultiGzDecoder;
 use std::io::{self, BufReader, Read};
 
@@ -11,28 +12,13 @@ const BUFFER: usize = 128 << 10;
 /// How large the window of a zstd frame may be, as a power of two in bytes: what the program zstd takes without being asked.
 const ZSTD_WINDOW: u32 = 27;
 
-/// What a layer may become. A gzip stream grows by a factor of 1,032 at the most, so only zstd can meet the second bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// How many bytes it may have when it is inflated.
-    pub bytes: u64,
-    /// From how many inflated bytes on the next bound holds.
-    pub unchecked: u64,
-    /// How many inflated bytes there may be for each byte of the blob.
-    pub ratio: u64,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { bytes: 256 << 30, unchecked: 1 << 30, ratio: 1200 }
-    }
-}
-
 /// A layer that is larger than it may be, inside an [`io::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OverBudget {
     /// Absolutely.
-    #[error("it has more than {0} bytes when it is inflated, which is the most that is unpacked")]
+    #[error(
+        "it has more than {0} bytes when it is inflated, which is the most that is unpacked; {BYTES_VARIABLE} can allow more"
+    )]
     Bytes(u64),
     /// In comparison with its blob.
     #[error("it has more than {0} times as many bytes when it is inflated, as a bomb has")]
@@ -84,6 +70,8 @@ pub struct Inflate<R: Read> {
     decoder: Decoder<R>,
     hasher: Hasher,
     produced: u64,
+    /// What of it are no zeros: those become holes, and take no room.
+    solid: u64,
     budget: Budget,
 }
 
@@ -107,7 +95,7 @@ impl<R: Read> Inflate<R> {
             }
             Compression::None => Decoder::Plain(source),
         };
-        Ok(Self { decoder, hasher: Hasher::new(algorithm), produced: 0, budget })
+        Ok(Self { decoder, hasher: Hasher::new(algorithm), produced: 0, solid: 0, budget })
     }
 
     /// Reads what follows the archive, which belongs to the layer as well, and gives the digest of all.
@@ -135,26 +123,43 @@ impl<R: Read> Inflate<R> {
     }
 
     fn check_budget(&self) -> Result<(), OverBudget> {
-        let Budget { bytes, unchecked, ratio } = self.budget;
+        let Budget { bytes, unchecked, ratio, .. } = self.budget;
         if self.produced > bytes {
             return Err(OverBudget::Bytes(bytes));
         }
-        if self.produced > unchecked && self.produced / ratio > self.consumed() {
+        if self.solid > unchecked && self.solid / ratio > self.consumed() {
             return Err(OverBudget::Ratio(ratio));
         }
         Ok(())
     }
 }
 
-impl<R: Read> Read for Inflate<R> {
+impl<R: Read> Read for Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = match &mut self.decoder {
-            Decoder::Plain(source) => source.read(buffer),
-            Decoder::Gzip(decoder) => decoder.read(buffer),
-            Decoder::Zstd(decoder) => decoder.read(buffer),
-        }?;
-        self.hasher.update(&buffer[..count]);
+        match self {
+            Self::Plain(source) => source.read(buffer),
+            Self::Gzip(decoder) => decoder.read(buffer),
+            Self::Zstd(decoder) => decoder.read(buffer),
+        }
+    }
+}
+
+impl<R: Read> Read for Inflate<R> {
+    /// Fills the buffer unless the end comes: then zeros are counted in the same pieces as they become holes.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut count = 0;
+        while count < buffer.len() {
+            match self.decoder.read(&mut buffer[count..]) {
+                Ok(0) => break,
+                Ok(more) => count += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let piece = &buffer[..count];
+        self.hasher.update(piece);
         self.produced += count as u64;
+        self.solid += if is_zero(piece) { 0 } else { count as u64 };
         self.check_budget().map_err(io::Error::other)?;
         Ok(count)
     }
@@ -165,7 +170,7 @@ mod tests {
     use super::*;
     use std::io::Write as _;
 
-    const BUDGET: Budget = Budget { bytes: 1 << 20, unchecked: 1 << 10, ratio: 100 };
+    const BUDGET: Budget = Budget { bytes: 1 << 20, entries: 1, unchecked: 1 << 10, ratio: 100 };
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -220,9 +225,26 @@ mod tests {
 
     #[test]
     fn bombs_are_refused() {
-        let error = inflate(&gzip(&vec![0; 1 << 19])).expect_err("too much for its blob");
-        assert!(error.to_string().contains("100 times"), "{error}");
-        let error = inflate(&vec![1; (1 << 20) + 1]).expect_err("too much");
-        assert!(error.to_string().contains("1048576 bytes"), "{error}");
+        let bomb = vec![1; 1 << 19];
+        for blob in [gzip(&bomb), zstd::encode_all(&bomb[..], 1).expect("memory")] {
+            let error = inflate(&blob).expect_err("too much for its blob");
+            assert!(error.to_string().contains("100 times"), "{error}");
+        }
+        for blob in [vec![1; (1 << 20) + 1], gzip(&vec![0; (1 << 20) + 1])] {
+            let error = inflate(&blob).expect_err("too much");
+            assert!(error.to_string().contains("1048576 bytes"), "{error}");
+        }
+    }
+
+    #[test]
+    fn zeros_are_no_bomb() {
+        let zeros = [&[1; 7][..], &vec![0; 1 << 19]].concat();
+        for blob in [gzip(&zeros), zstd::encode_all(&zeros[..], 1).expect("memory")] {
+            assert!(blob.len() < zeros.len() / 100);
+            let mut inflate = Inflate::new(&blob[..], Algorithm::Sha256, BUDGET).expect("a blob");
+            let mut first = [0; 7];
+            inflate.read_exact(&mut first).expect("the first bytes");
+            assert_eq!(inflate.finish().expect("zeros"), Digest::sha256(&zeros));
+        }
     }
 }

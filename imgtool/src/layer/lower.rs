@@ -49,6 +49,15 @@ impl Lower {
 
     /// What is at a path; links are followed but for the last component.
     pub(super) fn find(&self, path: &[u8]) -> Result<Option<Below>, LayerError> {
+        self.walk(path, false)
+    }
+
+    /// What a path leads to, all links followed.
+    pub(super) fn find_followed(&self, path: &[u8]) -> Result<Option<Below>, LayerError> {
+        self.walk(path, true)
+    }
+
+    fn walk(&self, path: &[u8], follows_last: bool) -> Result<Option<Below>, LayerError> {
         let failed = |source| LayerError::Kernel { path: shown(path), source };
         let mut rest: VecDeque<OsString> = components(path)?.into_iter().map(OsStr::to_owned).collect();
         let mut way: Vec<(OsString, Merged)> = Vec::new();
@@ -60,7 +69,7 @@ impl Lower {
             }
             let here = way.last().map_or(&self.layers, |(_, merged)| merged);
             let Some((parent, stat, merged)) = look(here, &part).map_err(failed)? else { return Ok(None) };
-            if rest.is_empty() {
+            if rest.is_empty() && !(follows_last && kind(&stat) == SFlag::S_IFLNK) {
                 let directory: PathBuf = way.iter().map(|(name, _)| name).collect();
                 let (path, name) = (directory.join(&part), PathBuf::from(part));
                 return Ok(Some(Below { parent, path, name, stat }));

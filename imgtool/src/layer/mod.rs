@@ -25,7 +25,7 @@ mod unpack;
 pub mod view;
 
 pub use copy_up::describe_like;
-pub use inflate::{Budget, Inflate, OverBudget};
+pub use inflate::{Inflate, OverBudget};
 pub use lower::Lower;
 pub use sink::{Compared, Replacement, Unpacker};
 pub use unpack::{Unpack, Whiteouts, unpack};

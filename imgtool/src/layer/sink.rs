@@ -2,7 +2,7 @@
 
 use super::pack::first_difference;
 use super::view::Directory;
-use super::{Budget, Inflate, LayerError, Lower, Unpack, Whiteouts};
+use super::{Inflate, LayerError, Lower, Unpack, Whiteouts};
 use crate::digest::Digest;
 use crate::fetch::{BlobReader, LayerJob, LayerSink};
 use crate::store::{LayerIngest, Store, StoreError};
@@ -84,8 +84,8 @@ impl<'a> Unpacker<'a> {
     ) -> Result<Unpacked, LayerError> {
         let layer = LayerIngest::begin(self.store, &job.diff_id)?;
         let archive =
-            Inflate::new(blob, job.diff_id.algorithm(), Budget::default()).map_err(LayerError::Read)?;
-        let mut unpack = Unpack::new(layer.directory()?, Whiteouts::Overlay);
+            Inflate::new(blob, job.diff_id.algorithm(), self.store.budget()).map_err(LayerError::Read)?;
+        let mut unpack = Unpack::new(layer.directory()?, Whiteouts::Overlay).within(self.store.budget());
         if let Some(lower) = lower {
             unpack = unpack.over(lower);
         }

@@ -2,8 +2,9 @@
 
 use super::LayerError;
 use super::lower::Lower;
-use super::tar::{Entry, Kind, Reader, Region, Time};
+use super::tar::{Entry, Kind, Reader, Region, TarError, Time};
 use super::tree::{Place, Tree, remove, shown};
+use crate::store::{Budget, is_zero};
 use mydocker_sys::Errno;
 use mydocker_sys::copy::{
     linkat, set_attribute_of_link, set_length, set_modified, set_modified_at, set_position,
@@ -76,14 +77,20 @@ pub struct Unpack {
     buffer: Vec<u8>,
     /// What all files have, in bytes, without their holes.
     pub(super) size: u64,
+    budget: Budget,
 }
 
 /// Unpacks one archive into the empty directory `root`, and returns its source and how many bytes its files have.
 ///
 /// # Errors
 /// [`LayerError`].
-pub fn unpack<R: Read>(archive: R, root: OwnedFd, whiteouts: Whiteouts) -> Result<(R, u64), LayerError> {
-    let mut unpack = Unpack::new(root, whiteouts).over(Lower::default());
+pub fn unpack<R: Read>(
+    archive: R,
+    root: OwnedFd,
+    whiteouts: Whiteouts,
+    budget: Budget,
+) -> Result<(R, u64), LayerError> {
+    let mut unpack = Unpack::new(root, whiteouts).within(budget).over(Lower::default());
     let rest = unpack.layer(archive)?;
     let size = unpack.size;
     unpack.finish()?;
@@ -107,7 +114,14 @@ impl Unpack {
             own: HashSet::new(),
             buffer: vec![0; BUFFER],
             size: 0,
+            budget: Budget::default(),
         }
+    }
+
+    /// The same with other bounds for each archive.
+    #[must_use]
+    pub fn within(self, budget: Budget) -> Self {
+        Self { budget, ..self }
     }
 
     /// Unpacks one layer on those before it, and returns what follows the archive in its source.
@@ -116,7 +130,7 @@ impl Unpack {
     /// [`LayerError`].
     pub fn layer<R: Read>(&mut self, archive: R) -> Result<R, LayerError> {
         self.own.clear();
-        let mut reader = Reader::new(archive);
+        let mut reader = Reader::new(archive).within(self.budget.entries);
         while let Some(entry) = reader.next_entry()? {
             self.entry(entry, &mut reader)?;
         }
@@ -281,30 +295,40 @@ impl Unpack {
         data: &mut Reader<R>,
     ) -> Result<(), LayerError> {
         let failed = |source| LayerError::Kernel { path: shown(path), source };
-        let Some(regions) = regions else { return self.copy(path, file, size, data) };
-        for region in regions.iter().filter(|region| region.length > 0) {
-            set_position(file, region.offset).map_err(failed)?;
-            self.copy(path, file, region.length, data)?;
+        let mut written = 0;
+        let all = [Region { offset: 0, length: size }];
+        for region in regions.unwrap_or(&all).iter().filter(|region| region.length > 0) {
+            written = self.copy(path, file, *region, data)?;
         }
-        set_length(file, size).map_err(failed)
+        if written == size { Ok(()) } else { set_length(file, size).map_err(failed) }
     }
 
+    /// Copies the data of one region, where blocks of zeros become holes, and returns up to where something was written.
     fn copy<R: Read>(
         &mut self,
         path: &[u8],
         file: &OwnedFd,
-        mut left: u64,
+        region: Region,
         data: &mut Reader<R>,
-    ) -> Result<(), LayerError> {
-        while left > 0 {
-            let most = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER);
-            let count = data.read_data(&mut self.buffer[..most])?;
-            write_fully(file, &self.buffer[..count])
-                .map_err(|source| LayerError::Kernel { path: shown(path), source })?;
-            left -= count as u64;
-            self.size += count as u64;
+    ) -> Result<u64, LayerError> {
+        let failed = |source| LayerError::Kernel { path: shown(path), source };
+        let (mut at, end) = (region.offset, region.offset + region.length);
+        let mut position = 0;
+        while at < end {
+            let most = usize::try_from(end - at).unwrap_or(BUFFER).min(BUFFER);
+            read_all(data, &mut self.buffer[..most])?;
+            let piece = &self.buffer[..most];
+            if !is_zero(piece) {
+                if position != at {
+                    set_position(file, at).map_err(failed)?;
+                }
+                write_fully(file, piece).map_err(failed)?;
+                position = at + most as u64;
+            }
+            at += most as u64;
+            self.size += most as u64;
         }
-        Ok(())
+        Ok(position)
     }
 
     /// The owner comes first, since a change of it takes setuid bits and capabilities away; an ACL comes after the
@@ -470,6 +494,18 @@ impl Unpack {
             other => other,
         }
     }
+}
+
+/// Fills a buffer, however small the pieces are in which the data comes: where a file's holes are must not depend on that.
+fn read_all<R: Read>(data: &mut Reader<R>, buffer: &mut [u8]) -> Result<(), LayerError> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match data.read_data(&mut buffer[done..])? {
+            0 => return Err(TarError::Truncated.into()),
+            count => done += count,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `--change`: instructions of a Dockerfile that change how an image is run.
 
-use crate::image::ContainerConfig;
+use super::health;
+use crate::image::{ContainerConfig, Healthcheck};
 use serde_json::Value;
 
 /// One instruction.
@@ -8,12 +9,14 @@ use serde_json::Value;
 pub enum ConfigChange {
     /// `CMD`: the arguments.
     Cmd(Vec<String>),
-    /// `ENTRYPOINT`: what is run; the arguments that were there are not meant for it.
+    /// `ENTRYPOINT`: what is run; arguments of the base are not meant for it.
     Entrypoint(Vec<String>),
     /// `ENV`: variables.
     Env(Vec<(String, String)>),
     /// `EXPOSE`: ports such as `80/tcp`.
     Expose(Vec<String>),
+    /// `HEALTHCHECK`: how to see whether it is well.
+    HealthCheck(Healthcheck),
     /// `LABEL`: what else there is to say.
     Label(Vec<(String, String)>),
     /// `ONBUILD`: an instruction for who builds on the image.
@@ -33,7 +36,7 @@ pub enum ConfigChange {
 pub enum ChangeError {
     /// It begins with no instruction that can be used.
     #[error(
-        "{0:?} is no change that is supported; there are CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR"
+        "{0:?} is no change that is supported; there are CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR"
     )]
     Unknown(String),
     /// It does not go on as it should.
@@ -53,8 +56,7 @@ impl ConfigChange {
     /// [`ChangeError`].
     pub fn parse(text: &str) -> Result<Self, ChangeError> {
         let text = text.trim();
-        let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-        let rest = rest.trim();
+        let (word, rest) = take_word(text);
         let name = word.to_ascii_uppercase();
         let wrong = |problem| ChangeError::Invalid { text: text.to_owned(), problem };
         if rest.is_empty() && KNOWN.contains(&name.as_str()) {
@@ -66,6 +68,7 @@ impl ConfigChange {
             "ENV" => Ok(Self::Env(pairs(rest).map_err(wrong)?)),
             "LABEL" => Ok(Self::Label(pairs(rest).map_err(wrong)?)),
             "EXPOSE" => Ok(Self::Expose(ports(rest).map_err(wrong)?)),
+            "HEALTHCHECK" => health::parse(rest).map(Self::HealthCheck).map_err(wrong),
             "ONBUILD" => on_build(rest).map_err(wrong),
             "STOPSIGNAL" => one(rest).map(Self::StopSignal).map_err(wrong),
             "USER" => one(rest).map(Self::User).map_err(wrong),
@@ -77,19 +80,28 @@ impl ConfigChange {
         }
     }
 
-    /// Makes the change.
-    pub fn apply(&self, config: &mut ContainerConfig) {
+    /// Makes changes one after the other.
+    pub fn apply_all(changes: &[Self], config: &mut ContainerConfig) {
+        let mut sets_command = false;
+        for change in changes {
+            sets_command |= matches!(change, Self::Cmd(_));
+            change.apply(config, sets_command);
+        }
+    }
+
+    fn apply(&self, config: &mut ContainerConfig, keeps_command: bool) {
         let empty = || Value::Object(serde_json::Map::new());
         match self {
             Self::Cmd(words) => config.cmd = Some(words.clone()),
             Self::Entrypoint(words) => {
                 config.entrypoint = Some(words.clone());
-                config.cmd = None;
+                config.cmd = config.cmd.take().filter(|_| keeps_command);
             }
             Self::Env(pairs) => pairs.iter().for_each(|(name, value)| set_variable(config, name, value)),
             Self::Expose(ports) => {
                 config.exposed_ports.extend(ports.iter().map(|port| (port.clone(), empty())))
             }
+            Self::HealthCheck(check) => config.healthcheck = Some(check.clone()),
             Self::Label(pairs) => config.labels.extend(pairs.iter().cloned()),
             Self::OnBuild(instruction) => {
                 let list = config.other.entry("OnBuild").or_insert(Value::Null);
@@ -105,8 +117,19 @@ impl ConfigChange {
     }
 }
 
-const KNOWN: [&str; 10] =
-    ["CMD", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "ONBUILD", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"];
+const KNOWN: [&str; 11] = [
+    "CMD",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "HEALTHCHECK",
+    "LABEL",
+    "ONBUILD",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
 
 /// A variable keeps its place.
 fn set_variable(config: &mut ContainerConfig, name: &str, value: &str) {
@@ -125,8 +148,14 @@ fn directory(before: &str, path: &str) -> String {
     format!("/{}/{path}", before.trim_matches('/')).replace("//", "/")
 }
 
+/// The first word, and what follows the blanks behind it.
+pub(super) fn take_word(text: &str) -> (&str, &str) {
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    (word, rest.trim())
+}
+
 /// A list in JSON; `None` for what is none.
-fn list(text: &str) -> Option<Vec<String>> {
+pub(super) fn list(text: &str) -> Option<Vec<String>> {
     text.starts_with('[').then(|| serde_json::from_str(text).ok()).flatten()
 }
 
@@ -217,9 +246,8 @@ mod tests {
 
     fn changed(base: ContainerConfig, texts: &[&str]) -> ContainerConfig {
         let mut config = base;
-        for text in texts {
-            ConfigChange::parse(text).expect(text).apply(&mut config);
-        }
+        let changes: Vec<_> = texts.iter().map(|text| ConfigChange::parse(text).expect(text)).collect();
+        ConfigChange::apply_all(&changes, &mut config);
         config
     }
 
@@ -261,13 +289,22 @@ mod tests {
         assert_eq!(config.stop_signal.as_deref(), Some("SIGQUIT"));
         let shell = changed(ContainerConfig::default(), &["CMD echo $A"]);
         assert_eq!(shell.cmd.expect("a command"), ["/bin/sh", "-c", "echo $A"]);
+        let both = changed(shell_base(), &["HEALTHCHECK NONE", "CMD [\"arg\"]", "ENTRYPOINT [\"/entry\"]"]);
+        assert_eq!(both.cmd.expect("that of the changes"), ["arg"]);
+        assert_eq!(both.healthcheck.expect("none").test, ["NONE"]);
+        assert_eq!(changed(shell_base(), &["ENTRYPOINT [\"/entry\"]"]).cmd, None);
+    }
+
+    fn shell_base() -> ContainerConfig {
+        ContainerConfig { cmd: Some(vec!["sh".to_owned()]), ..ContainerConfig::default() }
     }
 
     #[test]
     fn what_is_no_change_is_refused_with_what_is_wrong() {
         for (text, says) in [
             ("RUN make", "CMD, ENTRYPOINT"),
-            ("HEALTHCHECK NONE", "CMD, ENTRYPOINT"),
+            ("HEALTHCHECK", "nothing follows"),
+            ("HEALTHCHECK true", "CMD or NONE"),
             ("", "CMD, ENTRYPOINT"),
             ("ENV", "nothing follows"),
             ("ENV A", "NAME=VALUE"),

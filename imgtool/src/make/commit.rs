@@ -184,13 +184,12 @@ fn config(base: Option<&Image>, diff_id: crate::digest::Digest, options: &Commit
     if let Some(container) = &options.config {
         config.config = container.clone();
     }
-    for change in &options.changes {
-        change.apply(&mut config.config);
-    }
+    ConfigChange::apply_all(&options.changes, &mut config.config);
     // What docker tells of the container that an image was made from would be another's now.
     for field in ["container", "container_config"] {
         config.other.remove(field);
     }
+    complete_history(&mut config);
     config.rootfs.diff_ids.push(diff_id);
     config.created = Some(created.clone());
     config.author = options.author.clone().or(config.author);
@@ -202,6 +201,15 @@ fn config(base: Option<&Image>, diff_id: crate::digest::Digest, options: &Commit
         empty_layer: false,
     });
     config
+}
+
+/// Gives each layer of a base an entry in its history. One that has none for some, as other programs make them, is taken by
+/// itself; but podman makes no image of one whose history tells of fewer layers than there are.
+fn complete_history(config: &mut ImageConfig) {
+    let told = config.history.iter().filter(|entry| !entry.empty_layer).count();
+    let missing = config.rootfs.diff_ids.len().saturating_sub(told);
+    let unknown = History { created: config.created.clone(), ..History::default() };
+    config.history.splice(..0, vec![unknown; missing]);
 }
 
 fn from_nothing(platform: Platform) -> ImageConfig {

@@ -53,7 +53,8 @@ mod tests {
     use super::*;
     use crate::digest::Algorithm;
     use crate::image::MediaType;
-    use crate::layer::{Budget, Inflate};
+    use crate::layer::Inflate;
+    use crate::store::Budget;
 
     #[test]
     fn a_blob_becomes_the_same_each_time() {

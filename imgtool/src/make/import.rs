@@ -2,8 +2,8 @@
 
 use super::{AddLayerError, CommitError, CommitOptions, add_tar, image_of_layer};
 use crate::digest::Algorithm;
+use crate::layer::Inflate;
 use crate::layer::tar::{Reader, TarError, Writer};
-use crate::layer::{Budget, Inflate};
 use crate::store::{Image, Store};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -41,8 +41,9 @@ pub enum ImportError {
 /// [`ImportError`]; then the names of the store are what they were.
 pub fn import(store: &Store, archive: impl Read, options: &CommitOptions) -> Result<Image, ImportError> {
     let _hold = store.hold()?;
-    let archive = Inflate::new(archive, Algorithm::Sha256, Budget::default()).map_err(ImportError::Read)?;
-    let layer = add_tar(store, options.compression, |sink| rewrite(Reader::new(archive), Writer::new(sink)))?;
+    let archive = Inflate::new(archive, Algorithm::Sha256, store.budget()).map_err(ImportError::Read)?;
+    let reader = Reader::new(archive).within(store.budget().entries);
+    let layer = add_tar(store, options.compression, |sink| rewrite(reader, Writer::new(sink)))?;
     Ok(image_of_layer(store, None, layer, options)?)
 }
 

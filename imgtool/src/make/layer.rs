@@ -4,7 +4,7 @@ use crate::digest::Digest;
 use crate::image::{Compression, Descriptor, MediaType};
 use crate::layer::pack::{Blocks, PackError, Source, TarSink, encode, pack};
 use crate::layer::{LayerError, Whiteouts, unpack};
-use crate::store::{FreshBlob, LayerIngest, Store, StoreError};
+use crate::store::{Budget, FreshBlob, LayerIngest, Store, StoreError};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::thread;
@@ -65,7 +65,8 @@ pub fn add_tar<E: From<AddLayerError> + From<io::Error> + Send>(
     let (tap, blocks) = Blocks::tap();
     let mut out = |bytes: &[u8]| blob.write(bytes).map_err(|error| E::from(AddLayerError::from(error)));
     let (encoded, unpacked) = thread::scope(|scope| {
-        let unpacking = thread::Builder::new().spawn_scoped(scope, || unpack_all(blocks, directory))?;
+        let unpacking =
+            thread::Builder::new().spawn_scoped(scope, || unpack_all(blocks, directory, store.budget()))?;
         let encoded = encode(compression, Some(tap), &mut out, make);
         Ok::<_, io::Error>((encoded, unpacking.join().unwrap_or(Err(AddLayerError::Bug))))
     })?;
@@ -82,8 +83,9 @@ pub fn add_tar<E: From<AddLayerError> + From<io::Error> + Send>(
     Ok(NewLayer { descriptor, diff_id: encoded.diff_id })
 }
 
-fn unpack_all(blocks: Blocks, directory: OwnedFd) -> Result<u64, AddLayerError> {
-    let (mut rest, size) = unpack(blocks, directory, Whiteouts::Overlay).map_err(AddLayerError::Unpack)?;
+fn unpack_all(blocks: Blocks, directory: OwnedFd, budget: Budget) -> Result<u64, AddLayerError> {
+    let (mut rest, size) =
+        unpack(blocks, directory, Whiteouts::Overlay, budget).map_err(AddLayerError::Unpack)?;
     // What follows the archive's end belongs to the layer, and its writer must not be left alone.
     io::copy(&mut rest, &mut io::sink())?;
     Ok(size)

@@ -1,7 +1,7 @@
 //! Making images: what was changed becomes a layer, and a layer more an image more.
 //!
 //! ```text
-//! change   instructions of a Dockerfile that change a configuration
+//! change   instructions of a Dockerfile that change a configuration; health: how to see whether a container is well
 //! layer    a tree to a blob of the store and to its unpacked layer, in one pass
 //! commit   a layer, a configuration and a manifest on those of a base
 //! compress layers that are not compressed, for a registry
@@ -12,6 +12,7 @@
 mod change;
 mod commit;
 mod compress;
+mod health;
 mod import;
 mod layer;
 mod view;

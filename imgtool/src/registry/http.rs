@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use ureq::http;
-use ureq::{Agent, Proxy, SendBody};
+use ureq::{Agent, Proxy, ProxyProtocol, SendBody};
 
 /// How long a connection may take to be made, or to bring a byte.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -338,6 +338,7 @@ fn new_agent(
             Some(parsed.map_err(|source| HttpError::Proxy { variable, source: Box::new(source) })?)
         }
     };
+    let proxy_speaks_tls = proxy.as_ref().is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https);
     let mut config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -350,7 +351,8 @@ fn new_agent(
         .user_agent(concat!("mydocker-img/", env!("CARGO_PKG_VERSION")))
         // The digest is that of the bytes as they are stored.
         .accept_encoding("identity");
-    if origin.scheme == Scheme::Https {
+    // A proxy that speaks TLS is judged as the server behind it, or by what the system trusts if that speaks none.
+    if origin.scheme == Scheme::Https || proxy_speaks_tls {
         let loaded = tls.load().map_err(|source| HttpError::Tls { origin: origin.clone(), source })?;
         config = config.tls_config(loaded);
     }

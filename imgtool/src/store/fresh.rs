@@ -1,12 +1,15 @@
 //! Blobs that are made here: their digest is known when they are complete.
 
-use super::{Store, StoreError, VerifiedBlob, failed};
+use super::{Store, StoreError, VerifiedBlob, failed, is_zero};
 use crate::digest::{Algorithm, Digest, Hasher};
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// From how many zeros on they become a hole, in bytes.
+const HOLE: usize = 64 << 10;
 
 /// Tells the blobs apart that one process makes.
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -59,14 +62,20 @@ impl FreshBlob {
         Ok(Self { part: Part { path, is_kept: false }, file, hasher: Hasher::new(algorithm), size: 0 })
     }
 
-    /// Appends bytes.
+    /// Appends bytes. Zeros become a hole: archives of images have them as they are, and may be mostly zeros.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.file.write_all(bytes).map_err(failed("write", &self.part.path))?;
+        let size = self.size + bytes.len() as u64;
+        if bytes.len() >= HOLE && is_zero(bytes) {
+            self.file.set_len(size).map_err(failed("lengthen", &self.part.path))?;
+            self.file.seek(SeekFrom::Start(size)).map_err(failed("seek in", &self.part.path))?;
+        } else {
+            self.file.write_all(bytes).map_err(failed("write", &self.part.path))?;
+        }
         self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
+        self.size = size;
         Ok(())
     }
 

@@ -107,7 +107,7 @@ impl Store {
         fs::write(&copy, &bytes).map_err(failed("write", &copy))
     }
 
-    fn index_copy_path(&self) -> PathBuf {
+    pub(super) fn index_copy_path(&self) -> PathBuf {
         self.root().join("index.copy")
     }
 

@@ -18,6 +18,7 @@
 //! Whatever is in `blobs` has been verified, since it comes there by [`Ingest::commit`] and [`FreshBlob::commit`] alone. An image exists when its tag
 //! is recorded, which comes last; all that a crash can leave is files that nothing points to.
 
+mod budget;
 mod check;
 mod collect;
 mod compressed;
@@ -29,6 +30,8 @@ mod layers;
 mod leases;
 mod rebuild;
 
+pub(crate) use budget::is_zero;
+pub use budget::{BYTES_VARIABLE, Budget, ENTRIES_VARIABLE};
 pub use check::{Check, Finding, Mending};
 pub use collect::{Collected, StoreUsage, Usage};
 pub use fresh::{FreshBlob, SealedBlob};
@@ -49,6 +52,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    budget: Budget,
 }
 
 /// What goes wrong with the store itself.
@@ -132,7 +136,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`] if a directory can be neither found nor made.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let store = Self { root: root.to_owned() };
+        let store = Self { root: root.to_owned(), budget: Budget::default() };
         // The contents of images may be secret, and setuid programs of an image are nobody's on the host (CVE-2021-21284).
         make_directories(root, 0o700)?;
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
@@ -143,6 +147,18 @@ impl Store {
         make_directories(&store.unfinished_layers(), 0o755)?;
         make_directories(&store.lease_directory(), 0o755)?;
         Ok(store)
+    }
+
+    /// The same store with other bounds for what comes into it.
+    #[must_use]
+    pub fn with_budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
+    }
+
+    /// What a layer may become here.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        self.budget
     }
 
     /// Its directory.

@@ -29,8 +29,7 @@ impl Store {
                 self.check_layout_file(mending, check)?;
                 return Ok(true);
             }
-            // Nothing was ever named here.
-            Ok(_) if check.blobs == 0 => return Ok(true),
+            Ok(_) if self.has_named_nothing() => return Ok(true),
             Err(StoreError::Io { .. }) if !is_lost => format!("{path:?} is damaged"),
             _ => format!("{path:?} is lost"),
         };
@@ -49,6 +48,11 @@ impl Store {
             check.wrong_is(format!("image {digest} has lost its name; 'tag {id} NAME' gives it one"));
         }
         Ok(true)
+    }
+
+    /// Whether nothing was ever named here: the first pull may have been refused, or killed, when blobs were there.
+    fn has_named_nothing(&self) -> bool {
+        !self.index_copy_path().exists() && !self.layout().join("oci-layout").exists()
     }
 
     fn check_layout_file(&self, mending: Mending<'_>, check: &mut Check) -> Result<(), StoreError> {

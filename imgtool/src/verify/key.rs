@@ -1,5 +1,6 @@
 //! Public keys.
 
+use super::der::{BIT_STRING, Elements, INTEGER, SEQUENCE};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{
@@ -10,24 +11,27 @@ use std::path::{Path, PathBuf};
 /// What a file with a key may have, in bytes.
 const FILE_LIMIT: u64 = 64 << 10;
 
-/// What stands before the point in a key of ECDSA on P-256 (RFC 5480): its algorithm, and the length of what follows.
-const P256: &[u8] = &[
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
-    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
-];
+/// How many bytes the modulus of a key of RSA may have: 2,048 bits to 8,192.
+const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
 
-/// The same of Ed25519 (RFC 8410).
-const ED25519: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+/// How keys of each kind sign: cosign with SHA-256, whatever the curve is, and with the digest of the curve's length.
+const KINDS: &[(AlgorithmIdentifier, &[AlgorithmIdentifier])] = &[
+    (alg_id::ECDSA_P256, &[alg_id::ECDSA_SHA256]),
+    (alg_id::ECDSA_P384, &[alg_id::ECDSA_SHA256, alg_id::ECDSA_SHA384]),
+    (alg_id::RSA_ENCRYPTION, &[alg_id::RSA_PKCS1_SHA256]),
+    (alg_id::ED25519, &[alg_id::ED25519]),
+];
 
 /// A key that signatures are checked with.
 #[derive(Clone)]
 pub struct PublicKey {
     name: String,
-    algorithm: &'static dyn SignatureVerificationAlgorithm,
+    /// Those that its signatures may be made by.
+    algorithms: Vec<&'static dyn SignatureVerificationAlgorithm>,
     /// The key with its algorithm, in DER (RFC 5280, 4.1.2.7).
     der: Vec<u8>,
-    /// Where in it the point begins.
-    point: usize,
+    /// The key alone: a point, or a modulus with its exponent.
+    key: Vec<u8>,
 }
 
 /// Why a key is none.
@@ -43,7 +47,9 @@ pub enum KeyError {
     #[error("{0} has no certificates of an authority in PEM ('-----BEGIN CERTIFICATE-----')")]
     Certificate(String),
     /// It is of another kind.
-    #[error("{0} is a key of a kind that is not supported; ECDSA on P-256 and Ed25519 are")]
+    #[error(
+        "{0} is a key of a kind that is not supported; ECDSA on P-256 and P-384, RSA with 2048 to 8192 bits, and Ed25519 are"
+    )]
     Kind(String),
 }
 
@@ -78,18 +84,20 @@ impl PublicKey {
     /// # Errors
     /// [`KeyError::Kind`].
     pub fn from_der(der: &[u8], name: &str) -> Result<Self, KeyError> {
-        let kinds = [
-            (P256, 65, alg_id::ECDSA_P256, alg_id::ECDSA_SHA256),
-            (ED25519, 32, alg_id::ED25519, alg_id::ED25519),
-        ];
-        for (prefix, length, public, signature) in kinds {
-            let point = der.strip_prefix(prefix).filter(|point| point.len() == length);
-            if let (Some(_), Some(algorithm)) = (point, algorithm(public, signature)) {
-                let (name, der) = (name.to_owned(), der.to_owned());
-                return Ok(Self { name, algorithm, der, point: prefix.len() });
-            }
+        let unsupported = || KeyError::Kind(name.to_owned());
+        let (algorithm, key) = parts(der).ok_or_else(unsupported)?;
+        let known = KINDS.iter().find(|(public, _)| public.as_ref() == algorithm);
+        let (public, signatures) = known.ok_or_else(unsupported)?;
+        if *public == alg_id::RSA_ENCRYPTION && !modulus(key).is_some_and(|length| MODULUS.contains(&length))
+        {
+            return Err(unsupported());
         }
-        Err(KeyError::Kind(name.to_owned()))
+        let all = ring::default_provider().signature_verification_algorithms.all.iter().copied();
+        let fits = |one: &&dyn SignatureVerificationAlgorithm| {
+            one.public_key_alg_id() == *public && signatures.contains(&one.signature_alg_id())
+        };
+        let algorithms = all.filter(fits).collect();
+        Ok(Self { name: name.to_owned(), algorithms, der: der.to_owned(), key: key.to_owned() })
     }
 
     /// What messages call it.
@@ -107,17 +115,22 @@ impl PublicKey {
     /// Whether it has signed a message.
     #[must_use]
     pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.algorithm.verify_signature(&self.der[self.point..], message, signature).is_ok()
+        self.algorithms.iter().any(|one| one.verify_signature(&self.key, message, signature).is_ok())
     }
 }
 
-fn algorithm(
-    public: AlgorithmIdentifier,
-    signature: AlgorithmIdentifier,
-) -> Option<&'static dyn SignatureVerificationAlgorithm> {
-    let all = ring::default_provider().signature_verification_algorithms.all;
-    let fits = |one: &&&dyn SignatureVerificationAlgorithm| {
-        one.public_key_alg_id() == public && one.signature_alg_id() == signature
-    };
-    all.iter().find(fits).copied()
+/// The algorithm of a key, without the tag and the length of its sequence, and the key itself (RFC 5280, 4.1.2.7).
+fn parts(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut outer = Elements(der);
+    let mut fields = Elements(outer.expect(SEQUENCE)?.content);
+    let (algorithm, bits) = (fields.expect(SEQUENCE)?, fields.expect(BIT_STRING)?);
+    // Its first byte counts the bits at the end that are none.
+    let key = bits.content.strip_prefix(&[0])?;
+    (outer.0.is_empty() && fields.0.is_empty()).then_some((algorithm.content, key))
+}
+
+/// How many bytes the modulus of a key of RSA has (RFC 8017, A.1.1).
+fn modulus(key: &[u8]) -> Option<usize> {
+    let number = Elements(Elements(key).expect(SEQUENCE)?.content).expect(INTEGER)?.content;
+    Some(number.len() - number.iter().take_while(|byte| **byte == 0).count())
 }

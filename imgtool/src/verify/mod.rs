@@ -10,7 +10,7 @@
 //! policy      which images have to be signed by whom (containers-policy.json)
 //! ```
 //!
-//! Keys are of the kinds that cosign makes: ECDSA on P-256 and Ed25519. Nobody is asked about certificates and logs: who wants
+//! Keys are of the kinds that cosign makes and takes: ECDSA on P-256 and P-384, RSA, and Ed25519. Nobody is asked about certificates and logs: who wants
 //! to be believed brings the proof along, and the policy names the roots.
 
 mod bundle;
@@ -27,5 +27,5 @@ pub use certificate::{Authority, CertificateFault};
 pub use evidence::EvidenceFault;
 pub use key::{KeyError, PublicKey};
 pub use log::LogFault;
-pub use policy::{Identity, Policy, PolicyError, Requirement, Signed, Signer};
+pub use policy::{Identity, Policy, PolicyError, Requirement, Signed, Signer, Transport};
 pub use signature::{Candidate, SIGNATURE_ANNOTATION, SignatureFault, signature_tag};

@@ -168,15 +168,66 @@ impl Policy {
     /// # Errors
     /// [`PolicyError`].
     pub fn requirements(&self, name: &Reference) -> Result<Vec<Requirement>, PolicyError> {
-        let docker = self.transports.get("docker");
-        let found = docker.and_then(|scopes| {
-            scopes_of(name).into_iter().find_map(|scope| scopes.get(&scope).map(|found| (scope, found)))
+        self.in_scopes("docker", scopes_of(name))
+    }
+
+    /// What is asked of an image of a file or directory. It is `path` without links, or nothing for standard input, for which
+    /// only the transport's own scope counts.
+    ///
+    /// # Errors
+    /// [`PolicyError`].
+    pub fn requirements_of(
+        &self,
+        transport: Transport,
+        path: Option<&Path>,
+    ) -> Result<Vec<Requirement>, PolicyError> {
+        let paths = path.filter(|_| transport.has_scopes()).into_iter().flat_map(Path::ancestors);
+        // The format forbids "/"; everything is "".
+        let paths = paths.filter(|path| path.parent().is_some()).map(|path| path.display().to_string());
+        self.in_scopes(transport.name(), paths.chain([String::new()]).collect())
+    }
+
+    /// What the first of these scopes asks that the transport has; the policy's default if it has none.
+    fn in_scopes(&self, transport: &str, scopes: Vec<String>) -> Result<Vec<Requirement>, PolicyError> {
+        let found = self.transports.get(transport).and_then(|known| {
+            scopes.into_iter().find_map(|scope| known.get(&scope).map(|found| (scope, found)))
         });
         let (scope, raw) = found.unwrap_or_else(|| ("default".to_owned(), &self.default));
         if raw.is_empty() {
             return Err(PolicyError::Empty(scope));
         }
         raw.iter().map(RawRequirement::parse).collect()
+    }
+}
+
+/// Where images come from that do not come from a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A tar as docker writes it.
+    DockerArchive,
+    /// A tar of an OCI layout.
+    OciArchive,
+    /// A directory with an OCI layout.
+    Oci,
+    /// A tar of a root file system.
+    Tarball,
+}
+
+impl Transport {
+    /// What a policy calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DockerArchive => "docker-archive",
+            Self::OciArchive => "oci-archive",
+            Self::Oci => "oci",
+            Self::Tarball => "tarball",
+        }
+    }
+
+    /// Whether a policy can tell its files apart, by their paths.
+    fn has_scopes(self) -> bool {
+        matches!(self, Self::OciArchive | Self::Oci)
     }
 }
 
@@ -340,6 +391,32 @@ mod tests {
                 ""
             ]
         );
+    }
+
+    #[test]
+    fn files_are_told_apart_by_their_paths() {
+        let accept = r#"[{"type":"insecureAcceptAnything"}]"#;
+        let text = format!(
+            r#"{{"default":[{{"type":"reject"}}],"transports":{{
+                "oci-archive":{{"/a":{accept},"/a/b":[{{"type":"reject"}}],"/":{accept}}},
+                "oci":{{"":{accept}}},
+                "docker-archive":{{"/a":{accept}}},
+                "tarball":{{"":{accept}}}}}}}"#
+        );
+        let policy: Policy = serde_json::from_str(&text).expect("a policy");
+        for (transport, path, accepted) in [
+            (Transport::OciArchive, Some("/a/x.tar"), true),
+            (Transport::OciArchive, Some("/a/b/x.tar"), false),
+            (Transport::OciArchive, Some("/x.tar"), false),
+            (Transport::OciArchive, None, false),
+            (Transport::Oci, Some("/x"), true),
+            (Transport::DockerArchive, Some("/a/x.tar"), false),
+            (Transport::Tarball, None, true),
+        ] {
+            let found = policy.requirements_of(transport, path.map(Path::new)).expect("requirements");
+            let accepts = found.iter().all(|one| matches!(one, Requirement::Accept));
+            assert_eq!(accepts, accepted, "{transport:?} {path:?}");
+        }
     }
 
     #[test]

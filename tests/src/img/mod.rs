@@ -3,6 +3,7 @@
 pub mod engines;
 mod fake;
 mod image;
+mod proxy;
 mod registry;
 mod server;
 pub mod signing;
@@ -10,6 +11,7 @@ pub mod tree;
 
 pub use fake::{FakeRegistry, Served};
 pub use image::{SampleImage, sha256, tar_of_one_file};
+pub use proxy::TlsProxy;
 pub use registry::{Authority, Registry, RegistryOptions, TokenServer};
 pub use server::{Body, Reply, Request, Server};
 
@@ -18,7 +20,11 @@ use mydocker_sys::mount::{MntFlags, umount};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
+
+/// What a command may take where others use the machine: images of Debian are unpacked, packed and hashed.
+const A_LONG_TIME: Duration = Duration::from_secs(120);
 
 /// The program that the environment names, else the one that `make` leaves in `bin/`.
 ///
@@ -79,8 +85,22 @@ impl Img {
     /// When it cannot be loaded.
     #[must_use]
     pub fn with_debian() -> Self {
+        Self::with_archive(&crate::plug::image_archive())
+    }
+
+    /// The image tool with an image of busybox, [`BUSYBOX`](crate::plug::BUSYBOX), in its store. Engines that are only asked
+    /// to take it, or to run something in it, do so in a moment.
+    ///
+    /// # Panics
+    /// When it cannot be loaded.
+    #[must_use]
+    pub fn with_busybox() -> Self {
+        Self::with_archive(&crate::plug::busybox_archive(crate::plug::BUSYBOX))
+    }
+
+    fn with_archive(archive: &Path) -> Self {
         let img = Self::new();
-        img.command(["load", "--input"]).arg(crate::plug::image_archive()).run().succeeds().discard();
+        img.command(["load", "--input"]).arg(archive).run().succeeds().discard();
         img
     }
 
@@ -115,6 +135,7 @@ impl Img {
 
     fn with_store(&self, program: Invocation) -> Invocation {
         program
+            .deadline(A_LONG_TIME)
             .env("HOME", self.path("home"))
             .env("XDG_RUNTIME_DIR", self.path("home/run"))
             .env("CONTAINERS_REGISTRIES_CONF", self.path("registries.conf"))

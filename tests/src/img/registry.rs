@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::json;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -50,13 +49,11 @@ impl Registry {
     #[must_use]
     pub fn with(options: &RegistryOptions) -> Self {
         let base = tempfile::Builder::new().prefix("mdr-").tempdir().expect("a scratch directory");
-        let free = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let port = free.local_addr().expect("an address").port();
-        drop(free);
         let config = base.path().join("config.yml");
-        fs::write(&config, configuration(options, base.path(), port)).expect("writable");
-        let log = fs::File::create(base.path().join("log")).expect("writable");
-        let child = Command::new("docker-registry")
+        fs::write(&config, configuration(options, base.path())).expect("writable");
+        let told = base.path().join("log");
+        let log = fs::File::create(&told).expect("writable");
+        let mut child = Command::new("docker-registry")
             .arg("serve")
             .arg(&config)
             .env("OTEL_TRACES_EXPORTER", "none")
@@ -65,7 +62,12 @@ impl Registry {
             .stderr(log)
             .spawn()
             .expect("docker-registry is installed");
-        wait::until("the registry to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
+        let port = wait::until("the registry to listen", || {
+            let text = fs::read_to_string(&told).unwrap_or_default();
+            let ended = child.try_wait().expect("a child can be asked");
+            assert!(ended.is_none(), "the registry ended: {text}");
+            listening(&text)
+        });
         Self { child, port, _base: base }
     }
 
@@ -90,11 +92,19 @@ impl Drop for Registry {
     }
 }
 
-fn configuration(options: &RegistryOptions, base: &Path, port: u16) -> String {
+/// The port that a registry's log says it has. The kernel chooses it: one that was looked for before may be somebody else's
+/// when the registry asks for it.
+fn listening(log: &str) -> Option<u16> {
+    let (_, rest) = log.split_once("listening on 127.0.0.1:")?;
+    let end = rest.find(|next: char| !next.is_ascii_digit())?;
+    rest[..end].parse().ok()
+}
+
+fn configuration(options: &RegistryOptions, base: &Path) -> String {
     let data = options.data.clone().unwrap_or_else(|| base.join("data"));
     let mut text = format!(
         "version: 0.1\nlog:\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    rootdirectory: {}\n\
-         http:\n  addr: 127.0.0.1:{port}\n",
+         http:\n  addr: 127.0.0.1:0\n",
         data.display()
     );
     if let Some((certificate, key)) = &options.tls {
@@ -164,15 +174,14 @@ impl Authority {
         self.base.path().join("ca.crt")
     }
 
-    /// A certificate for 127.0.0.1 and localhost, and its key.
+    /// A certificate for 127.0.0.1, localhost and registry.invalid, and its key.
     ///
     /// # Panics
     /// When openssl fails.
     #[must_use]
     pub fn issue(&self, name: &str) -> (PathBuf, PathBuf) {
         let file = |ending: &str| format!("{name}.{ending}");
-        let extensions =
-            "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n";
+        let extensions = "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:registry.invalid\nextendedKeyUsage=serverAuth,clientAuth\n";
         fs::write(self.base.path().join(file("ext")), extensions).expect("writable");
         let subject = format!("/CN={name}");
         let (key, request, certificate, ext) = (file("key"), file("csr"), file("cert"), file("ext"));

@@ -55,12 +55,21 @@ impl Keys {
     /// When openssl cannot make it.
     #[must_use]
     pub fn sign(&self, img: &Img, message: &[u8]) -> String {
+        self.sign_with(img, message, "-sha256")
+    }
+
+    /// The same with another digest than SHA-256, unless it is a key that has its own.
+    ///
+    /// # Panics
+    /// When openssl cannot make it.
+    #[must_use]
+    pub fn sign_with(&self, img: &Img, message: &[u8], digest: &str) -> String {
         let file = img.path("message");
         fs::write(&file, message).expect("room");
         let (key, file) = (self.private.display().to_string(), file.display().to_string());
         let signature = match self.is_ed25519 {
             true => openssl(&["pkeyutl", "-sign", "-rawin", "-inkey", &key, "-in", &file]),
-            false => openssl(&["dgst", "-sha256", "-sign", &key, &file]),
+            false => openssl(&["dgst", digest, "-sign", &key, &file]),
         };
         BASE64_STANDARD.encode(signature)
     }
@@ -106,6 +115,12 @@ pub fn artifact(media_type: &str, content: Vec<u8>, annotations: Value) -> Sampl
 #[must_use]
 pub fn signature(img: &Img, keys: &Keys, payload: Vec<u8>) -> SampleImage {
     let text = keys.sign(img, &payload);
+    signature_of(payload, &text)
+}
+
+/// The same of a signature in base64 that is there.
+#[must_use]
+pub fn signature_of(payload: Vec<u8>, text: &str) -> SampleImage {
     artifact("application/vnd.dev.cosign.simplesigning.v1+json", payload, json!({ COSIGN: text }))
 }
 

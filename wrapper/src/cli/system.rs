@@ -58,7 +58,7 @@ const GROUP: Program<Command> =
 const IN_GROUP: &[Entry<Command>] = &[
     entry!(
         "check",
-        "Find what killed commands and reboots have left, and mend it",
+        "Find what killed commands and reboots have left and what is wrong with images, and mend it",
         SystemCheckArgs,
         |args| Command::System(SystemCommand::Check(args))
     )

@@ -256,7 +256,8 @@ impl Read for Blocks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::{Budget, Inflate};
+    use crate::layer::Inflate;
+    use crate::store::Budget;
 
     fn encoded(compression: Compression, content: &[u8]) -> (Vec<u8>, Encoded) {
         let mut blob = Vec::new();

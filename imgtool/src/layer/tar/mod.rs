@@ -14,6 +14,7 @@ pub use pax::PaxError;
 pub use sparse::{Region, SparseError};
 pub use writer::Writer;
 
+use crate::store::{Budget, ENTRIES_VARIABLE};
 use header::{BLOCK, Header, Type};
 use pax::Records;
 use sparse::Map;
@@ -25,9 +26,6 @@ pub const PATH_LIMIT: u64 = 4095;
 
 /// What a pax header may have, in bytes. An attribute has 64 KiB at the most, and a file rarely more than three.
 pub const PAX_LIMIT: u64 = 1 << 20;
-
-/// How many entries an archive may have.
-pub const ENTRY_LIMIT: u64 = 8 << 20;
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,8 +131,8 @@ pub enum TarError {
     #[error("entry {0} is called a directory and has data, which programs read in different ways")]
     DirectoryData(u64),
     /// There are too many entries.
-    #[error("the archive has more than {ENTRY_LIMIT} entries")]
-    TooMany,
+    #[error("the archive has more than {0} entries; {ENTRIES_VARIABLE} can allow more")]
+    TooMany(u64),
 }
 
 /// Reads an archive entry by entry.
@@ -146,6 +144,8 @@ pub struct Reader<R> {
     /// What follows the data up to the end of its block.
     padding: u64,
     number: u64,
+    /// How many entries there may be.
+    limit: u64,
 }
 
 /// What was said about an entry before its own header came.
@@ -159,7 +159,13 @@ struct Ahead {
 impl<R: Read> Reader<R> {
     /// A reader of an archive from its first byte.
     pub fn new(source: R) -> Self {
-        Self { source, left: 0, padding: 0, number: 0 }
+        Self { source, left: 0, padding: 0, number: 0, limit: Budget::default().entries }
+    }
+
+    /// The same for an archive that may have this many entries.
+    #[must_use]
+    pub fn within(self, limit: u64) -> Self {
+        Self { limit, ..self }
     }
 
     /// The next entry; what was not read of the one before is skipped. `None` at the end of the archive.
@@ -172,8 +178,8 @@ impl<R: Read> Reader<R> {
             self.skip_data()?;
             let Some(block) = self.header_block()? else { return Ok(None) };
             self.number += 1;
-            if self.number > ENTRY_LIMIT {
-                return Err(TarError::TooMany);
+            if self.number > self.limit {
+                return Err(TarError::TooMany(self.limit));
             }
             let header =
                 Header::parse(&block).map_err(|source| TarError::Header { number: self.number, source })?;

@@ -35,7 +35,7 @@ impl Sandbox {
     }
 
     fn overlay(&self, layer: &Archive) -> Result<(), LayerError> {
-        unpack(&layer.bytes()[..], self.open(), Whiteouts::Overlay).map(drop)
+        unpack(&layer.bytes()[..], self.open(), Whiteouts::Overlay, Budget::default()).map(drop)
     }
 
     fn names(&self, directory: &str) -> Vec<String> {
@@ -291,6 +291,46 @@ fn the_target_s_own_links_are_no_concern() {
     let sandbox = Sandbox::new();
     symlink("target", sandbox.place.path().join("way")).expect("room");
     let root = fs::File::open(sandbox.place.path().join("way")).expect("the target");
-    unpack(&archive(&[('0', "/etc/file")]).bytes()[..], root.into(), Whiteouts::Apply).expect("a layer");
+    unpack(&archive(&[('0', "/etc/file")]).bytes()[..], root.into(), Whiteouts::Apply, Budget::default())
+        .expect("a layer");
     assert!(sandbox.path("etc/file").is_file());
+}
+
+/// Gives what is asked for in pieces of an odd length.
+struct Pieces<'a>(&'a [u8]);
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let most = buffer.len().min(777);
+        self.0.read(&mut buffer[..most])
+    }
+}
+
+#[test]
+fn blocks_of_zeros_become_holes_at_the_same_places_however_they_come() {
+    let block = 128 << 10;
+    let content =
+        [vec![0; 2 * block], b"some".to_vec(), vec![0; 3 * block], b"more".to_vec(), vec![0; 2 * block]];
+    let content = content.concat();
+    let mut layer = Archive::default();
+    layer.data('0', "holes", &content).data('0', "empty", &vec![0; block]).data('0', "short", b"\0\0\0");
+    let sandbox = Sandbox::new();
+    let (bytes, budget) = (layer.bytes(), Budget::default());
+    let (_, size) = unpack(Pieces(&bytes), sandbox.open(), Whiteouts::Apply, budget).expect("a layer");
+    assert_eq!(size, (content.len() + block + 3) as u64);
+    assert!(fs::read(sandbox.path("holes")).expect("a file") == content);
+    assert!(fs::read(sandbox.path("empty")).expect("a file") == vec![0; block]);
+    assert_eq!(fs::read(sandbox.path("short")).expect("a file"), [0; 3]);
+    let blocks = |name: &str| fs::metadata(sandbox.path(name)).expect("a file").blocks() * 512;
+    assert_eq!((blocks("holes"), blocks("empty")), (2 * block as u64, 0));
+}
+
+#[test]
+fn entries_have_a_bound() {
+    let layer = archive(&[('0', "a"), ('0', "b")]).bytes();
+    for (entries, fits) in [(2, true), (1, false)] {
+        let (sandbox, budget) = (Sandbox::new(), Budget { entries, ..Budget::default() });
+        let done = unpack(&layer[..], sandbox.open(), Whiteouts::Apply, budget);
+        assert_eq!(done.is_ok(), fits);
+    }
 }

@@ -1,6 +1,7 @@
-//! `system check`: what killed commands and reboots have left, and its mend.
+//! `system check`: what killed commands and reboots have left, what is wrong with the store of images, and the mend of both.
 
 use crate::cli::{Outcome, SystemCheckArgs};
+use crate::commands::images::{ImageToolError, tool};
 use crate::container::{Containers, ContainersError, Status};
 use crate::home::Home;
 use crate::look::status::is_up;
@@ -61,10 +62,39 @@ pub fn check(args: &SystemCheckArgs, home: &Home) -> Outcome {
         left += u32::from(verdict != "mended");
         print(&format!("{}; {}\n", one_line(&finding.what), one_line(&verdict)))?;
     }
-    if found.is_empty() {
+    let images = check_images(home, args.repair)?;
+    for line in &images.told {
+        print(&format!("image store: {line}\n"))?;
+    }
+    if found.is_empty() && images.told.is_empty() {
         print("everything is in order\n")?;
     }
-    Ok(u8::from(left > 0))
+    Ok(u8::from(left > 0 || !images.is_whole))
+}
+
+/// What the image tool says of its store.
+struct Images {
+    /// What is wrong, and what was mended.
+    told: Vec<String>,
+    is_whole: bool,
+}
+
+/// Has the image tool check its store, and mend it if that is asked for.
+fn check_images(home: &Home, repair: bool) -> Result<Images, Box<dyn Error>> {
+    if !home.images().exists() {
+        return Ok(Images { told: Vec::new(), is_whole: true });
+    }
+    let mut tool = tool(home);
+    tool.arg("fsck").args(repair.then_some("--repair"));
+    let path = PathBuf::from(tool.get_program());
+    let output = tool.output().map_err(|source| ImageToolError::Run(path, source))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let is_about_something = |line: &&str| line.starts_with("wrong: ") || line.starts_with("mended: ");
+    let told: Vec<String> = text.lines().filter(is_about_something).map(str::to_owned).collect();
+    if !output.status.success() && told.is_empty() {
+        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned().into());
+    }
+    Ok(Images { told, is_whole: output.status.success() })
 }
 
 fn find(containers: &Containers) -> Result<Vec<Finding>, Box<dyn Error>> {
