@@ -124,7 +124,7 @@ impl Executor {
         let mut sample = Sample::default();
         let read = || meter.read(part).map_err(|error| Error::File("the CPU time".into(), error));
         let (measured, told): (Vec<&Step>, Vec<&Step>) =
-            steps.iter().partition(|step| !matches!(step, Step::Lost(_)));
+            steps.iter().partition(|step| !matches!(step, Step::Lost(_) | Step::Cpu(_)));
         let (before, children) = (read()?, procfs::own_children());
         for step in measured {
             let (wall, lost) = self.step(arena, step)?;
@@ -136,7 +136,10 @@ impl Executor {
         }
         sample.cpu = read()?.saturating_sub(before);
         for step in told {
-            sample.lost += self.step(arena, step)?.1;
+            match step {
+                Step::Cpu(argv) => sample.cpu = Duration::from_micros(self.told(arena, argv)?),
+                _ => sample.lost += self.step(arena, step)?.1,
+            }
         }
         Ok(sample)
     }
@@ -203,7 +206,7 @@ impl Executor {
                 .map(|()| (Duration::ZERO, 0))
                 .map_err(|error| Error::File(directory.clone(), error)),
             Step::Lost(argv) => self.told(arena, argv).map(|lost| (Duration::ZERO, lost as usize)),
-            Step::Peak(argv) => self.told(arena, argv).map(|_| (Duration::ZERO, 0)),
+            Step::Peak(argv) | Step::Cpu(argv) => self.told(arena, argv).map(|_| (Duration::ZERO, 0)),
         }
     }
 

@@ -52,8 +52,11 @@ const OF_ENGINES: &str = "\
   a way out. docker's daemon is up before anything is measured.
 - Fifty containers at once serve on ports of the host. Lost is what is not up, has a name that another one has, or does
   not answer on its port, and what there still is, of containers, cgroups, mounts and devices, after `rm -f`.
-- The monitors copy lines of 100 bytes into the engine's usual log, which `logs` must then have complete; cat copies as
-  many bytes as docker's log of them has from a pipe to a file.
+- The monitors copy lines of 100 bytes into the engine's usual log, which `logs` must then have complete. The monitor alone
+  is the user and system time of that process (mydocker-monitor, conmon; docker's daemon does everything else as well, and has
+  no row) when the container has written its last line, beside `cat FILE >FILE` of as many bytes as docker's log of them has. All that the engine does for it has
+  also the commands that start the container and wait for it, and what the kernel does for them; cat reads the same number
+  of bytes from a pipe there.
 ";
 
 impl Group {

@@ -141,6 +141,9 @@ impl Column {
         if workload == Workload::EngineMonitor {
             return vec![Self::Peak];
         }
+        if workload == Workload::EngineCopy {
+            return vec![Self::Cpu, Self::ToCat];
+        }
         let mut columns = vec![Self::Median, Self::P95, Self::Cpu];
         if workload.is_sequential() && !workload.is_of_engines() {
             columns.push(Self::Syscalls);

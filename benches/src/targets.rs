@@ -86,7 +86,7 @@ const TARGETS: [Target; 24] = [
         limit: Limit::Below(100.0),
     },
     plain(Workload::EngineAtOnce, Metric::Lost, 0.0),
-    ratio(Workload::EngineLog, Metric::Cpu, CAT, Limit::AtMost(1.5)),
+    ratio(Workload::EngineCopy, Metric::Cpu, CAT, Limit::AtMost(1.5)),
     plain(Workload::EngineMonitor, Metric::Peak, 3.0),
 ];
 

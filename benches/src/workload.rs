@@ -2,7 +2,7 @@
 
 use crate::arena::Arena;
 use crate::bundle::{self, Seccomp};
-use crate::engines::script::{EngineScript, cat};
+use crate::engines::script::{EngineScript, cat, cat_file};
 use crate::meter::Part;
 use crate::runtime::{Entrant, Kind};
 use std::ffi::OsString;
@@ -52,6 +52,8 @@ pub enum Workload {
     EngineAtOnce,
     /// A container that writes very much.
     EngineLog,
+    /// The share of the process that copies what such a container writes.
+    EngineCopy,
     /// What watches a container that runs.
     EngineMonitor,
 }
@@ -73,6 +75,8 @@ pub enum Step {
     Lost(Vec<OsString>),
     /// Runs a command that prints a peak resident set in kilobytes; it is no measurement in time.
     Peak(Vec<OsString>),
+    /// Runs a command that prints the CPU time of some process in microseconds: that counts, and no other.
+    Cpu(Vec<OsString>),
 }
 
 /// What one workload does on one entrant.
@@ -111,13 +115,14 @@ impl Workload {
     pub const OF_SYSTEMD: [Self; 2] = [Self::SystemdRun, Self::SystemdLifecycle];
 
     /// All of engines, in the order of the report.
-    pub const OF_ENGINES: [Self; 8] = [
+    pub const OF_ENGINES: [Self; 9] = [
         Self::EngineRun,
         Self::EngineBridge,
         Self::EngineExec,
         Self::EnginePs,
         Self::EnginePsMany,
         Self::EngineAtOnce,
+        Self::EngineCopy,
         Self::EngineLog,
         Self::EngineMonitor,
     ];
@@ -143,6 +148,7 @@ impl Workload {
             Self::EnginePs => "ps",
             Self::EnginePsMany => "ps-1000",
             Self::EngineAtOnce => "at-once",
+            Self::EngineCopy => "log-copy",
             Self::EngineLog => "log",
             Self::EngineMonitor => "monitor",
         }
@@ -169,7 +175,8 @@ impl Workload {
             Self::EnginePs => "ps with 100 containers",
             Self::EnginePsMany => "ps with 1,000 containers",
             Self::EngineAtOnce => "50 run -d with ports at once",
-            Self::EngineLog => "output through the monitor into the log",
+            Self::EngineCopy => "output into the log: the monitor alone",
+            Self::EngineLog => "output into the log: all that the engine does for it",
             Self::EngineMonitor => "the monitor of a running container",
         }
     }
@@ -197,7 +204,9 @@ impl Workload {
     /// a peak is looked at once.
     pub fn iterations(self, iterations: u32) -> u32 {
         match self {
-            Self::Parallel | Self::EngineAtOnce | Self::EngineLog => iterations.div_ceil(10),
+            Self::Parallel | Self::EngineAtOnce | Self::EngineCopy | Self::EngineLog => {
+                iterations.div_ceil(10)
+            }
             Self::EngineMonitor => 0,
             _ => iterations,
         }
@@ -205,7 +214,7 @@ impl Workload {
 
     /// Whether its commands can be counted and measured one by one.
     pub fn is_sequential(self) -> bool {
-        !matches!(self, Self::Parallel | Self::EngineAtOnce | Self::EngineLog)
+        !matches!(self, Self::Parallel | Self::EngineAtOnce | Self::EngineCopy | Self::EngineLog)
     }
 
     /// Whether what is counted does not warm the caches: then one round more does.
@@ -220,7 +229,7 @@ impl Workload {
 
     /// Whether a measured command leaves a process behind, for which a tracer would wait.
     pub fn leaves_process(self) -> bool {
-        matches!(self, Self::Lifecycle | Self::SystemdLifecycle | Self::EngineAtOnce)
+        matches!(self, Self::Lifecycle | Self::SystemdLifecycle | Self::EngineAtOnce | Self::EngineCopy)
     }
 
     /// Whether systemd makes the cgroups.
@@ -237,9 +246,11 @@ impl Workload {
             Kind::Floor { cgroups } => Ok(self.floor_script(arena, entrant, *cgroups)),
             Kind::Oci { root } => Oci { arena, entrant, root, workload: self }.script(),
             Kind::Engine(engine) => Ok(EngineScript { entrant, engine, workload: self }.script()),
-            Kind::Cat { producers, log_lines } => {
-                Ok((self == Self::EngineLog).then(|| cat(arena, entrant, producers, *log_lines)))
-            }
+            Kind::Cat { producers, log_lines } => Ok(match self {
+                Self::EngineCopy => Some(cat_file(arena, entrant, *log_lines)),
+                Self::EngineLog => Some(cat(arena, entrant, producers, *log_lines)),
+                _ => None,
+            }),
         }
     }
 

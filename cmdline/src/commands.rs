@@ -3,7 +3,7 @@
 
 use super::words::{FlagsEnd, Sorted, distance, nearest, sort};
 use clap::Args;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::{OsStr, OsString};
 
 /// What a command line asks for, `C` being the commands of the program.
@@ -27,6 +27,14 @@ pub enum UsageError {
         /// How to mend it.
         hint: String,
     },
+    /// There are too few arguments, or too many.
+    #[error("{message}")]
+    Count {
+        /// How many there have to be.
+        message: String,
+        /// How to mend it.
+        hint: String,
+    },
     /// There is no such command.
     #[error("unknown command {name:?}")]
     UnknownCommand {
@@ -42,7 +50,9 @@ impl UsageError {
     #[must_use]
     pub fn hint(&self) -> &str {
         match self {
-            Self::Arguments { hint, .. } | Self::UnknownCommand { hint, .. } => hint,
+            Self::Arguments { hint, .. } | Self::Count { hint, .. } | Self::UnknownCommand { hint, .. } => {
+                hint
+            }
         }
     }
 }
@@ -154,15 +164,15 @@ impl<C> Program<C> {
         &self,
         words: impl IntoIterator<Item = OsString>,
     ) -> Result<(G, Rest), UsageError> {
-        let command = G::augment_args(base(clap::Command::new(self.name)));
+        let mut command = G::augment_args(base(clap::Command::new(self.name)));
         let sorted = sort(&command, FlagsEnd::FirstArgument, words);
-        refuse_unknown(&command, &sorted, self.name, &[])?;
+        refuse_flags(&command, &sorted, self.name, &[])?;
         let help = sorted.flags.iter().any(|flag| is_help(flag));
         let flags = sorted.flags.into_iter().filter(|flag| !is_help(flag));
         let global = command
-            .try_get_matches_from(flags)
+            .try_get_matches_from_mut(flags)
             .and_then(|matches| G::from_arg_matches(&matches))
-            .map_err(|error| usage_error(&error, self.name))?;
+            .map_err(|error| usage_error(&error, &command, self.name))?;
         Ok((global, Rest { words: sorted.arguments, help }))
     }
 
@@ -242,14 +252,14 @@ impl<C> Program<C> {
         let name = format!("{} {}", self.name, entry.name);
         let command = T::augment_args(base(clap::Command::new(entry.name)).bin_name(&name));
         let sorted = sort(&command, entry.end, words);
-        refuse_unknown(&command, &sorted, &name, entry.refused)?;
+        refuse_flags(&command, &sorted, &name, entry.refused)?;
         let words = sorted.into_words();
         // The documentation of the argument structs is for programmers, and not the help text.
-        let command = with_example(command.about(entry.about).long_about(None), entry.example);
-        match command.try_get_matches_from(words).and_then(|matches| T::from_arg_matches(&matches)) {
+        let mut command = with_example(command.about(entry.about).long_about(None), entry.example);
+        match command.try_get_matches_from_mut(words).and_then(|matches| T::from_arg_matches(&matches)) {
             Ok(args) => Ok(Request::Command(variant(args))),
             Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Request::Print(error.to_string())),
-            Err(error) => Err(usage_error(&error, &name)),
+            Err(error) => Err(usage_error(&error, &command, &name)),
         }
     }
 
@@ -318,15 +328,23 @@ fn is_help(flag: &OsStr) -> bool {
 }
 
 /// clap would take a part of an unknown name for another flag, and gives odd advice.
-fn refuse_unknown(
+fn refuse_flags(
     command: &clap::Command,
     sorted: &Sorted,
     program: &str,
     refused: &[(&str, &str)],
 ) -> Result<(), UsageError> {
-    let Some(flag) = sorted.unknown.as_deref().filter(|_| !sorted.flags.iter().any(|flag| is_help(flag)))
-    else {
+    if sorted.flags.iter().any(|flag| is_help(flag)) {
         return Ok(());
+    }
+    let Some(flag) = sorted.unknown.as_deref() else {
+        return match &sorted.unfinished {
+            None => Ok(()),
+            Some(flag) => {
+                let message = format!("flag needs an argument: {flag}");
+                Err(UsageError::Arguments { message, hint: format!("see '{program} --help'") })
+            }
+        };
     };
     if let Some((_, reason)) = refused.iter().find(|(name, _)| flag.trim_start_matches('-') == *name) {
         let message = format!("{flag} is not supported: {reason}");
@@ -337,8 +355,13 @@ fn refuse_unknown(
     Err(UsageError::Arguments { message, hint: format!("{meant}see '{program} --help'") })
 }
 
-/// clap's text in one line: the complaint without its label, and what it offers instead.
-fn usage_error(error: &clap::Error, program: &str) -> UsageError {
+/// clap's text in one line: the complaint without its label, and what it offers instead. A wrong number of arguments is told
+/// in docker's words, which runc's are like.
+fn usage_error(error: &clap::Error, command: &clap::Command, program: &str) -> UsageError {
+    if is_about_count(error) {
+        let message = format!("{program:?} {}", wanted_arguments(command));
+        return UsageError::Count { message, hint: format!("see '{program} --help'") };
+    }
     let text = error.to_string();
     let mut paragraphs = text.split("\n\n");
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -349,12 +372,56 @@ fn usage_error(error: &clap::Error, program: &str) -> UsageError {
     UsageError::Arguments { message, hint: tip.map_or(help.clone(), |tip| format!("{tip}; {help}")) }
 }
 
+/// Whether it is about arguments, not flags.
+fn is_about_count(error: &clap::Error) -> bool {
+    let is_flag = |text: &String| text.starts_with('-');
+    match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) => {
+            !missing.iter().any(is_flag)
+        }
+        // Unknown flags are refused before.
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(_))) => true,
+        _ => false,
+    }
+}
+
+fn wanted_arguments(command: &clap::Command) -> String {
+    let (mut least, mut most) = (0_usize, 0_usize);
+    for argument in command.get_positionals() {
+        let range = argument.get_num_args().unwrap_or_else(|| 1.into());
+        least += if argument.is_required_set() { range.min_values().max(1) } else { 0 };
+        most = most.saturating_add(range.max_values());
+    }
+    let arguments = |count: usize| format!("{count} argument{}", if count == 1 { "" } else { "s" });
+    match (least, most) {
+        (_, 0) => "accepts no arguments".to_owned(),
+        (least, usize::MAX) => format!("requires at least {}", arguments(least)),
+        (0, most) => format!("requires at most {}", arguments(most)),
+        (least, most) if least == most => format!("requires exactly {}", arguments(most)),
+        (least, most) => format!("requires at least {least} and at most {}", arguments(most)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
     struct NoArgs {}
+
+    #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+    struct TwoArgs {
+        #[arg(long, required = true)]
+        flag: Option<String>,
+        one: String,
+        two: Option<String>,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+    struct ManyArgs {
+        #[arg(required = true)]
+        all: Vec<String>,
+    }
 
     #[derive(Debug, Clone, PartialEq, Eq)]
     struct Done(&'static str);
@@ -364,6 +431,8 @@ mod tests {
     const COMMANDS: &[Entry<Done>] = &[
         crate::entry!("start", "Start it", NoArgs, |_| Done("start")).with_example("it start"),
         crate::entry!("ls", "List them", NoArgs, |_| Done("ls")),
+        crate::entry!("move", "Move it", TwoArgs, |_| Done("move")),
+        crate::entry!("stop", "Stop them", ManyArgs, |_| Done("stop")),
         crate::entry!("hidden", "", NoArgs, |_| Done("hidden")),
         crate::group!("group", "More of it", GROUP),
     ];
@@ -396,6 +465,27 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_number_of_arguments_is_told_in_docker_s_words() {
+        for (words, text) in [
+            (&["ls", "x"][..], "\"it ls\" accepts no arguments"),
+            (&["stop"], "\"it stop\" requires at least 1 argument"),
+            (&["move", "--flag=x"], "\"it move\" requires at least 1 and at most 2 arguments"),
+            (&["move", "--flag=x", "a", "b", "c"], "\"it move\" requires at least 1 and at most 2 arguments"),
+        ] {
+            let error = request(words).expect_err(text);
+            assert!(matches!(&error, UsageError::Count { .. }) && error.to_string() == text, "{error}");
+        }
+        assert_eq!(
+            request(&["move", "--flag"]).expect_err("no value").to_string(),
+            "flag needs an argument: --flag"
+        );
+        for words in [&["move", "a"][..], &["move", "a", "--flag"], &["ls", "-x"], &["ls", "--x"]] {
+            let error = request(words).expect_err("a flag is wrong");
+            assert!(matches!(error, UsageError::Arguments { .. }), "{error}");
+        }
+    }
+
+    #[test]
     fn other_words_for_a_command_are_understood() {
         assert_eq!(request(&["list"]), Ok(Request::Command(Done("ls"))));
         assert_eq!(request(&["group", "remove"]), Ok(Request::Command(Done("group rm"))));
@@ -412,7 +502,7 @@ mod tests {
     fn all_that_can_be_typed_is_described() {
         let described = PROGRAM.described::<NoArgs>();
         let names: Vec<&str> = described.get_subcommands().map(clap::Command::get_name).collect();
-        assert_eq!(names, ["start", "ls", "group"]);
+        assert_eq!(names, ["start", "ls", "move", "stop", "group"]);
         let group = described.find_subcommand("group").expect("a group");
         assert!(group.find_subcommand("rm").is_some());
     }

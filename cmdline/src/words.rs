@@ -28,6 +28,8 @@ pub struct Sorted {
     pub arguments: Vec<OsString>,
     /// The first flag that does not exist, as it was typed but without its value.
     pub unknown: Option<String>,
+    /// The flag at the end whose value is missing, as it was typed.
+    pub unfinished: Option<String>,
 }
 
 impl Sorted {
@@ -102,7 +104,10 @@ fn sort_flag(command: &Command, flag: Flag, words: &mut dyn Iterator<Item = OsSt
     let flags = &mut sorted.flags;
     let long = OsString::from(arg.get_long().unwrap_or(name));
     if takes_word(arg) {
-        flags.push(joined(&long, flag.value.or_else(|| words.next())));
+        let typed = flag.typed();
+        let value = flag.value.or_else(|| words.next());
+        sorted.unfinished = value.is_none().then_some(typed);
+        flags.push(joined(&long, value));
     } else if is_switch(arg) {
         set_switch(&long, flag.value, flags);
     } else {

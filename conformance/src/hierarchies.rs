@@ -19,11 +19,15 @@ const PLACE: &str = "/sys/fs/cgroup";
 /// must have one thread.
 ///
 /// Whatever is mounted below `/sys/fs/cgroup` is bound into a new tmpfs, which then covers that place; so even the
-/// directories for the new ones appear nowhere else.
+/// directories for the new ones appear nowhere else. A machine with cgroup v2 alone is left as it is: what needs v1 has
+/// to say so by itself there.
 ///
 /// # Errors
 /// Not root, or a controller is taken by the unified hierarchy.
 pub fn add(controllers: &[String]) -> Result<()> {
+    if crate::cgroup::unified().is_some_and(|unified| unified == Path::new(PLACE)) {
+        return Ok(());
+    }
     let table = fs::read_to_string("/proc/self/mountinfo")?;
     leave()?;
     let stage = tempfile::tempdir().context("a directory to mount on")?;

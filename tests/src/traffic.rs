@@ -54,10 +54,21 @@ pub fn serve(engine: &Engine, name: &str, flags: &[&str]) {
     wait::within(wait::DEADLINE, listens).unwrap_or_else(|| panic!("{name} does not serve"));
 }
 
-/// What a container gets from a server of [`serve`].
+/// What a container gets from a server of [`serve`] that it reaches. A busy machine takes its time, so it is asked until it
+/// answers; `None` if it never does.
 #[must_use]
 pub fn fetch(engine: &Engine, container: &str, place: &str) -> Option<String> {
-    let words = ["exec", container, "timeout", "3", "wget", "-q", "-O", "-", &format!("http://{place}/")];
+    wait::within(wait::DEADLINE, || ask(engine, container, place, "20"))
+}
+
+/// Whether a container does not reach a server of [`serve`] that others reach at once.
+#[must_use]
+pub fn is_cut_off(engine: &Engine, container: &str, place: &str) -> bool {
+    ask(engine, container, place, "3").is_none()
+}
+
+fn ask(engine: &Engine, container: &str, place: &str, seconds: &str) -> Option<String> {
+    let words = ["exec", container, "timeout", seconds, "wget", "-q", "-O", "-", &format!("http://{place}/")];
     let outcome = engine.command(words).run();
     outcome.status.success().then(|| outcome.stdout.trim().to_owned())
 }

@@ -1,8 +1,11 @@
 //! Files in and out of containers.
 
-use mydocker_tests::Engine;
+use mydocker_tests::{Engine, wait};
+use rustix::process::Signal;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -73,6 +76,96 @@ fn privileged_files_go_into_a_container_that_does_not_run_and_nothing_stays_moun
     assert_eq!(engine.ok(["start", "-a", "web"]), "text\ntext");
     engine.ok(["cp", "web:/new", &text(&engine.path("back"))]);
     assert_eq!(fs::read_to_string(engine.path("back")).expect("a file"), "text\n");
+}
+
+/// What is mounted below the volumes of an engine.
+fn mounted_volumes(engine: &Engine) -> usize {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let place = text(&engine.path("root/volumes"));
+    mounts.lines().filter(|line| line.contains(&place)).count()
+}
+
+#[test]
+fn privileged_a_container_that_does_not_run_has_its_mounts_when_files_are_copied() {
+    let engine = Engine::with_busybox();
+    let host = engine.path("host");
+    fs::create_dir_all(host.join("below")).expect("room");
+    let read_only = engine.path("read-only");
+    fs::create_dir(&read_only).expect("room");
+    engine.ok(["volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m", "memory"]);
+    let (bound, kept) = (format!("{}:/bound", text(&host)), format!("{}:/kept:ro", text(&read_only)));
+    let flags = ["--network", "none", "-v", &bound, "-v", &kept, "-v", "memory:/memory", "--tmpfs", "/tmpfs"];
+    let create = |name| {
+        let words = ["create", "--name", name].into_iter().chain(flags);
+        engine.ok(words.chain(["busybox", "sleep", "1000"]));
+    };
+    create("web");
+    let file = engine.path("file");
+    fs::write(&file, "text").expect("room");
+    let file = text(&file);
+    engine.ok(["cp", &file, "web:/bound/below/new"]);
+    assert_eq!(fs::read_to_string(host.join("below/new")).expect("a file"), "text");
+    engine.command(["cp", &file, "web:/kept/new"]).run().exits(1).says("Read-only file system").discard();
+    // A file system that nobody else has goes with the copying, and what is in it.
+    engine.ok(["cp", &file, "web:/memory/new"]);
+    assert_eq!(mounted_volumes(&engine), 0);
+    let gone = engine.command(["cp", "web:/memory/new", &text(&engine.path("gone"))]).run();
+    gone.exits(1).says("Could not find the file /memory/new in container web").discard();
+    // One that another container has is the same for both.
+    create("other");
+    engine.ok(["start", "other"]);
+    engine.ok(["cp", &file, "web:/memory/new"]);
+    assert_eq!(sh(&engine, "other", "cat /memory/new"), "text");
+    engine.ok(["cp", "web:/memory/new", &text(&engine.path("back"))]);
+    assert_eq!(fs::read_to_string(engine.path("back")).expect("a file"), "text");
+    assert_eq!(mounted_volumes(&engine), 1);
+    // Memory of the container's own is there only while it runs.
+    engine.ok(["cp", &file, "other:/tmpfs/new"]);
+    engine.ok(["stop", "-t", "0", "other"]);
+    assert_eq!(mounted_volumes(&engine), 0);
+    let gone = engine.command(["cp", "other:/tmpfs/new", &text(&engine.path("gone"))]).run();
+    gone.exits(1).says("Could not find the file /tmpfs/new in container other").discard();
+    // The container's own files are seen, and cannot be replaced by ones that it would not see.
+    engine.ok(["cp", "other:/etc/hostname", &text(&engine.path("name"))]);
+    let id = engine.inspect("other")["Id"].as_str().expect("an id").to_owned();
+    assert_eq!(fs::read_to_string(engine.path("name")).expect("a file").trim(), &id[..12]);
+    engine.command(["cp", &file, "other:/etc/hostname"]).run().exits(1).says("mounted there").discard();
+}
+
+#[test]
+fn privileged_a_volume_stays_mounted_while_somebody_copies_and_not_after_a_kill() {
+    let engine = Engine::with_busybox();
+    engine.ok(["volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "memory"]);
+    for name in ["web", "other"] {
+        let words = ["create", "--name", name, "--network", "none", "-v", "memory:/memory"];
+        engine.ok(words.into_iter().chain(["busybox", "sleep", "1000"]));
+    }
+    let archive = Command::new("tar").args(["-cC", "/etc", "hostname"]).output().expect("tar").stdout;
+    let start = || {
+        let mut copier = engine.command(["cp", "-", "web:/memory"]).stdin_pipe().spawn();
+        let mut input = copier.stdin.take().expect("a pipe");
+        // Half an archive: it waits for the rest.
+        input.write_all(&archive[..512]).expect("it reads");
+        wait::until("the volume to be mounted", || (mounted_volumes(&engine) == 1).then_some(()));
+        (copier, input)
+    };
+    let (copier, mut input) = start();
+    // Who starts and ends meanwhile sees the same files, and leaves them to the copying.
+    engine.ok(["start", "other"]);
+    input.write_all(&archive[512..]).expect("it reads");
+    drop(input);
+    copier.wait().succeeds().discard();
+    assert_eq!(sh(&engine, "other", "ls /memory"), "hostname");
+    engine.ok(["stop", "-t", "0", "other"]);
+    assert_eq!(mounted_volumes(&engine), 0);
+    let (copier, _input) = start();
+    engine.ok(["start", "other"]);
+    engine.ok(["stop", "-t", "0", "other"]);
+    assert_eq!(mounted_volumes(&engine), 1);
+    copier.signal(Signal::KILL);
+    assert_eq!(copier.wait().status.signal(), Some(9));
+    engine.ok(["rm", "web", "other"]);
+    assert_eq!(mounted_volumes(&engine), 0);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn image_commands_are_those_of_the_image_tool() {
     let archive = engine.path("archive.tar").to_string_lossy().into_owned();
     engine.ok(["save", "-o", &archive, "other:1"]);
     engine.ok(["rmi", "other:1"]);
-    engine.ok(["image", "load", "-i", &archive]);
+    assert_eq!(engine.ok(["image", "load", "-q", "-i", &archive]), "Loaded image: other:1");
     assert!(engine.ok(["history", "--format", "{{.Size}}", "other:1"]).ends_with('B'));
     assert_eq!(engine.ok(["image", "inspect", "-f", "{{index .RepoTags 0}}", "busybox"]), "busybox:latest");
     let events = engine.ok([
@@ -29,7 +29,7 @@ fn image_commands_are_those_of_the_image_tool() {
         "{{.Action}} {{.Actor.ID}}",
     ]);
     assert_eq!(events, "tag other:1\nuntag other:1");
-    engine.command(["rmi", "nobody"]).run().exits(1).discard();
+    engine.command(["rmi", "nobody"]).run().exits(1).says("mydocker: ").discard();
     engine.command(["search", "busybox"]).run().fails().says("'search' is not supported").discard();
     engine.command(["pull", "-img", "UPPER"]).run().fails().discard();
 }
@@ -55,9 +55,51 @@ fn help_has_an_example_and_wrong_words_are_answered() {
         assert!(text.contains("Usage: mydocker ") && text.contains("Example:\n  mydocker "), "{text}");
     }
     assert!(!engine.ok(["--help"]).contains("monitor"));
-    engine.command(["strat"]).run().exits(125).says("did you mean 'start'?").discard();
-    engine.command(["volume", "craete"]).run().exits(125).says("did you mean 'create'?").discard();
+    engine.command(["strat"]).run().exits(1).says("did you mean 'start'?").discard();
+    engine.command(["volume", "craete"]).run().exits(1).says("did you mean 'create'?").discard();
     engine.command(["ps", "--fitler", "x=y"]).run().exits(125).says("--filter").discard();
+}
+
+#[test]
+fn what_does_not_fit_is_refused_in_docker_s_words_with_docker_s_status() {
+    let engine = Engine::new();
+    for (line, wanted) in [
+        ("ps x", "accepts no arguments"),
+        ("version x", "accepts no arguments"),
+        ("network ls x", "accepts no arguments"),
+        ("logs", "requires exactly 1 argument"),
+        ("logs a b", "requires exactly 1 argument"),
+        ("history a b", "requires exactly 1 argument"),
+        ("cp a", "requires exactly 2 arguments"),
+        ("tag a", "requires exactly 2 arguments"),
+        ("rename a b c", "requires exactly 2 arguments"),
+        ("network connect a", "requires exactly 2 arguments"),
+        ("stop", "requires at least 1 argument"),
+        ("rmi", "requires at least 1 argument"),
+        ("exec a", "requires at least 2 arguments"),
+        ("volume create a b", "requires at most 1 argument"),
+        ("images a b", "requires at most 1 argument"),
+        ("commit a b c", "requires at least 1 and at most 2 arguments"),
+    ] {
+        let wanted = format!("mydocker: \"mydocker {}\" {wanted}", command_of(line));
+        engine.command(line.split(' ')).run().exits(1).says(&wanted).discard();
+    }
+    for line in
+        ["ps -x", "images --nothing", "--nothing", "stop -t soon a", "logs a --tail", "pull --nothing a"]
+    {
+        engine.command(line.split(' ')).run().exits(125).says("mydocker: ").discard();
+    }
+    for line in ["nothing", "network nothing", "image nothing"] {
+        engine.command(line.split(' ')).run().exits(1).says("unknown command \"nothing\"").discard();
+    }
+    // What would make a container has a status that no program of one could have.
+    engine.command(["run"]).run().exits(125).says("no image is given").discard();
+}
+
+/// The command, of one word or two, that a line begins with.
+fn command_of(line: &str) -> String {
+    let is_group = |word: &str| matches!(word, "network" | "volume");
+    line.split(' ').take(if line.split(' ').any(is_group) { 2 } else { 1 }).collect::<Vec<_>>().join(" ")
 }
 
 #[test]

@@ -116,7 +116,20 @@ fn privileged_a_monitor_killed_between_two_tries_leaves_what_has_ended() {
     let engine = Engine::new();
     engine.ok(script(&["-d", "--name", "a", "--restart", "always"], "sleep 0.1; exit 1"));
     wait::until("some tries", || (engine.state("a")["restart_count"].as_u64() >= Some(3)).then_some(()));
-    engine.wait_for_record("a", "restarting");
+    wait::until("the monitor to be stopped between two tries", || {
+        engine.wait_for_record("a", "restarting");
+        let monitor = Pid::from_raw(engine.pid("a", "monitor")).expect("a process");
+        kill_process(monitor, Signal::STOP).expect("it is there");
+        let stopped = || {
+            procfs::status_field_of(&monitor.to_string(), "State").is_some_and(|state| state.starts_with('T'))
+        };
+        wait::until("it to stand still", || stopped().then_some(()));
+        let is_between = engine.state("a")["status"] == "restarting";
+        if !is_between {
+            kill_process(monitor, Signal::CONT).expect("it is there");
+        }
+        is_between.then_some(())
+    });
     kill(engine.pid("a", "monitor"));
     assert_eq!(status(&engine, "a"), "exited");
     engine.ok(["start", "a"]);

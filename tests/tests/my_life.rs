@@ -3,6 +3,8 @@
 use mydocker_tests::{Engine, wait};
 use rustix::process::Signal;
 use serde_json::json;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 /// The words of `run` for a shell script over a view of this host.
 fn script<'a>(flags: &[&'a str], text: &'a str) -> Vec<&'a str> {
@@ -22,6 +24,37 @@ fn privileged_without_the_monitor_s_program_nothing_is_started() {
     let run = engine.command(script(&["-d", "--name", "a"], "true")).env("MYDOCKER_MONITOR", &nowhere).run();
     run.exits(125).says("install mydocker-monitor beside mydocker").discard();
     assert_eq!(engine.ok(["start", "a"]), "a");
+}
+
+#[test]
+fn privileged_a_monitor_of_another_version_is_refused() {
+    let engine = Engine::new();
+    let other = engine.path("mydocker-monitor");
+    let program = mydocker_tests::engine::monitor_program();
+    let text = format!("#!/bin/sh\nexec '{}' \"$1\" \"$2\" \"$3\" \"$4\" 9.8.7\n", program.display());
+    fs::write(&other, text).expect("room");
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).expect("an own file");
+    let run = engine.command(script(&["-d", "--name", "a"], "true")).env("MYDOCKER_MONITOR", &other).run();
+    run.exits(125).says("mydocker of 9.8.7; install both of the same version").discard();
+    assert_eq!(engine.ok(["start", "a"]), "a");
+}
+
+#[test]
+fn privileged_a_container_whose_monitor_is_of_another_version_can_be_ended() {
+    let engine = Engine::new();
+    let id = engine.ok(script(&["-d", "--name", "a", "--restart", "always"], POLITE));
+    wait_for_word(&engine, "a", "ready");
+    let run = engine.path("run/containers").join(&id[..32]);
+    fs::rename(run.join("attach-1.sock"), run.join("attach-77.sock")).expect("a socket");
+    for command in ["attach", "wait"] {
+        engine.command([command, "a"]).run().exits(1).says("monitor is of another version").discard();
+    }
+    assert_eq!(engine.ok(["exec", "a", "echo", "in"]), "in");
+    assert_eq!(engine.ok(["stop", "a"]), "a");
+    assert_eq!(status(&engine, "a"), "exited");
+    assert_eq!(engine.state("a")["exit_code"], 9);
+    assert_eq!(engine.ok(["start", "a"]), "a");
+    assert_eq!(engine.ok(["rm", "-f", "a"]), "a");
 }
 
 /// Waits until a container has printed a word.
@@ -160,8 +193,14 @@ fn privileged_a_stop_ends_the_wait_for_the_next_try() {
     engine.ok(script(&["-d", "--name", "eager", "--restart", "always"], "exit 1"));
     // The pauses double: soon there is one to be met.
     wait::until("some tries", || (engine.state("eager")["restart_count"].as_u64() >= Some(4)).then_some(()));
-    engine.wait_for_record("eager", "restarting");
-    engine.command(["exec", "eager", "true"]).run().exits(1).discard();
+    wait::until("a pause that is as long as a command", || {
+        engine.wait_for_record("eager", "restarting");
+        let before = engine.state("eager")["restart_count"].clone();
+        let exec = engine.command(["exec", "eager", "true"]).run();
+        let state = engine.state("eager");
+        let same = state["status"] == "restarting" && state["restart_count"] == before;
+        same.then(|| exec.exits(1).says("restarting").discard())
+    });
     engine.ok(["stop", "eager"]);
     assert_eq!(status(&engine, "eager"), "exited");
     let count = engine.state("eager")["restart_count"].clone();

@@ -114,6 +114,33 @@ fn lines_without_times(files: &[PathBuf]) -> impl Iterator<Item = Vec<u8>> {
 }
 
 #[test]
+fn privileged_older_parts_are_compressed_and_read_all_the_same() {
+    let engine = Engine::new();
+    let options = [
+        "--name",
+        "a",
+        "--log-opt",
+        "max-size=20k",
+        "--log-opt",
+        "max-file=50",
+        "--log-opt",
+        "compress=true",
+    ];
+    run(&engine, &options, "seq 2000");
+    let wanted: Vec<String> = (1..=2000).map(|number| number.to_string()).collect();
+    assert_eq!(engine.ok(["logs", "a"]), wanted.join("\n"));
+    assert_eq!(engine.ok(["logs", "-f", "--tail", "1500", "a"]), wanted[500..].join("\n"));
+    let log = log_of(&engine, "a");
+    let packed = log.with_extension("log.1.gz");
+    assert!(packed.is_file() && !log.with_extension("log.1").exists());
+    // It is what gzip itself reads.
+    let unpacked = Command::new("gzip").arg("-dc").arg(&packed).output().expect("gzip").stdout;
+    assert!(unpacked.len() > 10_000 && unpacked.len() <= 20_000 && unpacked.ends_with(b"\"}\n"));
+    let words = ["run", "--log-opt", "compress=true", "--network", "none", "/bin/true"];
+    engine.command(words).run().exits(125).says("max-size is not set").discard();
+}
+
+#[test]
 fn privileged_no_line_of_a_hundred_megabytes_is_lost_or_torn() {
     let engine = Engine::new();
     let block = mixed_lines();

@@ -121,17 +121,25 @@ pub fn stop(containers: &Containers, container: &Container, wish: Stop) -> Resul
 struct Target {
     connection: Option<Connection>,
     process: Option<OwnedFd>,
+    /// Whether there is a monitor that is not understood: it sees the end, and that somebody stopped the container.
+    is_foreign: bool,
 }
 
 impl Target {
     fn find(containers: &Containers, container: &Container, stays: bool) -> Result<Self, EndingError> {
-        let mut connection = Connection::open(containers.home(), &container.id, Streams::default())?;
+        let opened = Connection::open(containers.home(), &container.id, Streams::default());
+        let is_foreign = matches!(opened, Err(AttachError::OtherVersion));
+        let mut connection = if is_foreign { None } else { opened? };
         if let Some(connection) = &mut connection {
             // A monitor that goes at this moment starts nothing either.
             connection.say(&Request::Rest { stays })?;
         }
         let process = process_of(&containers.recorded_state(&container.id)?)?;
-        Ok(Self { connection, process })
+        if is_foreign && process.is_none() {
+            // Nobody can keep it from starting the container.
+            return Err(AttachError::OtherVersion.into());
+        }
+        Ok(Self { connection, process, is_foreign })
     }
 
     /// The monitor passes it on: the container may just be starting again, as a process that nobody else knows yet.
@@ -156,6 +164,9 @@ impl Target {
 
     /// A monitor has cleared up; without one there is nobody else to do it.
     fn clear_up(&self, containers: &Containers, id: &str) -> Result<(), EndingError> {
+        if self.is_foreign {
+            monitor::await_leave(containers, id)?;
+        }
         match containers.lock(id) {
             // Its monitor has removed it.
             Err(ContainersError::NotFound(_)) => Ok(()),
@@ -210,7 +221,7 @@ pub fn await_end(containers: &Containers, id: &str) -> Result<i32, EndingError> 
     }
     // It has just ended, or its monitor was killed.
     let process = process_of(&containers.recorded_state(id)?)?;
-    Target { connection: None, process }.ends_before(None)?;
+    Target { connection: None, process, is_foreign: false }.ends_before(None)?;
     let _locked = containers.lock(id)?;
     Ok(monitor::mend(containers, id)?.exit_code)
 }

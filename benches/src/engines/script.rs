@@ -7,7 +7,7 @@ use crate::runtime::Entrant;
 use crate::workload::{PROOF, PROOF_STATUS, Script, Step, Workload};
 use mydocker_tests::plug::BUSYBOX;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How many containers [`Workload::EnginePs`] has.
 const MANY: u64 = 100;
@@ -91,6 +91,23 @@ monitor=$(awk '$1 == "PPid:" { print $2 }' "/proc/$container/status")
 awk '$1 == "VmHWM:" { print $2 }' "/proc/$monitor/status"
 "#;
 
+/// Prints the CPU time, in microseconds, of the process that the container `$1` is a child of, once its log ends with
+/// `end`. It is asked when the container writes no more: who looks at the log meanwhile disturbs.
+const COPIED: &str = r#"
+name=$1
+shift
+container=$("$@" inspect --format '{{.State.Pid}}' "$name")
+tries=0
+again() {
+    tries=$((tries + 1))
+    [ $tries -lt 1000 ] && sleep 0.1
+}
+until [ "$(cat "/proc/$container/comm")" = sleep ]; do again; done
+until [ "$("$@" logs --tail 1 "$name")" = end ]; do again; done
+monitor=$(awk '$1 == "PPid:" { print $2 }' "/proc/$container/status")
+sed 's/.*) //' "/proc/$monitor/stat" | awk -v ticks="$(getconf CLK_TCK)" '{ printf "%d\n", ($12 + $13) * 1000000 / ticks }'
+"#;
+
 /// Demands that `$1` containers are up.
 const ARE_UP: &str = r#"
 want=$1
@@ -123,6 +140,8 @@ impl EngineScript<'_> {
             Workload::EnginePs => Some(self.ps(MANY)),
             Workload::EnginePsMany => (self.engine.brand == Brand::Mydocker).then(|| self.ps(VERY_MANY)),
             Workload::EngineAtOnce => Some(self.at_once()),
+            // What copies docker's output is its daemon, which does everything else as well.
+            Workload::EngineCopy => (self.engine.brand != Brand::Docker).then(|| self.copy()),
             Workload::EngineLog => Some(self.log()),
             Workload::EngineMonitor => Some(self.monitor()),
             _ => None,
@@ -222,12 +241,49 @@ impl EngineScript<'_> {
         Script { measured, part, after: vec![self.remove(name)], teardown: self.clear(), ..Script::default() }
     }
 
+    fn copy(&self) -> Script {
+        let flags = ["--detach", "--network", "none", "--name", self.name()];
+        let command = format!("{}; echo end; exec sleep 100000", lines(self.engine.log_lines));
+        let measured = vec![
+            Step::Run(self.start(&flags, &["sh", "-c", &command])),
+            Step::Cpu(self.shell(COPIED, &[self.name()])),
+        ];
+        Script {
+            measured,
+            after: vec![self.remove(self.name())],
+            teardown: self.clear(),
+            ..Script::default()
+        }
+    }
+
     fn monitor(&self) -> Script {
         let flags = ["--detach", "--network", "none", "--name", self.name()];
         let command = format!("{}; exec sleep 100000", lines(LINES_OF_IDLER));
         let setup = vec![Step::Run(self.start(&flags, &["sh", "-c", &command]))];
         let look = self.shell(MONITOR, &[self.name(), &LINES_OF_IDLER.to_string()]);
         Script { setup, measured: vec![Step::Peak(look)], teardown: self.clear(), ..Script::default() }
+    }
+}
+
+/// The script of cat, which copies a file as long as docker's log would be to another one.
+pub fn cat_file(arena: &Arena, entrant: &Entrant, log_lines: u64) -> Script {
+    let bytes = (log_lines * (LINE + LOG_OVERHEAD)).to_string();
+    let (source, target) = (arena.path("to-copy"), arena.path("copied"));
+    let shell = |script: &str, words: [OsString; 2]| {
+        let mut argv: Vec<OsString> = ["sh", "-ec", script, "sh"].map(OsString::from).into();
+        argv.extend(words);
+        argv
+    };
+    let make = shell(r#"head -c "$1" /dev/zero >"$2""#, [bytes.into(), source.clone().into()]);
+    let mut copy = shell(r#"exec "$3" "$1" >"$2""#, [source.clone().into(), target.clone().into()]);
+    copy.push(entrant.path.clone().into());
+    let remove = |path: PathBuf| vec![Step::Run(vec!["rm".into(), "-f".into(), path.into()])];
+    Script {
+        setup: vec![Step::Run(make)],
+        measured: vec![Step::Run(copy)],
+        after: remove(target),
+        teardown: remove(source),
+        ..Script::default()
     }
 }
 

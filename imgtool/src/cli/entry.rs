@@ -7,17 +7,24 @@ use super::{
     VerifyArgs, chain,
 };
 use crate::commands;
-use mydocker_cmdline::{Entry, Program, Request, entry, one_line, print};
+use mydocker_cmdline::{Entry, Program, Request, UsageError, entry, one_line, print};
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-const PROGRAM: Program<Command> = Program {
-    name: "mydocker-img",
-    about: "Pulls, keeps, changes and pushes OCI and docker images",
-    commands: &[COMMANDS],
-};
+/// The program, by the name that a person knows.
+fn program() -> Program<Command> {
+    let about = "Pulls, keeps, changes and pushes OCI and docker images";
+    Program { name: if is_mydocker() { MYDOCKER } else { "mydocker-img" }, about, commands: &[COMMANDS] }
+}
+
+/// The name that this program is started by when it carries out a command of `mydocker`.
+pub const MYDOCKER: &str = "mydocker";
+
+fn is_mydocker() -> bool {
+    std::env::args_os().next().is_some_and(|name| name == MYDOCKER)
+}
 
 /// Every command that exists, in the order of the help text.
 const COMMANDS: &[Entry<Command>] = &[
@@ -59,18 +66,27 @@ pub fn main_entry() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             complain(&*error);
-            ExitCode::FAILURE
+            ExitCode::from(status_of(&*error))
         }
     }
 }
 
+/// `mydocker` has docker's 125 for flags that are wrong.
+fn status_of(error: &(dyn Error + 'static)) -> u8 {
+    match error.downcast_ref() {
+        Some(UsageError::Arguments { .. }) if is_mydocker() => 125,
+        _ => 1,
+    }
+}
+
 fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
-    let (global, rest) = PROGRAM.parse_global::<GlobalArgs>(words)?;
+    let program = program();
+    let (global, rest) = program.parse_global::<GlobalArgs>(words)?;
     if global.version {
-        print(&format!("{} version {}\n", PROGRAM.name, env!("CARGO_PKG_VERSION")))?;
+        print(&format!("{} version {}\n", program.name, env!("CARGO_PKG_VERSION")))?;
         return Ok(0);
     }
-    match PROGRAM.parse_command::<GlobalArgs>(rest)? {
+    match program.parse_command::<GlobalArgs>(rest)? {
         Request::Print(text) => print(&text).map(|()| 0).map_err(Into::into),
         Request::Command(command) => dispatch(command, &Context::new(&global, Environment::probe())?),
     }
@@ -110,10 +126,10 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
 /// Prints the chain of errors in one line; what strangers put into it cannot reach the terminal as it is.
 pub(crate) fn complain(error: &(dyn Error + 'static)) {
     let mut text = chain(error);
-    if let Some(usage) = error.downcast_ref::<mydocker_cmdline::UsageError>() {
+    if let Some(usage) = error.downcast_ref::<UsageError>() {
         text.push_str("; ");
         text.push_str(usage.hint());
     }
     // When standard error is closed there is nobody left to tell.
-    writeln!(std::io::stderr(), "{}: {}", PROGRAM.name, one_line(&text)).unwrap_or_default();
+    writeln!(std::io::stderr(), "{}: {}", program().name, one_line(&text)).unwrap_or_default();
 }

@@ -5,7 +5,8 @@ use super::local::{FindError, find};
 use super::tree::{TreeError, tree};
 use super::trust::{TrustError, demand_file};
 use crate::carry::{
-    Format, Layout, LoadError, SaveError, SavedImage, SpoolError, load, save, save_directory, spool_directory,
+    Format, Layout, LoadError, Loaded, SaveError, SavedImage, SpoolError, load, save, save_directory,
+    spool_directory,
 };
 use crate::cli::{Context, ExportArgs, ImportArgs, LoadArgs, SaveArgs, SaveFormat};
 use crate::layer::pack::{PackError, Source, pack};
@@ -224,11 +225,14 @@ pub fn load_command(args: &LoadArgs, context: &Context) -> Result<(), CarryError
         Some(path) => load(&store, input_file(path)?, name, admit)?,
         None => load(&store, standard_input()?, name, admit)?,
     };
-    if args.quiet {
-        return Ok(());
+    let mut text = String::new();
+    for Loaded { target, names, .. } in &loaded {
+        if names.is_empty() {
+            text += &format!("Loaded image ID: {}\n", store.image(target)?.id());
+        }
+        text.extend(names.iter().map(|name| format!("Loaded image: {}\n", name.familiar())));
     }
-    let lines = loaded.iter().flat_map(|image| &image.names);
-    Ok(print(&lines.map(|name| format!("Loaded image: {}\n", name.familiar())).collect::<String>())?)
+    Ok(print(&text)?)
 }
 
 /// An archive whose first bytes have been looked at.

@@ -25,7 +25,7 @@ pub enum RegistryError {
     Credential(#[from] CredentialError),
     /// It wants to know who asks.
     #[error(
-        "{host} gives this only to those who are logged in, or has no such image; 'mydocker-img login {host}' logs in"
+        "{host} gives this only to those who are logged in, or has no such image; 'login {host}' logs in"
     )]
     LoginNeeded {
         /// The registry.
@@ -33,7 +33,7 @@ pub enum RegistryError {
     },
     /// It does not accept who asks.
     #[error(
-        "{host} does not accept the credentials that are kept for it{detail}; 'mydocker-img login {host}' renews them"
+        "{host} does not accept the credentials that are kept for it{detail}; 'login {host}' renews them"
     )]
     Refused {
         /// The registry.

@@ -24,7 +24,7 @@ pub type UsageError = mydocker_cmdline::UsageError;
 #[must_use]
 pub fn usage_status(error: &UsageError) -> u8 {
     match error {
-        UsageError::Arguments { .. } => 1,
+        UsageError::Arguments { .. } | UsageError::Count { .. } => 1,
         UsageError::UnknownCommand { .. } => 3,
     }
 }

@@ -6,12 +6,14 @@ use mydocker_sys::fs::{OFlag, open};
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::socket::{connect_seqpacket, receive, send};
 use mydocker_sys::{AsFd, Errno, OwnedFd};
+use std::fs;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// The name of the socket in what of a container is gone after a reboot.
-pub const SOCKET: &str = "attach.sock";
+/// The name of the socket in what of a container is gone after a reboot. The number is that of this language, and grows with
+/// each change that one end would not understand of the other: a monitor lives on while programs are replaced.
+pub const SOCKET: &str = "attach-1.sock";
 
 /// The most that a message carries beside its letter.
 pub const PAYLOAD: usize = 32 << 10;
@@ -30,6 +32,11 @@ pub enum AttachError {
         "the container's monitor and this program do not understand each other; are they of the same version?"
     )]
     Garbled,
+    /// The monitor speaks another version of this language.
+    #[error(
+        "the container's monitor is of another version of mydocker, which this one does not understand; use that version, or 'restart' the container with this one"
+    )]
+    OtherVersion,
 }
 
 /// The streams that a client wants.
@@ -194,6 +201,29 @@ pub fn short_path(directory: &Path, name: &str) -> Result<(PathBuf, Option<Owned
     Ok((short.join(fd.as_raw_fd().to_string()).join(name), Some(fd)))
 }
 
+/// `None` if nobody listens there.
+fn connect(directory: &Path, name: &str) -> Result<Option<OwnedFd>, mydocker_sys::Error> {
+    match short_path(directory, name).and_then(|(path, _directory)| connect_seqpacket(&path)) {
+        Err(error) if matches!(error.errno(), Errno::ENOENT | Errno::ECONNREFUSED | Errno::ENOTDIR) => {
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
+}
+
+/// Whether somebody listens at a socket of another version's name.
+fn others_listen(directory: &Path) -> Result<bool, mydocker_sys::Error> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let is_other = |name: &String| name.starts_with("attach") && name.ends_with(".sock") && name != SOCKET;
+    for name in names.filter(is_other) {
+        if connect(directory, &name)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// A client's end of a connection to a monitor.
 #[derive(Debug)]
 pub struct Connection {
@@ -211,20 +241,28 @@ impl Connection {
     /// With the monitor of a container; `None` if it has none that listens.
     ///
     /// # Errors
-    /// What the kernel says beyond that.
+    /// [`AttachError::OtherVersion`], and what the kernel says.
     pub fn open(home: &Home, id: &str, streams: Streams) -> Result<Option<Self>, AttachError> {
-        let gone = |errno| matches!(errno, Errno::ENOENT | Errno::ECONNREFUSED | Errno::ENOTDIR);
-        let connected =
-            short_path(&home.run_of(id), SOCKET).and_then(|(path, _directory)| connect_seqpacket(&path));
-        let socket = match connected {
-            Err(error) if gone(error.errno()) => return Ok(None),
-            other => other?,
+        let directory = home.run_of(id);
+        let Some(socket) = connect(&directory, SOCKET)? else {
+            return if others_listen(&directory)? { Err(AttachError::OtherVersion) } else { Ok(None) };
         };
         let mut connection = Self::over(socket);
         match connection.say(&Request::Hello(streams)) {
             // It has gone since.
             Ok(false) => Ok(None),
             other => other.map(|_| Some(connection)),
+        }
+    }
+
+    /// The same, where a monitor that is not understood is as good as none.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn open_if_understood(home: &Home, id: &str, streams: Streams) -> Result<Option<Self>, AttachError> {
+        match Self::open(home, id, streams) {
+            Err(AttachError::OtherVersion) => Ok(None),
+            other => other,
         }
     }
 

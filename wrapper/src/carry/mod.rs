@@ -28,6 +28,7 @@ pub use walk::walk;
 
 use crate::container::ContainersError;
 use crate::prepare::PrepareError;
+use crate::volume::VolumeError;
 use mydocker_img::layer::tar::{Entry, TarError};
 use std::ffi::OsStr;
 use std::io;
@@ -82,6 +83,9 @@ pub enum CarryError {
     /// The container's root file system.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    /// A volume.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// The container's records.
     #[error(transparent)]
     Containers(#[from] ContainersError),

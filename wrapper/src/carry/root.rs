@@ -1,15 +1,16 @@
-//! The root of a container's files, with its volumes.
+//! The root of a container's files, with what is mounted in it.
 
 use super::CarryError;
 use crate::container::{Container, Containers, Locked, MountKind, State};
 use crate::home::Home;
 use crate::look::status::is_up;
-use crate::prepare::{mount_root, prepare_volumes, rootfs};
+use crate::prepare::{mount_root, prepare_volumes, rootfs, written_files};
+use crate::volume::Copied;
 use mydocker_sys::fs::{OFlag, SFlag, cstring, fstat, mkdirat, open, open_in_root, open_in_root_if_present};
 use mydocker_sys::mount::{
     Attributes, Clone as CloneMount, MountAttrFlags, MsFlags, attach, mount, open_tree, set_attributes,
 };
-use mydocker_sys::namespace::{CloneFlags, unshare};
+use mydocker_sys::namespace::{CloneFlags, setns, unshare};
 use mydocker_sys::{AsFd as _, BorrowedFd, Errno, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
@@ -18,12 +19,56 @@ use std::path::{Component, Path, PathBuf};
 pub struct Root {
     /// The directory.
     pub fd: OwnedFd,
+    /// Its volumes that are file systems, mounted meanwhile.
+    volumes: Volumes,
     /// Keeps a container that does not run from being started or removed.
     _lock: Option<Locked>,
 }
 
-/// Opens the root of a container: what its first process has, or what it would have. For one that does not run, this
-/// process gets a mount namespace of its own, so that all mounts go with it.
+impl Root {
+    /// Lets go of the volumes, and tells when that fails. After it this process is where the host's mounts are.
+    ///
+    /// # Errors
+    /// [`CarryError`].
+    pub fn close(mut self) -> Result<(), CarryError> {
+        self.volumes.let_go()
+    }
+}
+
+/// Volumes that are mounted in the namespace of the host's mounts, which this process has left.
+#[derive(Debug, Default)]
+struct Volumes {
+    mounted: Option<(Copied, OwnedFd)>,
+}
+
+impl Volumes {
+    /// A container that is started meanwhile has to see the same files: a second mount of memory would be another one.
+    fn mount(home: &Home, container: &Container) -> Result<Self, CarryError> {
+        let copied = Copied::mount(home, container)?;
+        if copied.is_empty() {
+            return Ok(Self::default());
+        }
+        let namespace = open(Path::new("/proc/self/ns/mnt"), OFlag::O_RDONLY)?;
+        Ok(Self { mounted: Some((copied, namespace)) })
+    }
+
+    fn let_go(&mut self) -> Result<(), CarryError> {
+        let Some((copied, namespace)) = self.mounted.take() else { return Ok(()) };
+        setns(namespace, CloneFlags::CLONE_NEWNS)?;
+        Ok(copied.unmount()?)
+    }
+}
+
+impl Drop for Volumes {
+    fn drop(&mut self) {
+        // Something else has failed, and is told. What stays is taken off by whoever next uses or removes the volume.
+        drop(self.let_go());
+    }
+}
+
+/// Opens the root of a container: what its first process has, or what it would have but for memory that is mounted in it,
+/// which is there only while it runs. For one that does not run, this process gets a mount namespace of its own, so that all
+/// mounts but those of volumes go with it.
 ///
 /// # Errors
 /// [`CarryError`].
@@ -37,8 +82,9 @@ pub fn open_root(containers: &Containers, container: &Container) -> Result<Root,
     if is_up(state.status) && state.process.is_some() {
         return of_process(container, &state);
     }
-    let fd = mounted(containers.home(), container)?;
-    Ok(Root { fd, _lock: Some(lock) })
+    let volumes = Volumes::mount(containers.home(), container)?;
+    let fd = mounted(containers, container)?;
+    Ok(Root { fd, volumes, _lock: Some(lock) })
 }
 
 /// The process is asked for once more when its root is open: till then its id may have become another's.
@@ -50,21 +96,29 @@ fn of_process(container: &Container, state: &State) -> Result<Root, CarryError> 
         Err(error) if error.errno() == Errno::ENOENT => return Err(ended()),
         other => other?,
     };
-    if process.lives() { Ok(Root { fd, _lock: None }) } else { Err(ended()) }
+    if process.lives() { Ok(Root { fd, volumes: Volumes::default(), _lock: None }) } else { Err(ended()) }
 }
 
-fn mounted(home: &Home, container: &Container) -> Result<OwnedFd, CarryError> {
+fn mounted(containers: &Containers, container: &Container) -> Result<OwnedFd, CarryError> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None, &cstring(Path::new("/"))?, None, private, None)?;
     // A volatile mount can be mounted only once, which is the container's own.
     let mut container = container.clone();
     container.host_config.auto_remove = false;
+    let home = containers.home();
     mount_root(home, &container)?;
     prepare_volumes(home, &container)?;
     let root = open(&rootfs(home, &container), OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+    for (place, source) in written_files(containers, &container)?.mounted() {
+        if container.mounts.iter().all(|mount| mount.destination != Path::new(place)) {
+            bind(root.as_fd(), source, Path::new(place), CloneMount::One, true)?;
+        }
+    }
     for mount in container.mounts.iter().filter(|mount| mount.kind != MountKind::Tmpfs) {
-        bind(root.as_fd(), mount)?;
+        let is_alone = mount.options.iter().any(|option| option == "bind");
+        let what = if is_alone { CloneMount::One } else { CloneMount::Recursive };
+        bind(root.as_fd(), &mount.source, &mount.destination, what, mount.writable)?;
     }
     if container.host_config.readonly_rootfs {
         read_only(&root)?;
@@ -79,16 +133,22 @@ fn read_only(mount: &OwnedFd) -> Result<(), CarryError> {
 
 /// Mounts a volume, or something of the host, where the container has it. The place is made if it is missing, as the
 /// runtime would make it.
-fn bind(root: BorrowedFd<'_>, mount: &crate::container::Mount) -> Result<(), CarryError> {
-    let source = open(&mount.source, OFlag::O_PATH)?;
-    let tree = open_tree(&source, CloneMount::One)?;
-    if !mount.writable {
+fn bind(
+    root: BorrowedFd<'_>,
+    source: &Path,
+    place: &Path,
+    what: CloneMount,
+    writable: bool,
+) -> Result<(), CarryError> {
+    let source = open(source, OFlag::O_PATH)?;
+    let tree = open_tree(&source, what)?;
+    if !writable {
         read_only(&tree)?;
     }
     let is_directory = fstat(&source)?.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
-    let target = match open_in_root_if_present(root, &mount.destination, OFlag::O_PATH)? {
+    let target = match open_in_root_if_present(root, place, OFlag::O_PATH)? {
         Some(target) => target,
-        None => make_target(root, &mount.destination, is_directory)?,
+        None => make_target(root, place, is_directory)?,
     };
     Ok(attach(tree, target)?)
 }

@@ -50,6 +50,14 @@ impl Failure {
     pub fn own(error: impl Into<Box<dyn Error>>) -> Self {
         Self { error: error.into(), status: 125 }
     }
+
+    /// Of what was typed: as docker has it, a flag that is wrong is 125, and everything else 1.
+    fn of_words(error: UsageError) -> Self {
+        match error {
+            UsageError::Arguments { .. } => Self::own(error),
+            UsageError::Count { .. } | UsageError::UnknownCommand { .. } => error.into(),
+        }
+    }
 }
 
 impl<E: Into<Box<dyn Error>>> From<E> for Failure {
@@ -71,12 +79,12 @@ pub fn main_entry() -> ExitCode {
 }
 
 fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
-    let (global, rest) = PROGRAM.parse_global::<GlobalArgs>(words).map_err(Failure::own)?;
+    let (global, rest) = PROGRAM.parse_global::<GlobalArgs>(words).map_err(Failure::of_words)?;
     if global.version {
         print(&format!("{} version {}\n", PROGRAM.name, env!("CARGO_PKG_VERSION")))?;
         return Ok(0);
     }
-    match PROGRAM.parse_command::<GlobalArgs>(rest).map_err(Failure::own)? {
+    match PROGRAM.parse_command::<GlobalArgs>(rest).map_err(Failure::of_words)? {
         Request::Print(text) => Ok(print(&text).map(|()| 0)?),
         Request::Command(command) => {
             let GlobalArgs { root, runroot, runtime, cgroup_manager, .. } = global;

@@ -44,6 +44,11 @@ pub enum CreateError {
     /// There is no such image, and none was fetched.
     #[error("No such image: {0}")]
     NoImage(String),
+    /// Without an image there is this host's alone.
+    #[error(
+        "--platform {0} needs an image: what is run without one is this host's; leave it out, or name an image"
+    )]
+    NotThisHost(String),
     /// The image is not there for the platform.
     #[error("image {0} is here, but not for {1}; --pull always fetches it")]
     OtherPlatform(String, String),
@@ -133,16 +138,21 @@ fn origin(home: &Home, args: &ContainerArgs) -> Result<(Origin, Option<Held>), C
     }
     let first = words.first().cloned();
     let on_host = |words: Vec<String>, root| {
+        // A directory does not say what it is for.
+        let platform = args.origin.platform.as_deref().map(Platform::parse).transpose()?;
+        if let Some(other) = platform.filter(|platform| platform.accepts(&Platform::host()).is_none()) {
+            return Err(CreateError::NotThisHost(other.to_string()));
+        }
         let settings = ContainerConfig::default();
-        (Origin { image: None, root, settings, words }, None)
+        Ok((Origin { image: None, root, settings, words }, None))
     };
     match first {
         Some(first) if args.origin.rootfs => {
             let rest = words.split_off(1);
-            Ok(on_host(rest, directory(&first)))
+            on_host(rest, directory(&first))
         }
         Some(first) if first.starts_with('/') && args.origin.img.is_none() => {
-            Ok(on_host(words, Root::View(PathBuf::from("/"))))
+            on_host(words, Root::View(PathBuf::from("/")))
         }
         Some(first) => {
             let mut rest = words.split_off(1);
@@ -150,7 +160,7 @@ fn origin(home: &Home, args: &ContainerArgs) -> Result<(Origin, Option<Held>), C
             from_image(home, args, &first, rest)
         }
         None => match command {
-            Some(command) => Ok(on_host(command.collect(), Root::View(PathBuf::from("/")))),
+            Some(command) => on_host(command.collect(), Root::View(PathBuf::from("/"))),
             None => Err(CreateError::NoOrigin),
         },
     }

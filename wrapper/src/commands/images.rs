@@ -5,7 +5,7 @@ use crate::events::{Event, Kind, record};
 use crate::home::{Home, program};
 use clap::Args as _;
 use mydocker_cmdline::{FlagsEnd, sort};
-use mydocker_img::cli::{PullArgs, PushArgs, RmiArgs, TagArgs};
+use mydocker_img::cli::{MYDOCKER, PullArgs, PushArgs, RmiArgs, TagArgs};
 use mydocker_img::commands::{FindError, describe, find};
 use mydocker_img::store::Store;
 use serde_json::Value;
@@ -26,11 +26,11 @@ pub enum ImageToolError {
     Run(PathBuf, #[source] io::Error),
 }
 
-/// A command line of the image tool with the store of this home.
+/// A command line of the image tool with the store of this home. What it says is said for this program.
 #[must_use]
 pub fn tool(home: &Home) -> Command {
     let mut command = Command::new(program("mydocker-img", "MYDOCKER_IMG"));
-    command.arg("--root").arg(home.images());
+    command.arg0(MYDOCKER).arg("--root").arg(home.images());
     command
 }
 

@@ -2,6 +2,7 @@
 
 use super::create::make;
 use crate::cli::{Failure, Outcome, RunArgs};
+use crate::client::Keys;
 use crate::container::{Container, Containers};
 use crate::home::Home;
 use crate::monitor::{AttachOptions, LaunchError, run_attached, run_detached};
@@ -16,6 +17,8 @@ use std::io;
 /// With the status 125 for this program's own, and 126 and 127 for a program that cannot be run or is not there.
 pub fn run(args: &RunArgs, home: &Home) -> Outcome {
     check(args).map_err(Failure::own)?;
+    // Before there is a container that nobody would start.
+    Keys::parse(&args.detach_keys).map_err(Failure::own)?;
     let container = make(home, &args.container, |container| adapt(args, container)).map_err(Failure::own)?;
     let containers = Containers::open(home).map_err(Failure::own)?;
     let failed = |error: LaunchError| Failure { status: error.status(), error: error.into() };

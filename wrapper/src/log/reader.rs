@@ -1,11 +1,12 @@
 //! The lines of a log, in order over its rotated files, also while it is written.
 
+use super::packed::Part;
 use super::writer::numbered;
 use super::{Entry, Format};
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -38,8 +39,8 @@ impl Since {
 pub struct Reader {
     path: PathBuf,
     format: Format,
-    file: Option<File>,
-    newer: VecDeque<File>,
+    file: Option<Part>,
+    newer: VecDeque<Part>,
     buffer: Vec<u8>,
     begin: usize,
 }
@@ -119,23 +120,18 @@ impl Reader {
     fn is_newest(&self) -> io::Result<bool> {
         match (&self.file, found(fs::metadata(&self.path))?) {
             (None, now) => Ok(now.is_none()),
-            (Some(file), Some(now)) => Ok(file.metadata()?.ino() == now.ino()),
+            (Some(file), Some(now)) => Ok(file.inode == now.ino()),
             // Between two steps of a rotation, or of the container's removal.
             (Some(_), None) => Ok(true),
         }
     }
 
     /// The file that was begun after the one that was read; the oldest there is if more than all of them were.
-    fn successor(&self) -> io::Result<Option<File>> {
+    fn successor(&self) -> io::Result<Option<Part>> {
         let mut parts = parts(&self.path)?;
         if let Some(file) = &self.file {
-            let own = file.metadata()?.ino();
-            let mut at = None;
-            for (index, part) in parts.iter().enumerate() {
-                if part.metadata()?.ino() == own {
-                    at = Some(index);
-                }
-            }
+            // The newest, for a number that was given back is given again.
+            let at = parts.iter().rposition(|part| part.inode == file.inode);
             parts.drain(..at.map_or(0, |at| at + 1));
         }
         Ok(parts.pop_front())
@@ -151,30 +147,31 @@ fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 /// The files of a log, the oldest first. They are opened from the newest on: a rotation meanwhile shows one of them twice,
 /// and hides none.
-fn parts(path: &Path) -> io::Result<VecDeque<File>> {
-    let mut parts: VecDeque<File> = VecDeque::new();
+fn parts(path: &Path) -> io::Result<VecDeque<Part>> {
+    let mut parts: VecDeque<Part> = VecDeque::new();
     let (mut last, mut missing) = (None, 0);
     for number in 0.. {
-        let Some(file) = found(File::open(numbered(path, number)))? else {
+        let Some(part) = found(Part::open(&numbered(path, number)))? else {
             // One number is nobody's for a moment during a rotation; two are beyond the oldest.
             missing += 1;
             if missing == 2 { break } else { continue }
         };
-        let inode = file.metadata()?.ino();
-        if last != Some(inode) {
-            parts.push_front(file);
+        missing = 0;
+        if last.replace(part.inode) != Some(part.inode) {
+            parts.push_front(part);
         }
-        (last, missing) = (Some(inode), 0);
     }
     Ok(parts)
 }
 
 /// Drops what is before the last `tail` lines.
-fn skip_to_tail(parts: &mut VecDeque<File>, tail: u64) -> io::Result<()> {
+fn skip_to_tail(parts: &mut VecDeque<Part>, tail: u64) -> io::Result<()> {
     let mut wanted = tail;
     for at in (0..parts.len()).rev() {
-        let (offset, found) = last_lines(&parts[at], wanted)?;
-        parts[at].seek(SeekFrom::Start(offset))?;
+        let found = match parts[at].plain().map(|file| last_lines(file, wanted)).transpose()? {
+            Some((offset, found)) => parts[at].seek(offset).map(|()| found)?,
+            None => parts[at].skip_to_last(wanted)?,
+        };
         wanted -= found;
         if wanted == 0 {
             parts.drain(..at);
@@ -215,9 +212,14 @@ mod tests {
     use crate::log::{LogSettings, Stream, Writer};
 
     fn writer(path: &Path) -> Writer {
+        writer_with(path, "k8s-file", &[])
+    }
+
+    fn writer_with(path: &Path, driver: &str, more: &[(&str, &str)]) -> Writer {
         let options = [("max-size", "120"), ("max-file", "4")];
-        let config = options.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let settings = LogSettings::check(&LogConfig { driver: "k8s-file".to_owned(), config });
+        let options = options.iter().chain(more);
+        let config = options.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings = LogSettings::check(&LogConfig { driver: driver.to_owned(), config });
         Writer::open(path, &settings.expect("they fit"), Format::K8s).expect("a scratch directory")
     }
 
@@ -251,10 +253,39 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_goes_over_several_files() {
+    fn a_reader_follows_over_parts_that_are_packed_meanwhile() {
         let place = tempfile::tempdir().expect("a scratch directory");
         let path = place.path().join("log");
-        let mut writer = writer(&path);
+        let mut reader = Reader::open(&path, Format::K8s, None).expect("no log is none");
+        let mut writer = writer_with(&path, "json-file", &[("compress", "true")]);
+        let mut found = Vec::new();
+        for number in 10..60 {
+            writer.write(Stream::Out, format!("number {number}\n").as_bytes()).expect("room");
+            if number % 4 == 0 {
+                found.extend(rest(&mut reader));
+            }
+        }
+        drop(writer);
+        found.extend(rest(&mut reader));
+        assert_eq!(found, numbers(10..60));
+        let mut names: Vec<_> = std::fs::read_dir(place.path()).expect("files").flatten().collect();
+        names.sort_by_key(std::fs::DirEntry::file_name);
+        let names: Vec<_> =
+            names.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        assert_eq!(names, ["log", "log.1.gz", "log.2.gz", "log.3.gz"]);
+    }
+
+    #[test]
+    fn the_tail_goes_over_several_files() {
+        tail_goes_over_files(&[]);
+        tail_goes_over_files(&[("compress", "true")]);
+    }
+
+    fn tail_goes_over_files(more: &[(&str, &str)]) {
+        let place = tempfile::tempdir().expect("a scratch directory");
+        let path = place.path().join("log");
+        let driver = if more.is_empty() { "k8s-file" } else { "json-file" };
+        let mut writer = writer_with(&path, driver, more);
         let all: String = numbers(10..16).iter().map(|line| format!("{line}\n")).collect();
         writer.write(Stream::Out, all.as_bytes()).expect("room");
         for (tail, first) in [(0, 16), (1, 15), (3, 13), (5, 11), (6, 10), (100, 10)] {

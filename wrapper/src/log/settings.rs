@@ -32,6 +32,11 @@ pub enum SettingsError {
         /// What could be.
         wanted: &'static str,
     },
+    /// Nothing would ever be compressed.
+    #[error(
+        "compress cannot be true when max-file is less than 2 or max-size is not set; give --log-opt max-size=10m and --log-opt max-file=3, say"
+    )]
+    Compress,
 }
 
 /// Where lines go.
@@ -54,6 +59,8 @@ pub struct LogSettings {
     pub max_size: Option<u64>,
     /// So many files there are, the one that is written included.
     pub max_files: u32,
+    /// Whether the older ones become gzip.
+    pub packs: bool,
     /// Labels of the container that go into each line of json-file.
     labels: Vec<String>,
     /// Variables of its environment that do.
@@ -62,8 +69,8 @@ pub struct LogSettings {
     tag: String,
 }
 
-const JSON_OPTIONS: &str = "it has max-size, max-file, labels, env and tag";
-const K8S_OPTIONS: &str = "it has max-size, max-file and path";
+const JSON_OPTIONS: &str = "it has max-size, max-file, compress, labels, env, tag and mode";
+const K8S_OPTIONS: &str = "it has max-size, max-file, path and mode";
 
 impl LogSettings {
     /// Checks what was typed.
@@ -81,6 +88,7 @@ impl LogSettings {
             driver,
             max_size: None,
             max_files: 1,
+            packs: false,
             labels: Vec::new(),
             env: Vec::new(),
             tag: String::new(),
@@ -89,6 +97,9 @@ impl LogSettings {
             if !settings.set(option, value)? {
                 return Err(SettingsError::Option { driver: name, option: option.clone(), known });
             }
+        }
+        if settings.packs && (settings.max_size.is_none() || settings.max_files < 2) {
+            return Err(SettingsError::Compress);
         }
         Ok(settings)
     }
@@ -105,6 +116,12 @@ impl LogSettings {
                 let wanted = "the absolute path of a file is wanted";
                 return Err(SettingsError::Value { option: "path", value: value.to_owned(), wanted });
             }
+            (_, "mode") if value == "blocking" => {}
+            (_, "mode") => {
+                let wanted = "'blocking' is wanted, for nothing that a container prints is ever dropped";
+                return Err(SettingsError::Value { option: "mode", value: value.to_owned(), wanted });
+            }
+            (Driver::JsonFile, "compress") => self.packs = switch(value)?,
             (Driver::JsonFile, "labels") => self.labels = names(),
             (Driver::JsonFile, "env") => self.env = names(),
             (Driver::JsonFile, "tag") => value.clone_into(&mut self.tag),
@@ -172,6 +189,18 @@ fn size(value: &str) -> Result<Option<u64>, SettingsError> {
     number.checked_mul(unit).filter(|size| *size > 0).map(Some).ok_or_else(refuse)
 }
 
+/// As Go reads it, which docker is written in.
+fn switch(value: &str) -> Result<bool, SettingsError> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => {
+            let wanted = "'true' or 'false' is wanted";
+            Err(SettingsError::Value { option: "compress", value: value.to_owned(), wanted })
+        }
+    }
+}
+
 fn count(value: &str) -> Result<u32, SettingsError> {
     let wanted = "a number from 1 on is wanted";
     let refuse = || SettingsError::Value { option: "max-file", value: value.to_owned(), wanted };
@@ -194,6 +223,8 @@ mod tests {
         let settings = check("k8s-file", &[("max-size", "1KB")]).expect("it fits");
         assert_eq!((settings.max_size, settings.max_files), (Some(1_000), 1));
         assert_eq!(check("json-file", &[("max-size", "-1")]).expect("it fits").max_size, None);
+        let options = [("max-size", "1k"), ("max-file", "2"), ("compress", "true"), ("mode", "blocking")];
+        assert!(check("json-file", &options).expect("they fit").packs);
     }
 
     #[test]
@@ -201,7 +232,11 @@ mod tests {
         for (driver, options, text) in [
             ("syslog", &[][..], "syslog"),
             ("journald", &[], "journald"),
-            ("json-file", &[("compress", "true")], "compress"),
+            ("json-file", &[("compress", "true"), ("max-size", "1m")], "max-file is less than 2"),
+            ("json-file", &[("compress", "perhaps")], "compress=perhaps"),
+            ("json-file", &[("mode", "non-blocking")], "mode=non-blocking"),
+            ("json-file", &[("max-buffer-size", "1m")], "max-buffer-size"),
+            ("k8s-file", &[("compress", "true")], "compress"),
             ("k8s-file", &[("tag", "x")], "tag"),
             ("none", &[("max-size", "1m")], "max-size"),
             ("json-file", &[("max-size", "0")], "max-size=0"),

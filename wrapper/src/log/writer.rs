@@ -1,5 +1,6 @@
 //! The log file of a container while its monitor writes it.
 
+use super::packed::{pack, packed_name};
 use super::{Format, LogSettings, Stream};
 use jiff::Timestamp;
 use mydocker_lines::Encoder;
@@ -7,6 +8,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+
+/// A monitor is small, and so is what it packs with.
+const STACK: usize = 128 << 10;
 
 /// Writes lines as they come, and begins a new file when one is full.
 #[derive(Debug)]
@@ -17,6 +22,8 @@ pub struct Writer {
     encoder: Encoder,
     max_size: Option<u64>,
     max_files: u32,
+    packs: bool,
+    packing: Option<JoinHandle<io::Result<()>>>,
     buffer: Vec<u8>,
     torn: bool,
 }
@@ -29,11 +36,15 @@ impl Writer {
     pub fn open(path: &Path, settings: &LogSettings, format: Format) -> io::Result<Self> {
         let file = open(path)?;
         let length = file.metadata()?.len();
-        let LogSettings { max_size, max_files, .. } = *settings;
+        let LogSettings { max_size, max_files, packs, .. } = *settings;
         let (path, encoder) = (path.to_owned(), Encoder::new(format));
         let (buffer, torn) = (Vec::new(), false);
-        let mut writer = Self { path, file, length, encoder, max_size, max_files, buffer, torn };
+        let packing = None;
+        let mut writer =
+            Self { path, file, length, encoder, max_size, max_files, packs, packing, buffer, torn };
         writer.end_torn_line()?;
+        // A monitor that was killed has not come to it.
+        writer.pack();
         Ok(writer)
     }
 
@@ -133,11 +144,16 @@ impl Writer {
 
     /// Gives each file the number after its own, drops the last, and begins a new one.
     fn rotate(&mut self) -> io::Result<()> {
+        self.await_packing();
         for number in (1..self.max_files).rev() {
-            match fs::rename(numbered(&self.path, number - 1), numbered(&self.path, number)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                other => other?,
+            let (from, to) = (numbered(&self.path, number - 1), numbered(&self.path, number));
+            if self.packs {
+                // What could not be packed has the other name.
+                if_there(fs::remove_file(&to))?;
+                if_there(fs::remove_file(packed_name(&to)))?;
+                if_there(fs::rename(packed_name(&from), packed_name(&to)))?;
             }
+            if_there(fs::rename(from, to))?;
         }
         if self.max_files == 1 {
             // Not emptied in place: a reader who follows has still to read its end.
@@ -145,7 +161,37 @@ impl Writer {
         }
         self.file = open(&self.path)?;
         self.length = 0;
+        self.pack();
         Ok(())
+    }
+
+    /// Packs the newest of the older files. Meanwhile the container prints on.
+    fn pack(&mut self) {
+        let part = numbered(&self.path, 1);
+        if self.packs && part.exists() {
+            // Without a thread it stays as it is, which is as good for a reader.
+            self.packing = thread::Builder::new().stack_size(STACK).spawn(move || pack(&part)).ok();
+        }
+    }
+
+    fn await_packing(&mut self) {
+        if let Some(packing) = self.packing.take() {
+            // What cannot be packed, for want of room say, stays as it is.
+            drop(packing.join());
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.await_packing();
+    }
+}
+
+fn if_there(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

@@ -1,6 +1,6 @@
 //! From the process's arguments to its exit status.
 
-use super::{NAME, life};
+use super::{NAME, VERSION, life};
 use crate::home::{Home, Wishes};
 use crate::init;
 use std::ffi::OsString;
@@ -30,7 +30,21 @@ fn main_of_monitor(mut words: impl Iterator<Item = OsString>) -> u8 {
         return 125;
     };
     let runtime = words.next().and_then(|word| word.into_string().ok());
+    let version = words.next().unwrap_or_default();
+    if version != VERSION {
+        life::refuse(&other_version(&version.to_string_lossy()));
+        return 125;
+    }
     let home =
         Home::find(Wishes { root: Some(root), run_root: Some(run_root), runtime, ..Wishes::default() });
     u8::from(!home.is_ok_and(|home| life::live(&home, &directory).is_ok()))
+}
+
+fn other_version(theirs: &str) -> String {
+    let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from(NAME));
+    let theirs = if theirs.is_empty() { "an earlier one" } else { theirs };
+    format!(
+        "{} is of version {VERSION}, and mydocker of {theirs}; install both of the same version, or name such a monitor in MYDOCKER_MONITOR",
+        own.display()
+    )
 }

@@ -1,6 +1,6 @@
 //! Starting a monitor, and hearing from it.
 
-use super::NAME;
+use super::{NAME, VERSION};
 use crate::attach::{AttachError, Connection, Reply, Request, Streams};
 use crate::client::{self, ClientError, Person};
 use crate::container::{Container, Containers, ContainersError, Locked, Status};
@@ -138,6 +138,7 @@ fn spawn(home: &Home, id: &str, client: OwnedFd) -> Result<(), LaunchError> {
     let monitor = program(NAME, "MYDOCKER_MONITOR");
     let mut command = Command::new(&monitor);
     command.arg0(NAME).arg(home.container(id)).arg(home.root()).arg(home.run()).arg(home.runtime());
+    command.arg(VERSION);
     command.stdin(client).stdout(Stdio::null()).stderr(Stdio::null());
     match command.spawn() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LaunchError::NoMonitor(monitor)),
@@ -169,13 +170,13 @@ pub fn await_quiet(containers: &Containers, id: &str) -> Result<(), LaunchError>
         if is_up(containers, id)? {
             return Err(LaunchError::Running);
         }
-        match Connection::open(containers.home(), id, Streams::default())? {
+        match Connection::open_if_understood(containers.home(), id, Streams::default())? {
             Some(mut connection) => {
                 if let Some(Reply::Started) = connection.hear()? {
                     return Err(LaunchError::Running);
                 }
             }
-            // It has just begun, or has nearly ended.
+            // It has just begun, or has nearly ended, or is of another version.
             None => drop(super::lock(containers.home(), id, true)?),
         }
     }

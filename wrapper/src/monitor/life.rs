@@ -15,11 +15,11 @@ use crate::log::{self, LogSettings, SettingsError, Writer};
 use crate::oci::Oci;
 use crate::signals::stop_signal;
 use mydocker_img::cli::chain;
-use mydocker_sys::OwnedFd;
 use mydocker_sys::fs::{OFlag, STDIN, dup, open};
 use mydocker_sys::process::{Exit, chdir, dup_to, set_subreaper, setsid};
 use mydocker_sys::signal::Signal;
 use mydocker_sys::socket::send;
+use mydocker_sys::{AsFd, OwnedFd};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -63,11 +63,19 @@ pub fn live(home: &Home, directory: &Path) -> Result<(), MonitorError> {
     set_subreaper(true)?;
     let result = dup(&launcher).map_err(Into::into).and_then(|client| look_after(home, directory, client));
     if let Err(error) = &result {
-        // Nobody else hears it; if the launcher has gone, nobody does.
-        let text = chain(error);
-        send(&launcher, &Reply::Failed { status: 125, text: &text }.packet(), &[]).unwrap_or_default();
+        tell(&launcher, &chain(error));
     }
     result
+}
+
+/// Tells the first client, on standard input, that nobody looks after the container.
+pub fn refuse(text: &str) {
+    tell(std::io::stdin(), text);
+}
+
+/// Nobody else hears it; if the launcher has gone, nobody does.
+fn tell(launcher: impl AsFd, text: &str) {
+    send(launcher, &Reply::Failed { status: 125, text }.packet(), &[]).unwrap_or_default();
 }
 
 fn look_after(home: &Home, directory: &Path, launcher: OwnedFd) -> Result<(), MonitorError> {

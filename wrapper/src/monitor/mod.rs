@@ -35,16 +35,30 @@ pub use launch::{AttachOptions, LaunchError, await_quiet, run_attached, run_deta
 pub use life::{MonitorError, runtime_of};
 pub use mend::{MendError, Mended, mend, mend_all, remove};
 
-use crate::container::ContainersError;
+use crate::container::{Containers, ContainersError};
 use crate::home::Home;
 use mydocker_sys::Errno;
 use mydocker_sys::fs::lock_exclusive;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 
-/// The program. The words after it are the directory of the container, the two roots, and the runtime: a monitor lives as
+/// The program. The words after it are the directory of the container, the two roots, the runtime, and the version: a monitor lives as
 /// long as its container, and is to be small, so that it does not read them as a command line.
 const NAME: &str = "mydocker-monitor";
+
+/// Records, states and what the two say to each other are those of one version.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Waits until no monitor looks after a container; one that has been removed has none.
+///
+/// # Errors
+/// [`ContainersError`].
+pub fn await_leave(containers: &Containers, id: &str) -> Result<(), ContainersError> {
+    match lock(containers.home(), id, true) {
+        Err(ContainersError::NotFound(_)) => Ok(()),
+        other => other.map(drop),
+    }
+}
 
 /// Takes the lock of the monitor of a container; `None` if a monitor has it and `wait` is false.
 fn lock(home: &Home, id: &str, wait: bool) -> Result<Option<File>, ContainersError> {

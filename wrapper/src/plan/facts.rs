@@ -4,7 +4,7 @@ use super::Security;
 use mydocker_bundles::User;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -56,6 +56,18 @@ pub struct Files {
     pub hosts: Option<PathBuf>,
     /// `/etc/resolv.conf`
     pub resolv_conf: Option<PathBuf>,
+}
+
+impl Files {
+    /// Those that there are, with their places in the container.
+    pub fn mounted(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let named = [
+            ("/etc/resolv.conf", &self.resolv_conf),
+            ("/etc/hostname", &self.hostname),
+            ("/etc/hosts", &self.hosts),
+        ];
+        named.into_iter().filter_map(|(name, source)| Some((name, source.as_deref()?)))
+    }
 }
 
 /// A device of the host.

@@ -18,14 +18,8 @@ pub fn mounts(base: &[Value], container: &Container, facts: &Facts) -> Vec<Value
     if ipc == "none" {
         mounts.retain(|mount| place(mount) != "/dev/shm");
     }
-    let files = &facts.files;
-    let named = [
-        ("/etc/resolv.conf", &files.resolv_conf),
-        ("/etc/hostname", &files.hostname),
-        ("/etc/hosts", &files.hosts),
-    ];
-    for (name, source) in named.iter().filter(|(name, _)| !is_asked(name)) {
-        mounts.extend(source.as_ref().map(|source| bind(source, name, &[])));
+    for (name, source) in facts.files.mounted().filter(|(name, _)| !is_asked(name)) {
+        mounts.push(bind(source, name, &[]));
     }
     mounts.extend(facts.init.as_ref().map(|init| bind(init, INIT, &["ro", "nosuid", "nodev"])));
     mounts.extend(container.mounts.iter().map(asked));

@@ -5,7 +5,7 @@ use crate::container::{Container, Containers};
 use crate::network::Up;
 use crate::plan::Files;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What every `/etc/hosts` begins with.
 const LOCAL: &str = "127.0.0.1\tlocalhost
@@ -21,15 +21,30 @@ ff02::2\tip6-allrouters
 /// # Errors
 /// [`PrepareError::Io`], or that another container, whose files are shared, is not there.
 pub fn write(containers: &Containers, container: &Container, up: &Up) -> Result<Files, PrepareError> {
-    let home = containers.home();
-    if let Some(other) = container.host_config.network_mode.strip_prefix("container:") {
-        return Ok(files_in(&home.container(&containers.find_id(other)?)));
+    let directory = owner(containers, container)?;
+    if container.host_config.network_mode.starts_with("container:") {
+        return Ok(files_in(&directory));
     }
-    let directory = home.container(&container.id);
     put(&directory.join("hostname"), &format!("{}\n", hostname(container)))?;
     put(&directory.join("hosts"), &hosts(container, up))?;
     put(&directory.join("resolv.conf"), &resolv_conf(up))?;
     Ok(files_in(&directory))
+}
+
+/// Those that were written when it was last started.
+///
+/// # Errors
+/// Another container, whose files are shared, is not there.
+pub fn written(containers: &Containers, container: &Container) -> Result<Files, PrepareError> {
+    Ok(files_in(&owner(containers, container)?))
+}
+
+fn owner(containers: &Containers, container: &Container) -> Result<PathBuf, PrepareError> {
+    let id = match container.host_config.network_mode.strip_prefix("container:") {
+        Some(other) => containers.find_id(other)?,
+        None => container.id.clone(),
+    };
+    Ok(containers.home().container(&id))
 }
 
 fn files_in(directory: &Path) -> Files {

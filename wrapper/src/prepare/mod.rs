@@ -23,6 +23,7 @@ mod shm;
 mod volumes;
 
 pub use facts::{limits_swap, user};
+pub use files::written as written_files;
 pub use root::{layer_paths, mount as mount_root, rootfs};
 pub use volumes::prepare as prepare_volumes;
 

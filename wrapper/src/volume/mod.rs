@@ -11,7 +11,7 @@ mod options;
 mod store;
 mod users;
 
-pub use mounts::{mount, unmount};
+pub use mounts::{Copied, mount, unmount};
 pub use options::check_options;
 pub use store::{Hold, Volumes};
 pub use users::{remove_anonymous, users};

@@ -4,12 +4,13 @@
 //! ```text
 //! RUN/volumes/.NAME.lock  held alone by whoever changes what is mounted
 //! RUN/volumes/NAME/ID     a container that the mount is for
+//! RUN/volumes/NAME/ID.cp  files of such a container are copied; whoever does that has the file locked
 //! ```
 
 use super::{Volume, VolumeError, Volumes, failed};
 use crate::container::{Container, MountKind};
 use crate::home::Home;
-use mydocker_sys::lock::lock_exclusive;
+use mydocker_sys::lock::{lock_exclusive, try_lock_shared};
 use mydocker_sys::mount::{MntFlags, MsFlags, is_mount_point, mount as mount_at, umount};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -42,6 +43,9 @@ const FLAGS: &[(&str, MsFlags, bool)] = &[
     ("defaults", MsFlags::empty(), true),
 ];
 
+/// What is behind the id of a container whose files are copied.
+const COPIER: &str = ".cp";
+
 /// The type of the file system that options ask for; `None` for a directory.
 pub(super) fn file_system(options: &BTreeMap<String, String>) -> Option<&str> {
     options.get("type").map(String::as_str).filter(|kind| !matches!(*kind, "" | "none" | "bind"))
@@ -52,13 +56,93 @@ pub(super) fn file_system(options: &BTreeMap<String, String>) -> Option<&str> {
 /// # Errors
 /// [`VolumeError::Mount`] and others.
 pub fn mount(home: &Home, container: &Container) -> Result<(), VolumeError> {
+    file_systems(home, container)?.iter().try_for_each(|volume| {
+        let place = make_place(home, &volume.name)?;
+        let _lock = lock(&place)?;
+        // Noted first: whoever clears up after this container takes the mount off if it is for nobody else.
+        let user = place.join(&container.id);
+        fs::write(&user, "").map_err(failed("write", &user))?;
+        mount_file_system(volume)
+    })
+}
+
+/// The volumes of a container that does not run, mounted while its files are copied.
+#[derive(Debug, Default)]
+pub struct Copied {
+    held: Vec<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    place: PathBuf,
+    data: PathBuf,
+    id: String,
+    /// Tells the others that somebody copies.
+    lock: File,
+}
+
+impl Copied {
+    /// Mounts those that are file systems and are not mounted yet, in the mount namespace of this process. The caller has
+    /// the container's lock.
+    ///
+    /// # Errors
+    /// [`VolumeError::Mount`] and others; nothing more is mounted then.
+    pub fn mount(home: &Home, container: &Container) -> Result<Self, VolumeError> {
+        let mut copied = Self::default();
+        for volume in file_systems(home, container)? {
+            if let Err(error) = copied.add(home, &container.id, &volume) {
+                // The reason is told; what cannot be taken off now is so by whoever next clears up after the container.
+                drop(copied.unmount());
+                return Err(error);
+            }
+        }
+        Ok(copied)
+    }
+
+    fn add(&mut self, home: &Home, id: &str, volume: &Volume) -> Result<(), VolumeError> {
+        let place = make_place(home, &volume.name)?;
+        let _lock = lock(&place)?;
+        let file = open_lock(&place.join(copier(id)))?;
+        lock_exclusive(&file, true)?;
+        self.held.push(Held { place, data: volume.path.clone(), id: id.to_owned(), lock: file });
+        mount_file_system(volume)
+    }
+
+    /// Whether there are any.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Takes them off unless containers have them, in the same mount namespace.
+    ///
+    /// # Errors
+    /// [`VolumeError`] of the first that cannot be; the others are gone.
+    pub fn unmount(self) -> Result<(), VolumeError> {
+        let let_go = |Held { place, data, id, lock: held }: Held| {
+            let _lock = lock(&place)?;
+            let copier = place.join(copier(&id));
+            fs::remove_file(&copier).map_err(failed("remove", &copier))?;
+            drop(held);
+            if is_used(&place, None)? { Ok(()) } else { take_off(&data) }
+        };
+        self.held.into_iter().map(let_go).fold(Ok(()), Result::and)
+    }
+}
+
+fn copier(id: &str) -> String {
+    format!("{id}{COPIER}")
+}
+
+fn file_systems(home: &Home, container: &Container) -> Result<Vec<Volume>, VolumeError> {
+    let mut found = Vec::new();
     for name in names(container) {
         let volume = Volumes::open(home)?.find(name)?;
         if file_system(&volume.options).is_some() {
-            mount_one(home, &container.id, &volume)?;
+            found.push(volume);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn names(container: &Container) -> impl Iterator<Item = &String> {
@@ -66,21 +150,18 @@ fn names(container: &Container) -> impl Iterator<Item = &String> {
     volumes.filter_map(|mount| mount.name.as_ref())
 }
 
-fn mount_one(home: &Home, id: &str, volume: &Volume) -> Result<(), VolumeError> {
-    let place = place(home, &volume.name);
+fn make_place(home: &Home, name: &str) -> Result<PathBuf, VolumeError> {
+    let place = place(home, name);
     let made = DirBuilder::new().recursive(true).mode(0o700).create(&place);
     made.map_err(failed("make the directory", &place))?;
-    let _lock = lock(&place)?;
-    // Noted first: whoever clears up after this container takes the mount off if it is for nobody else.
-    let user = place.join(id);
-    fs::write(&user, "").map_err(failed("write", &user))?;
+    Ok(place)
+}
+
+/// Mounts it, unless it is already. The caller has the volume's lock.
+fn mount_file_system(volume: &Volume) -> Result<(), VolumeError> {
     if is_mount_point(&volume.path)? {
         return Ok(());
     }
-    mount_file_system(volume)
-}
-
-fn mount_file_system(volume: &Volume) -> Result<(), VolumeError> {
     let text = |name: &str| volume.options.get(name).map(String::as_str).unwrap_or_default();
     let (kind, device) = (text("type"), text("device"));
     let (flags, data) = parse(kind, text("o"))?;
@@ -128,7 +209,8 @@ fn addressed(kind: &str, word: &str) -> Result<String, VolumeError> {
 pub fn unmount(home: &Home, container: &Container) -> Result<(), VolumeError> {
     for name in names(container) {
         let place = place(home, name);
-        if place.join(&container.id).exists() {
+        let has = |name: &str| place.join(name).exists();
+        if has(&container.id) || has(&copier(&container.id)) {
             unmount_one(&place, &container.id, &home.volumes().join(name).join(super::store::DATA))?;
         }
     }
@@ -137,12 +219,31 @@ pub fn unmount(home: &Home, container: &Container) -> Result<(), VolumeError> {
 
 fn unmount_one(place: &Path, id: &str, data: &Path) -> Result<(), VolumeError> {
     let _lock = lock(place)?;
-    let mut users = fs::read_dir(place).map_err(failed("read the directory", place))?.flatten();
-    if !users.any(|user| user.file_name() != id) {
+    if !is_used(place, Some(id))? {
         take_off(data)?;
     }
     let user = place.join(id);
-    fs::remove_file(&user).map_err(failed("remove", &user))
+    match fs::remove_file(&user) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", &user)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether anybody but the container `except` has what is mounted; forgets whoever was killed while copying.
+fn is_used(place: &Path, except: Option<&str>) -> Result<bool, VolumeError> {
+    let mut used = false;
+    for user in fs::read_dir(place).map_err(failed("read the directory", place))? {
+        let name = user.map_err(failed("read the directory", place))?.file_name();
+        let path = place.join(&name);
+        if !name.to_string_lossy().ends_with(COPIER) {
+            used |= except.is_none_or(|id| name != id);
+        } else if try_lock_shared(open_lock(&path)?)? {
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+        } else {
+            used = true;
+        }
+    }
+    Ok(used)
 }
 
 /// Takes off what is mounted at a volume's directory, whoever did that.
@@ -160,12 +261,15 @@ fn place(home: &Home, name: &str) -> PathBuf {
 
 fn lock(place: &Path) -> Result<File, VolumeError> {
     let name = place.file_name().unwrap_or_default().to_string_lossy();
-    let path = place.with_file_name(format!(".{name}.lock"));
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(&path).map_err(failed("open", &path))?;
+    let file = open_lock(&place.with_file_name(format!(".{name}.lock")))?;
     lock_exclusive(&file, true)?;
     Ok(file)
+}
+
+fn open_lock(path: &Path) -> Result<File, VolumeError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.open(path).map_err(failed("open", path))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub fn commit(args: &CommitArgs, home: &Home) -> Outcome {
     let upper = home.container(&container.id).join("upper");
     if !upper.is_dir() {
         // It has never been started; looking at its files makes the directory.
-        open_root(&containers, &container)?;
+        open_root(&containers, &container)?.close()?;
     }
     let pauses = args.pause && containers.state(&container.id)?.status == Status::Running;
     if pauses {

@@ -118,11 +118,12 @@ fn copy_to_stream(args: &CpArgs, containers: &Containers, name: &str, path: &str
     if is_terminal(STDOUT) {
         return Err(CpError::Terminal);
     }
-    let (side, _root) = container_side(containers, name, "archive-path")?;
+    let (side, root) = container_side(containers, name, "archive-path")?;
     let origin = side.origin(path, args.follow_link)?;
     let mut sink = ArchiveSink::new(BufWriter::new(io::stdout().lock()));
     walk(&origin.fd, &origin.name, &mut sink)?;
-    Ok(sink.finish()?)
+    sink.finish()?;
+    Ok(root.close()?)
 }
 
 fn copy_out(
@@ -134,13 +135,14 @@ fn copy_out(
 ) -> Result<u64, CpError> {
     // The host's root first: a container that does not run is mounted in a namespace of this process.
     let host = host_side()?;
-    let (side, _root) = container_side(containers, name, "archive-path")?;
+    let (side, root) = container_side(containers, name, "archive-path")?;
     let origin = side.origin(path, args.follow_link)?;
     let place = host.destination(&from_root(to)?, &origin)?;
     let directory = open_in_root(&host.root, &place.directory, OFlag::O_PATH | OFlag::O_DIRECTORY, 0)?;
     let mut sink = TreeSink::on_host(directory, args.archive);
     let size = walk(&origin.fd, &place.name, &mut sink)?;
     sink.finish()?;
+    root.close()?;
     Ok(size)
 }
 
@@ -154,18 +156,20 @@ fn copy_in(
     let origin = host_side()?.origin(&from_root(from)?, args.follow_link)?;
     let (side, root) = container_side(containers, name, "extract-to-dir")?;
     let place = side.destination(path, &origin)?;
-    let mut sink = TreeSink::in_container(root.fd, place.directory, args.archive);
+    let mut sink = TreeSink::in_container(side.root, place.directory, args.archive);
     let size = walk(&origin.fd, &place.name, &mut sink)?;
     sink.finish()?;
+    root.close()?;
     Ok(size)
 }
 
 fn copy_from_stream(args: &CpArgs, containers: &Containers, name: &str, path: &str) -> Result<(), CpError> {
     let (side, root) = container_side(containers, name, "extract-to-dir")?;
     let directory = side.directory(path)?;
-    let mut sink = TreeSink::in_container(root.fd, directory, args.archive);
+    let mut sink = TreeSink::in_container(side.root, directory, args.archive);
     unpack(io::stdin().lock(), &mut sink)?;
-    Ok(sink.finish()?)
+    sink.finish()?;
+    Ok(root.close()?)
 }
 
 #[cfg(test)]
