@@ -220,7 +220,13 @@ fn version_of(subject: &Subject) -> Result<String> {
     let mut call = Process::new(&subject.program);
     call.arg("--version");
     let outcome = command::run(call, &Streams::new(&subject.scratch, "version"), subject.limit)?.success()?;
-    let line = outcome.stdout.lines().next().unwrap_or("a runtime").replace(" version ", " ");
+    let line = outcome
+        .stdout
+        .lines()
+        .next()
+        .unwrap_or("a runtime")
+        .replace(" version: ", " ")
+        .replace(" version ", " ");
     Ok(if subject.args.is_empty() { line } else { format!("{line} {}", subject.args.join(" ")) })
 }
 

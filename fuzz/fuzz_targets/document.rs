@@ -8,7 +8,8 @@ use mydocker_img::plan::layer_jobs;
 use serde_json::Value;
 
 fuzz_target!(|bytes: &[u8]| {
-    let kinds = [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST];
+    let kinds =
+        [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST];
     let announced = kinds.map(|kind| Some(MediaType::new(kind)));
     let documents: Vec<Document> = announced
         .iter()
@@ -50,7 +51,8 @@ fn check(document: &Document, config: Option<&ImageConfig>) {
         }
     };
     let text = text.expect("a document can be written");
-    let again = Document::parse(&text, Some(&document.media_type(None))).expect("what was written can be read");
+    let again =
+        Document::parse(&text, Some(&document.media_type(None))).expect("what was written can be read");
     assert_eq!(again, *document);
 }
 

@@ -170,7 +170,7 @@ fn a_configuration_that_is_no_json_is_refused(case: &Case<'_>) -> Result<()> {
 fn text_beyond_ascii_is_kept(case: &Case<'_>) -> Result<()> {
     let bundle = case
         .bundle()?
-        .set("/process/env", json!(["GREETING=grüß Gott ☃"]))
+        .set("/process/env", json!(["PATH=/", "GREETING=grüß Gott ☃"]))
         .set("/annotations", json!({"com.example.☃": "ü"}));
     let bundle = bundle.ask(&[&["report"]]);
     case.create(&bundle)?;

@@ -76,7 +76,7 @@ const ALLOWED: &str = "read write readv writev open openat openat2 close fstat n
     epoll_pwait getrandom pipe2 nanosleep tgkill kill sendmsg recvmsg sendto recvfrom getdents64 close_range \
     restart_syscall setsid getsid keyctl umount2 pivot_root mount unlink unlinkat fstatfs statfs fchown chown \
     setrlimit sethostname seccomp landlock_restrict_self getgroups sched_setattr ioprio_set personality eventfd2 \
-    timer_create timer_settime timer_delete set_mempolicy getpgid getpgrp setpgid membarrier tkill pidfd_open \
+    accept accept4 bind connect listen timer_create timer_settime timer_delete set_mempolicy getpgid getpgrp setpgid membarrier tkill pidfd_open \
     pidfd_send_signal socketpair shutdown getsockopt setsockopt getsockname getpeername rt_sigtimedwait signalfd4 select \
     pselect6";
 

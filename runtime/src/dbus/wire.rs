@@ -180,6 +180,7 @@ impl<'bytes> Decoder<'bytes> {
     fn terminated(&mut self, length: usize) -> Result<String, WireError> {
         let text = std::str::from_utf8(self.take(length)?).map_err(|_| WireError::Text)?.to_owned();
         match self.take(1)? {
+            [0] if text.contains('\0') => Err(WireError::Nul(text)),
             [0] => Ok(text),
             _ => Err(WireError::Malformed("a text does not end in a NUL byte")),
         }
@@ -257,11 +258,13 @@ impl<'bytes> Decoder<'bytes> {
         Ok(Value::Array(element.to_owned(), items))
     }
 
+    /// `pair` is what stands behind the opening brace; its last brace may be that of a dictionary which is the value.
     fn entry(&mut self, pair: &str) -> Result<Value, WireError> {
         self.at = self.at.next_multiple_of(8);
-        let (key, value) = split(pair)?;
+        let (key, rest) = split(pair)?;
+        let (value, _brace) = split(rest)?;
         let key = self.value(key)?;
-        Ok(Value::Entry(key.into(), self.value(value.trim_end_matches('}'))?.into()))
+        Ok(Value::Entry(key.into(), self.value(value)?.into()))
     }
 }
 
@@ -334,6 +337,13 @@ mod tests {
     }
 
     #[test]
+    fn a_dictionary_in_a_dictionary_keeps_its_type() {
+        let pair = |key: &str, value| Value::Entry(Value::text(key).into(), Box::new(value));
+        let inner = Value::Array("{sy}".into(), vec![pair("k", Value::Byte(1))]);
+        round_trip(&Value::Array("{sa{sy}}".into(), vec![pair("outer", inner)]));
+    }
+
+    #[test]
     fn the_other_byte_order_is_read_too() {
         assert_eq!(Decoder::new(&[0, 0, 1, 2], true).u32(), Ok(258));
     }
@@ -346,5 +356,7 @@ mod tests {
         let bytes = encoded(&deep);
         assert!(matches!(Decoder::new(&bytes, false).value("v"), Err(WireError::Malformed(_))));
         assert_eq!(Decoder::new(&[255; 4], false).value("ay"), Err(WireError::Short));
+        let inside = Decoder::new(&[3, 0, 0, 0, b'a', 0, b'b', 0], false).value("s");
+        assert_eq!(inside, Err(WireError::Nul("a\0b".into())));
     }
 }
