@@ -359,7 +359,8 @@ fn refuse_flags(
 /// in docker's words, which runc's are like.
 fn usage_error(error: &clap::Error, command: &clap::Command, program: &str) -> UsageError {
     if is_about_count(error) {
-        let message = format!("{program:?} {}", wanted_arguments(command));
+        let missing = error.kind() == ErrorKind::MissingRequiredArgument;
+        let message = format!("{program:?} {}", wanted_arguments(command, missing));
         return UsageError::Count { message, hint: format!("see '{program} --help'") };
     }
     let text = error.to_string();
@@ -385,13 +386,15 @@ fn is_about_count(error: &clap::Error) -> bool {
     }
 }
 
-fn wanted_arguments(command: &clap::Command) -> String {
+/// How many arguments there have to be; at least one where one is `missing`, also if a flag could stand for it.
+fn wanted_arguments(command: &clap::Command, missing: bool) -> String {
     let (mut least, mut most) = (0_usize, 0_usize);
     for argument in command.get_positionals() {
         let range = argument.get_num_args().unwrap_or_else(|| 1.into());
         least += if argument.is_required_set() { range.min_values().max(1) } else { 0 };
         most = most.saturating_add(range.max_values());
     }
+    least = least.max(usize::from(missing));
     let arguments = |count: usize| format!("{count} argument{}", if count == 1 { "" } else { "s" });
     match (least, most) {
         (_, 0) => "accepts no arguments".to_owned(),

@@ -77,10 +77,10 @@ fn amounts_and_spans_of_time_that_are_none_are_usage_errors() {
         (&["events", "--interval", "soon", "c"], "span of time"),
         (&["events", "--interval", "0s", "c"], "must be greater than 0"),
         (&["wait", "--format", "yaml", "c"], "--format"),
-        (&["gc", "c"], "'c'"),
-        (&["update"], "CONTAINER-ID"),
-        (&["events"], "CONTAINER-ID"),
-        (&["wait"], "CONTAINER-ID"),
+        (&["gc", "c"], "accepts no arguments"),
+        (&["update"], "requires exactly 1 argument"),
+        (&["events"], "requires exactly 1 argument"),
+        (&["wait"], "requires exactly 1 argument"),
     ] {
         let output = run(words);
         let stderr = text(&output.stderr);

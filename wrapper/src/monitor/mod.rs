@@ -20,6 +20,7 @@
 
 mod clients;
 mod entry;
+mod flood;
 mod health;
 mod launch;
 mod life;

@@ -7,8 +7,9 @@ use mydocker_sys::tty::{Size, set_size};
 use mydocker_sys::{AsFd as _, Errno, OwnedFd, Result};
 use std::collections::VecDeque;
 
-/// Room between a container and its monitor: few wake-ups of either for much that is printed.
-const PIPE_SIZE: i32 = 256 << 10;
+/// Room between a container and its monitor: few wake-ups of either for much that is printed. It is the most that the kernel
+/// lets anybody have (`/proc/sys/fs/pipe-max-size`), and pages are there only as long as something is in them.
+const PIPE_SIZE: i32 = 1 << 20;
 
 /// So much input waits for a container that does not read.
 const INPUT_LIMIT: usize = 64 << 10;
@@ -120,6 +121,12 @@ impl Streams {
             }
         }
         Ok(())
+    }
+
+    /// Whether it is a terminal, which has little room for output.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.is_terminal
     }
 
     /// Whether more input can be taken from clients.

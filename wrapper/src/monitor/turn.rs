@@ -1,6 +1,7 @@
 //! One round of a monitor's life: wait for something to happen, and deal with it.
 
 use super::clients::{Clients, Heard};
+use super::flood::Flood;
 use super::health::Health;
 use super::memory::MemoryKills;
 use super::streams::Streams;
@@ -50,6 +51,7 @@ pub struct Rounds {
     size: Option<Size>,
     signals: SignalQueue,
     kept: Vec<OwnedFd>,
+    flood: Flood,
     buffer: Vec<u8>,
 }
 
@@ -75,6 +77,7 @@ impl Rounds {
             size: None,
             signals: SignalQueue::new(&set)?,
             kept: Vec::new(),
+            flood: Flood::new(),
             buffer: vec![0; BUFFER],
         })
     }
@@ -98,7 +101,9 @@ impl Rounds {
         mut running: Option<&mut Running>,
         deadline: Option<Instant>,
     ) -> Result<(), AttachError> {
-        let may_print = !self.clients.is_full();
+        let gathers = self.flood.gathers_until();
+        let deadline = deadline.into_iter().chain(gathers).min();
+        let may_print = gathers.is_none() && !self.clients.is_full();
         let Some((events, counts)) = self.wait(running.as_deref(), may_print, deadline)? else {
             return Ok(());
         };
@@ -215,9 +220,17 @@ impl Rounds {
         events: &[Events],
         may_print: bool,
     ) -> Result<(), AttachError> {
-        let Self { log, log_error, clients, buffer, .. } = self;
-        let give = |stream, bytes: &[u8]| give(log, log_error, clients, stream, bytes);
-        Ok(running.streams.handle(events, may_print, buffer, give)?)
+        let Self { log, log_error, clients, buffer, flood, .. } = self;
+        let (room, mut total) = (buffer.len(), 0);
+        let give = |stream, bytes: &[u8]| {
+            total += bytes.len();
+            give(log, log_error, clients, stream, bytes);
+        };
+        running.streams.handle(events, may_print, buffer, give)?;
+        if total > 0 && !running.streams.is_terminal() {
+            flood.note(total, room, Instant::now());
+        }
+        Ok(())
     }
 
     /// Takes what a container that has ended still had to say.
