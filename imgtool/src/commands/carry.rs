@@ -207,17 +207,18 @@ pub fn load_command(args: &LoadArgs, context: &Context) -> Result<(), CarryError
     let store = context.store()?;
     let _hold = store.hold()?;
     let name = name.as_ref();
-    let is_directory = args.input.as_ref().is_some_and(|path| path.is_dir());
+    let input = args.input.as_deref().map(without_links);
+    let is_directory = input.as_ref().is_some_and(|path| path.is_dir());
     let admit = |layout: Layout| {
         let transport = match layout {
             Layout::Docker => Transport::DockerArchive,
             Layout::Oci if is_directory => Transport::Oci,
             Layout::Oci => Transport::OciArchive,
         };
-        demand_file(args.signature_policy.as_deref(), context, transport, args.input.as_deref())?;
+        demand_file(args.signature_policy.as_deref(), context, transport, input.as_deref())?;
         Ok(())
     };
-    let loaded = match &args.input {
+    let loaded = match &input {
         Some(path) if is_directory => {
             let directory = File::open(path).map_err(failed("open", path))?;
             spool_directory(directory.into(), |archive| load::<CarryError>(&store, archive, name, admit))?
@@ -237,6 +238,11 @@ pub fn load_command(args: &LoadArgs, context: &Context) -> Result<(), CarryError
 
 /// An archive whose first bytes have been looked at.
 type Input<R> = io::Chain<Cursor<Vec<u8>>, R>;
+
+/// The path by which a file is opened and by which a policy is asked about it; what has none, such as a pipe, as it was typed.
+fn without_links(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
 
 fn input_file(path: &Path) -> Result<Input<File>, CarryError> {
     looked_at(File::open(path).map_err(failed("open", path))?).map_err(|error| match error {
@@ -275,15 +281,15 @@ pub fn import_command(args: &ImportArgs, context: &Context) -> Result<(), CarryE
         return Err(CarryError::Url(args.file.clone()));
     }
     let mut options = options(&args.make, context, new_name(&args.image)?)?;
-    let path = Some(Path::new(&args.file)).filter(|_| args.file != "-");
-    demand_file(args.signature_policy.as_deref(), context, Transport::Tarball, path)?;
+    let path = Some(Path::new(&args.file)).filter(|_| args.file != "-").map(without_links);
+    demand_file(args.signature_policy.as_deref(), context, Transport::Tarball, path.as_deref())?;
     options.platform = args.platform.as_deref().map(Platform::parse).transpose()?;
     let message = options.message.take().unwrap_or_else(|| format!("Imported from {}", args.file));
     let options = CommitOptions { message: Some(message), ..options };
     let store = context.store()?;
-    let image = match args.file.as_str() {
-        "-" => import(&store, standard_input()?, &options)?,
-        file => import(&store, input_file(Path::new(file))?, &options)?,
+    let image = match &path {
+        None => import(&store, standard_input()?, &options)?,
+        Some(file) => import(&store, input_file(file)?, &options)?,
     };
     Ok(print(&format!("{}\n", image.id()))?)
 }

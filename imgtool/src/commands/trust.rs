@@ -90,8 +90,9 @@ pub(super) fn by_policy(path: &Path, name: &Reference) -> Result<Vec<Requirement
     Ok(requirements)
 }
 
-/// Demands that the policy lets in what comes from a file or directory, or from standard input if there is no `path`. A named
-/// policy goes before the usual one.
+/// Demands that the policy lets in what comes from a file or directory, or from standard input if there is no `path`. That
+/// has no links, and is what was opened: whoever owns a link could change it meanwhile. A named policy goes before the usual
+/// one.
 ///
 /// # Errors
 /// [`TrustError`].
@@ -102,10 +103,9 @@ pub(super) fn demand_file(
     path: Option<&Path>,
 ) -> Result<(), TrustError> {
     let Some(policy) = named.map(Path::to_owned).or_else(|| usual_policy(context)) else { return Ok(()) };
-    let real = path.map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
     let from = path.map_or_else(|| "standard input".to_owned(), |path| format!("{path:?}"));
     let transport_name = transport.name();
-    for requirement in Policy::read(&policy)?.requirements_of(transport, real.as_deref())? {
+    for requirement in Policy::read(&policy)?.requirements_of(transport, path)? {
         match requirement {
             Requirement::Accept => {}
             Requirement::Reject => {

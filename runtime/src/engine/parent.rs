@@ -394,12 +394,26 @@ impl Conversation<'_> {
         if !self.launch.compiled.plan.enters_cgroups_late() {
             return Ok(());
         }
-        let made = self.place()?;
+        let made = match self.place() {
+            Ok(made) => made,
+            // systemd cannot place a process that has ended, which has said why.
+            Err(error) => return Err(self.failure_told().map_or(error, Error::Step)),
+        };
         self.launch.timings.mark("cgroup");
         self.answer(&Answer::Cgroups(&made))?;
         // For the same reason as those that were opened before.
         std::mem::forget(made);
         Ok(())
+    }
+
+    /// The failure of the first process, if it has told one already.
+    fn failure_told(&self) -> Option<Box<Failure>> {
+        let interest = Interest::read(self.channel.as_fd());
+        poll(&[interest], Some(Instant::now()), "a failure of the first process").ok()?;
+        match self.channel.next() {
+            Ok(Report::Failed(failure)) => Some(failure),
+            _ => None,
+        }
     }
 
     fn go(&self) -> Result<(), Error> {

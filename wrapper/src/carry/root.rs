@@ -44,11 +44,11 @@ struct Volumes {
 impl Volumes {
     /// A container that is started meanwhile has to see the same files: a second mount of memory would be another one.
     fn mount(home: &Home, container: &Container) -> Result<Self, CarryError> {
+        let namespace = open(Path::new("/proc/self/ns/mnt"), OFlag::O_RDONLY)?;
         let copied = Copied::mount(home, container)?;
         if copied.is_empty() {
             return Ok(Self::default());
         }
-        let namespace = open(Path::new("/proc/self/ns/mnt"), OFlag::O_RDONLY)?;
         Ok(Self { mounted: Some((copied, namespace)) })
     }
 

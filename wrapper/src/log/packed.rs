@@ -83,6 +83,12 @@ impl Part {
         Ok(Self { inode, bytes: Bytes::Packed(Box::new(BufReader::new(decoder))) })
     }
 
+    /// Whether it may be the part that `other`, which is held open, was read from. A packed part does not hold the number of
+    /// its inode, which another file may get.
+    pub fn is_that_of(&self, other: &Self) -> bool {
+        self.inode == other.inode && (other.plain().is_some() || self.plain().is_none())
+    }
+
     /// The file, if it is one as it was written.
     pub fn plain(&self) -> Option<&File> {
         match &self.bytes {

@@ -120,21 +120,24 @@ impl Reader {
     fn is_newest(&self) -> io::Result<bool> {
         match (&self.file, found(fs::metadata(&self.path))?) {
             (None, now) => Ok(now.is_none()),
-            (Some(file), Some(now)) => Ok(file.inode == now.ino()),
+            (Some(file), Some(now)) => Ok(file.plain().is_some() && file.inode == now.ino()),
             // Between two steps of a rotation, or of the container's removal.
             (Some(_), None) => Ok(true),
         }
     }
 
-    /// The file that was begun after the one that was read; the oldest there is if more than all of them were.
-    fn successor(&self) -> io::Result<Option<Part>> {
+    /// The file that was begun after the one that was read; the oldest there is if more than all of them were. Those after it
+    /// are held open, so that their inodes stay theirs.
+    fn successor(&mut self) -> io::Result<Option<Part>> {
         let mut parts = parts(&self.path)?;
         if let Some(file) = &self.file {
             // The newest, for a number that was given back is given again.
-            let at = parts.iter().rposition(|part| part.inode == file.inode);
+            let at = parts.iter().rposition(|part| part.is_that_of(file));
             parts.drain(..at.map_or(0, |at| at + 1));
         }
-        Ok(parts.pop_front())
+        let next = parts.pop_front();
+        self.newer = parts;
+        Ok(next)
     }
 }
 

@@ -3,13 +3,15 @@
 use crate::log::Stream;
 use mydocker_sys::fs::{dup, pipe, read, set_nonblocking, set_pipe_size, write};
 use mydocker_sys::poll::{Events, Interest};
+use mydocker_sys::process::euid;
 use mydocker_sys::tty::{Size, set_size};
 use mydocker_sys::{AsFd as _, Errno, OwnedFd, Result};
 use std::collections::VecDeque;
 
-/// Room between a container and its monitor: few wake-ups of either for much that is printed. It is the most that the kernel
-/// lets anybody have (`/proc/sys/fs/pipe-max-size`), and pages are there only as long as something is in them.
+/// Room between a container and its monitor, for few wake-ups of either for much that is printed: pages are there only as long as
+/// something is in them. All pipes of an ordinary user have to share some 64 MiB (`pipe(7)`, pipe-user-pages-soft).
 const PIPE_SIZE: i32 = 1 << 20;
+const USERS_PIPE_SIZE: i32 = 256 << 10;
 
 /// So much input waits for a container that does not read.
 const INPUT_LIMIT: usize = 64 << 10;
@@ -33,6 +35,7 @@ pub struct Streams {
     waiting: VecDeque<u8>,
     input_ends: bool,
     is_terminal: bool,
+    is_roomy: bool,
 }
 
 impl Streams {
@@ -41,16 +44,16 @@ impl Streams {
     /// # Errors
     /// What the kernel says.
     pub fn pipes(with_input: bool) -> Result<(Self, Ends)> {
-        let (out, stdout) = output_pipe()?;
-        let (err, stderr) = output_pipe()?;
+        let (out, stdout, room) = output_pipe()?;
+        let (err, stderr, _) = output_pipe()?;
         let (stdin, input) =
             if with_input { pipe().map(|(read, write)| (Some(read), Some(write)))? } else { (None, None) };
         if let Some(input) = &input {
             set_nonblocking(input, true)?;
         }
         let outputs = vec![(Stream::Out, out), (Stream::Err, err)];
-        let streams =
-            Self { outputs, input, waiting: VecDeque::new(), input_ends: false, is_terminal: false };
+        let (waiting, is_roomy) = (VecDeque::new(), room >= PIPE_SIZE);
+        let streams = Self { outputs, input, waiting, input_ends: false, is_terminal: false, is_roomy };
         Ok((streams, Ends { stdin, stdout, stderr }))
     }
 
@@ -62,7 +65,8 @@ impl Streams {
         set_nonblocking(&multiplexer, true)?;
         let outputs = vec![(Stream::Out, dup(&multiplexer)?)];
         let input = Some(multiplexer);
-        Ok(Self { outputs, input, waiting: VecDeque::new(), input_ends: false, is_terminal: true })
+        let waiting = VecDeque::new();
+        Ok(Self { outputs, input, waiting, input_ends: false, is_terminal: true, is_roomy: false })
     }
 
     /// What is waited for: the outputs first, unless they are to wait for others, then the input.
@@ -123,10 +127,10 @@ impl Streams {
         Ok(())
     }
 
-    /// Whether it is a terminal, which has little room for output.
+    /// Whether there is room for output to gather: terminals have little, and so have small pipes.
     #[must_use]
-    pub fn is_terminal(&self) -> bool {
-        self.is_terminal
+    pub fn is_roomy(&self) -> bool {
+        self.is_roomy
     }
 
     /// Whether more input can be taken from clients.
@@ -179,12 +183,14 @@ impl Streams {
     }
 }
 
-fn output_pipe() -> Result<(OwnedFd, OwnedFd)> {
+/// The monitor's end, the container's, and how many bytes it has room for.
+fn output_pipe() -> Result<(OwnedFd, OwnedFd, i32)> {
     let (read, write) = pipe()?;
     set_nonblocking(&read, true)?;
-    // An ordinary user's pipes may not be that large altogether, which costs time and nothing else.
-    set_pipe_size(&read, PIPE_SIZE).unwrap_or_default();
-    Ok((read, write))
+    let wanted = if euid() == 0 { PIPE_SIZE } else { USERS_PIPE_SIZE };
+    // The host may allow less, which costs time and nothing else.
+    let room = set_pipe_size(&read, wanted).or_else(|_| set_pipe_size(&read, USERS_PIPE_SIZE));
+    Ok((read, write, room.unwrap_or_default()))
 }
 
 /// Reads once: 0 at the end, `usize::MAX` if there is nothing yet.

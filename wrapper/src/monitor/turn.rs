@@ -227,7 +227,7 @@ impl Rounds {
             give(log, log_error, clients, stream, bytes);
         };
         running.streams.handle(events, may_print, buffer, give)?;
-        if total > 0 && !running.streams.is_terminal() {
+        if total > 0 && running.streams.is_roomy() {
             flood.note(total, room, Instant::now());
         }
         Ok(())

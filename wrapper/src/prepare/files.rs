@@ -1,7 +1,7 @@
 //! `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf`: made for the container, mounted over the image's.
 
 use super::{PrepareError, failed};
-use crate::container::{Container, Containers};
+use crate::container::{Container, Containers, ContainersError};
 use crate::network::Up;
 use crate::plan::Files;
 use std::fs;
@@ -31,12 +31,15 @@ pub fn write(containers: &Containers, container: &Container, up: &Up) -> Result<
     Ok(files_in(&directory))
 }
 
-/// Those that were written when it was last started.
+/// Those that were written when it was last started; none where those of another container are shared that is gone.
 ///
 /// # Errors
-/// Another container, whose files are shared, is not there.
+/// [`PrepareError`].
 pub fn written(containers: &Containers, container: &Container) -> Result<Files, PrepareError> {
-    Ok(files_in(&owner(containers, container)?))
+    match owner(containers, container) {
+        Err(PrepareError::Containers(ContainersError::NotFound(_))) => Ok(Files::default()),
+        other => Ok(files_in(&other?)),
+    }
 }
 
 fn owner(containers: &Containers, container: &Container) -> Result<PathBuf, PrepareError> {

@@ -271,14 +271,15 @@ fn nobody_listens(error: &dbus::Error) -> bool {
         if matches!(source.errno(), Errno::ENOENT | Errno::ECONNREFUSED))
 }
 
-/// A connection to systemd's own socket, where there is one: it takes root alone.
+/// A connection to systemd's own socket, where there is one and it takes us: it takes root alone. One that does not answer
+/// would not do so over the bus either.
 fn private(patience: Duration) -> Result<Option<Connection>, Error> {
     if process::euid() != 0 {
         return Ok(None);
     }
     match Connection::open("unix:path=/run/systemd/private", Peer::Service, patience) {
-        Err(error) if nobody_listens(&error) => Ok(None),
-        other => Ok(other.map(Some)?),
+        Err(error @ dbus::Error::Timeout { .. }) => Err(error.into()),
+        other => Ok(other.ok()),
     }
 }
 
