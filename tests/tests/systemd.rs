@@ -48,21 +48,6 @@ fn privileged_a_systemd_that_does_not_answer_is_given_up_by_name() {
     outcome.says("no answer to StartTransientUnit(mdt-").says("within 2 s");
 }
 
-/// The first process mounts while systemd is asked, and what failed there is the cause of what systemd cannot do.
-#[test]
-fn privileged_a_mount_that_fails_meanwhile_is_told_instead() {
-    let runtime = Runtime::new();
-    let bundle = scoped(&runtime).with(|config| {
-        let missing =
-            json!({"destination": "/x", "type": "bind", "source": "/is-not-there", "options": ["bind"]});
-        config["mounts"].as_array_mut().expect("a list").insert(0, missing);
-    });
-    let systemd = Systemd::start(runtime.scratch(), Play::Silent);
-    let outcome = on_bus(create(&runtime, &bundle), &systemd).run().fails();
-    outcome.says("/is-not-there").says("No such file or directory");
-    assert!(!runtime.knows(bundle.id()));
-}
-
 #[test]
 fn privileged_a_systemd_that_never_ends_its_job_is_given_up_by_name() {
     let (outcome, _) = refused(Play::Forgets);

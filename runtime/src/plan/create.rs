@@ -161,14 +161,16 @@ impl Planner<'_> {
         self.steps.extend(self.spec.domainname.clone().map(|name| Step::SetDomainname { name }));
     }
 
-    /// Whether the parent makes the cgroups of v1, or systemd the unit, while the first process mounts: of all that a new
-    /// container waits for, nothing takes longer. The other way remains where something has to come after joining
-    /// them: an intermediate process, ids of a user namespace; and where the parent makes more than cgroups.
+    /// Whether the parent makes the cgroups of v1 while the first process mounts: of all that a new container waits for,
+    /// nothing takes longer. The other way remains where something has to come after joining them: an intermediate
+    /// process, ids of a user namespace; where the parent makes more than cgroups; and with systemd, whose unit would
+    /// be left over if the process failed before systemd has put it there.
     fn enters_late(&self) -> bool {
         let makes_class = self.spec.spec().linux.as_ref().is_some_and(|linux| linux.intel_rdt.is_some());
         let cgroup = self.options.cgroup;
         let v1 = cgroup.directories.iter().filter(|directory| !directory.is_unified());
-        (cgroup.unit.is_some() || (1..=MAX_FDS).contains(&v1.count()))
+        cgroup.unit.is_none()
+            && (1..=MAX_FDS).contains(&v1.count())
             && !makes_class
             && self.prelude.is_empty()
             && !self.in_user_namespace()
