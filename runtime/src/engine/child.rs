@@ -188,7 +188,7 @@ impl<'a> Child<'a> {
         match step {
             Step::HideFromTracers => Ok(process::set_dumpable(false)?),
             Step::JoinCgroups => self.join_cgroups(),
-            Step::EnterCgroups { namespace, .. } => self.enter_cgroups(*namespace),
+            Step::EnterCgroups { namespace } => self.enter_cgroups(*namespace),
             Step::AwaitUnit { .. } => self.ask(&Report::NeedsUnit),
             Step::SetCpuAffinity { cpus } => Ok(process::set_affinity(process::Pid::from_raw(0), cpus)?),
             Step::AwaitIdMaps => self.ask(&Report::NeedsIdMaps),

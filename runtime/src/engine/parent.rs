@@ -396,7 +396,7 @@ impl Conversation<'_> {
         }
         let made = match self.place() {
             Ok(made) => made,
-            // systemd cannot place a process that has ended, which has said why.
+            // What the process has failed at meanwhile came first.
             Err(error) => return Err(self.failure_told().map_or(error, Error::Step)),
         };
         self.launch.timings.mark("cgroup");

@@ -181,8 +181,7 @@ impl Planner<'_> {
         let namespace = self.spec.namespaces.is_new(NamespaceKind::Cgroup);
         let needs = |step: &Step| matches!(step, Step::Mount(step) if self.needs_cgroups(step));
         let place = steps.iter().position(needs).unwrap_or(steps.len());
-        let unit = self.options.cgroup.unit.as_ref().map(|unit| unit.name.clone());
-        steps.insert(place, Step::EnterCgroups { unit, namespace });
+        steps.insert(place, Step::EnterCgroups { namespace });
     }
 
     /// Whether a mount shows the cgroups, fills memory that is the container's, or asks the parent for something:

@@ -80,12 +80,9 @@ pub enum Step {
     HideFromTracers,
     /// Enter the container's cgroups through descriptors that the parent has opened.
     JoinCgroups,
-    /// Enter the container's cgroups, which the parent, or systemd for it, has made meanwhile; what was mounted before needs
-    /// none. The parent's word brings what leads into them; systemd moves the process by itself.
+    /// Enter the container's cgroups, which the parent has made meanwhile; what was mounted before needs none. The parent's
+    /// word brings what leads into them.
     EnterCgroups {
-        /// The unit's name, where systemd makes them.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        unit: Option<String>,
         /// Whether they become the roots that a cgroup namespace shows.
         namespace: bool,
     },
@@ -443,11 +440,8 @@ impl fmt::Display for Step {
         match self {
             Self::HideFromTracers => write!(f, "hide the process from tracers"),
             Self::JoinCgroups => write!(f, "join the container's cgroups"),
-            Self::EnterCgroups { unit, namespace } => {
-                match unit {
-                    None => write!(f, "enter the container's cgroups, once they are made")?,
-                    Some(unit) => write!(f, "be in the unit {unit}, once systemd has started it")?,
-                }
+            Self::EnterCgroups { namespace } => {
+                write!(f, "enter the container's cgroups, once they are made")?;
                 if *namespace { write!(f, ", and make namespace(s): cgroup") } else { Ok(()) }
             }
             Self::AwaitUnit { unit } => write!(f, "be put into the unit {unit} by systemd"),

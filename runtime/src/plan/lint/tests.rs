@@ -75,7 +75,7 @@ fn verdict(steps: Vec<Step>) -> Option<(usize, &'static str)> {
 #[test]
 fn every_rule_is_broken_by_a_plan_and_named() {
     use Step::{AwaitStart, JoinCgroups, LoadSeccomp, OpenProcfs, Ready, SetNoNewPrivileges};
-    let enter = || Step::EnterCgroups { unit: None, namespace: true };
+    let enter = || Step::EnterCgroups { namespace: true };
     let table: [(Vec<Step>, usize, &str); 19] = [
         (vec![join()], 0, "hides from tracers before it joins"),
         (vec![join(), Step::HideFromTracers], 0, "hides from tracers before it joins"),
