@@ -10,7 +10,7 @@ use crate::platform::{Platform, PlatformError};
 use crate::reference::{DEFAULT_TAG, Reference};
 use crate::registry::{Client, HostsError, Operation};
 use crate::resolve::{ResolveError, Resolved, Wanted, resolve};
-use crate::store::{IngestError, Ingestion, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::verify::Requirement;
 use mydocker_cmdline::{one_line, print};
 use std::io::{self, Write as _};
@@ -39,9 +39,6 @@ pub enum PullError {
     /// A layer that needs those below was not unpacked.
     #[error("cannot unpack layer {0}")]
     Unpack(Digest, #[source] LayerError),
-    /// A document did not come into the store.
-    #[error("cannot pull {0}")]
-    Ingest(Reference, #[source] Box<IngestError>),
     /// Standard output.
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
@@ -141,7 +138,7 @@ fn carry_out(
     connection: &Connection,
     display: &Display,
 ) -> Result<(), PullError> {
-    let unpacker = Unpacker::new(store);
+    let unpacker = Unpacker::new(store).until(&connection.cancel);
     let fetcher =
         Fetcher { client, store, sink: Some(&unpacker), progress: display, cancel: &connection.cancel };
     display
@@ -152,36 +149,15 @@ fn carry_out(
     for image in resolved.images.iter().filter(|_| unpacks) {
         unpacker.stack(&image.layers).map_err(|(digest, source)| PullError::Unpack(digest, source))?;
     }
-    keep_documents(resolved, store).map_err(|error| PullError::Ingest(reference.clone(), Box::new(error)))?;
+    for kept in &resolved.documents {
+        store.keep(&kept.descriptor.digest, &kept.bytes)?;
+    }
     for step in &plan.steps {
         if let Step::Record { reference, target } = step {
             store.record(reference, target)?;
         }
     }
     Ok(())
-}
-
-/// Puts the documents into the store that are not there yet.
-fn keep_documents(resolved: &Resolved, store: &Store) -> Result<(), IngestError> {
-    for kept in &resolved.documents {
-        keep(store, &kept.descriptor.digest, &kept.bytes)?;
-    }
-    Ok(())
-}
-
-/// A document is small: whoever else brings it in at this moment is done in a moment.
-fn keep(store: &Store, digest: &Digest, bytes: &[u8]) -> Result<(), IngestError> {
-    loop {
-        match store.ingest(digest, Some(bytes.len() as u64))? {
-            Ingestion::Present(_) => return Ok(()),
-            Ingestion::Busy => std::thread::yield_now(),
-            Ingestion::Mine(mut ingest) => {
-                ingest.restart()?;
-                ingest.write(bytes)?;
-                return ingest.commit().map(drop);
-            }
-        }
-    }
 }
 
 fn conclude(

@@ -3,6 +3,7 @@
 mod engine;
 mod stream;
 
+pub(crate) use engine::LOOK_AGAIN;
 pub use engine::{Fetch, FetchError, Fetcher, NoProgress, Progress};
 pub use stream::{Aborted, BlobReader, Stream};
 

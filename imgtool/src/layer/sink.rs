@@ -4,25 +4,56 @@ use super::pack::first_difference;
 use super::view::Directory;
 use super::{Inflate, LayerError, Lower, Unpack, Whiteouts};
 use crate::digest::Digest;
-use crate::fetch::{BlobReader, LayerJob, LayerSink};
-use crate::store::{LayerIngest, Store, StoreError};
+use crate::fetch::{Aborted, BlobReader, LOOK_AGAIN, LayerJob, LayerSink};
+use crate::registry::Cancel;
+use crate::store::{LayerIngest, Store, StoreError, UnpackTurn};
 use std::error::Error;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Unpacks layers into a store.
 #[derive(Debug)]
 pub struct Unpacker<'a> {
     store: &'a Store,
+    /// What ends the wait for others who unpack the same layer.
+    cancel: Arc<Cancel>,
 }
 
 impl<'a> Unpacker<'a> {
     /// One that unpacks into `store`, which has to be held.
     #[must_use]
     pub fn new(store: &'a Store) -> Self {
-        Self { store }
+        Self { store, cancel: Arc::default() }
+    }
+
+    /// The same, which waits for nobody any more once `cancel` says so.
+    #[must_use]
+    pub fn until(self, cancel: &Arc<Cancel>) -> Self {
+        Self { cancel: Arc::clone(cancel), ..self }
+    }
+
+    /// Waits until the layer is here, or until nobody else unpacks it: then it is ours to unpack.
+    fn turn(&self, job: &LayerJob) -> Result<Turn, LayerError> {
+        loop {
+            let turn = match self.here(job) {
+                Some(key) => return Ok(Turn::Here(key)),
+                None => self.store.unpack_turn(&job.diff_id)?,
+            };
+            // Whoever had the turn before may have ended it since.
+            match (turn, self.here(job)) {
+                (_, Some(key)) => return Ok(Turn::Here(key)),
+                (Some(turn), None) => return Ok(Turn::Mine(turn)),
+                (None, None) if self.cancel.wait(LOOK_AGAIN) => {}
+                (None, None) => return Err(LayerError::Read(io::Error::other(Aborted))),
+            }
+        }
+    }
+
+    fn here(&self, job: &LayerJob) -> Option<Digest> {
+        self.store.unpacked(&job.diff_id, &job.stacked)
     }
 
     /// Unpacks one layer by itself; it is in the store only if it is the right one. A layer that needs those below is left
@@ -31,9 +62,7 @@ impl<'a> Unpacker<'a> {
     /// # Errors
     /// [`LayerError`]; then nothing is left of it.
     pub fn unpack(&self, job: &LayerJob, blob: impl Read) -> Result<(), LayerError> {
-        if self.store.unpacked(&job.diff_id, &job.stacked).is_some() {
-            return Ok(());
-        }
+        let Turn::Mine(_turn) = self.turn(job)? else { return Ok(()) };
         let lower = job.is_lowest().then(Lower::default);
         match self.unpack_over(job, blob, lower) {
             Err(LayerError::NeedsLower) => Ok(()),
@@ -49,13 +78,18 @@ impl<'a> Unpacker<'a> {
     pub fn stack(&self, jobs: &[LayerJob]) -> Result<Vec<PathBuf>, (Digest, LayerError)> {
         let mut layers: Vec<PathBuf> = Vec::new();
         for job in jobs {
-            let key = match self.store.unpacked(&job.diff_id, &job.stacked) {
-                Some(key) => key,
-                None => self.unpack_here(job, &layers).map_err(|error| (job.digest.clone(), error))?,
-            };
+            let key = self.ensure(job, &layers).map_err(|error| (job.digest.clone(), error))?;
             layers.push(self.store.layer_path(&key));
         }
         Ok(layers)
+    }
+
+    /// Unpacks a layer if that is not done yet, and returns what it is called.
+    fn ensure(&self, job: &LayerJob, below: &[PathBuf]) -> Result<Digest, LayerError> {
+        match self.turn(job)? {
+            Turn::Here(key) => Ok(key),
+            Turn::Mine(_turn) => self.unpack_here(job, below),
+        }
     }
 
     /// Unpacks a layer whose blob is in the store on others, the lowest first.
@@ -105,7 +139,7 @@ impl<'a> Unpacker<'a> {
     /// # Errors
     /// [`LayerError`].
     pub fn compare(&self, job: &LayerJob, below: &[PathBuf]) -> Result<Compared, LayerError> {
-        let Some(key) = self.store.unpacked(&job.diff_id, &job.stacked) else {
+        let Some(key) = self.here(job) else {
             return Err(StoreError::Missing(job.diff_id.clone()).into());
         };
         let unpacked = self.again(job, &key, below)?;
@@ -129,6 +163,14 @@ impl<'a> Unpacker<'a> {
         }
         self.unpack_aside(job, blob()?.file(), Some(lower(below)?))
     }
+}
+
+/// Whose the unpacking of a layer is.
+enum Turn {
+    /// Nobody's: it is unpacked, and called so.
+    Here(Digest),
+    /// Ours, as long as this lives.
+    Mine(UnpackTurn),
 }
 
 /// A layer that lies unpacked beside the others.

@@ -3,9 +3,9 @@
 use super::{Store, StoreError, VerifiedBlob, failed, is_zero};
 use crate::digest::{Algorithm, Digest, Hasher};
 use std::fs::{self, File, OpenOptions};
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// From how many zeros on they become a hole, in bytes.
@@ -53,12 +53,7 @@ impl FreshBlob {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn begin_with(store: &Store, algorithm: Algorithm) -> Result<Self, StoreError> {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = store.root().join("ingest").join(format!("new-{}-{number}", std::process::id()));
-        let mut options = OpenOptions::new();
-        // One that is there is that of a killed process whose id this one has got.
-        options.read(true).write(true).create(true).truncate(true).mode(0o644);
-        let file = options.open(&path).map_err(failed("open", &path))?;
+        let (path, file) = begin_file(&store.root().join("ingest"))?;
         Ok(Self { part: Part { path, is_kept: false }, file, hasher: Hasher::new(algorithm), size: 0 })
     }
 
@@ -99,6 +94,19 @@ impl FreshBlob {
         let sealed = self.seal();
         let digest = sealed.digest.clone();
         sealed.commit(store).map(|()| digest)
+    }
+}
+
+/// A new file, which nobody else has.
+fn begin_file(directory: &Path) -> Result<(PathBuf, File), StoreError> {
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = directory.join(format!("new-{}-{number}", std::process::id()));
+        match OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&path) {
+            // That of a killed process which had this id, or of one that has it in another PID namespace.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            opened => return opened.map(|file| (path.clone(), file)).map_err(failed("open", &path)),
+        }
     }
 }
 
@@ -160,8 +168,38 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn add(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
-        let mut blob = FreshBlob::begin(self)?;
+        self.add_with(Algorithm::Sha256, bytes)
+    }
+
+    /// Puts a small blob that has this digest into the store, unless it is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn keep(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.has_blob(digest) { Ok(()) } else { self.add_with(digest.algorithm(), bytes).map(drop) }
+    }
+
+    fn add_with(&self, algorithm: Algorithm, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let mut blob = FreshBlob::begin_with(self, algorithm)?;
         blob.write(bytes)?;
         blob.commit(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_of_the_same_id_left_is_in_nobody_s_way() {
+        let place = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&place.path().join("store")).expect("a store");
+        let ingest = store.root().join("ingest");
+        for number in 0..1000 {
+            fs::write(ingest.join(format!("new-{}-{number}", std::process::id())), "half").expect("room");
+        }
+        let digest = store.add(b"whole").expect("room");
+        assert_eq!(store.read_blob(&digest, 5).expect("a blob"), b"whole");
+        assert_eq!(fs::read_dir(&ingest).expect("a directory").count(), 1000);
     }
 }

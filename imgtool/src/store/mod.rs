@@ -5,6 +5,7 @@
 //! ROOT/layers/ALGORITHM/HEX                 unpacked layers, by the digest of the uncompressed layer (diffID); one that has
 //!                                           taken something over from those below by that of all of them
 //! ROOT/ingest/ALGORITHM-HEX                 blobs that are on their way; what a killed pull leaves, the next one goes on with
+//! ROOT/ingest/ALGORITHM-HEX.turn            held by who unpacks a layer
 //! ROOT/layers/ALGORITHM/HEX.size              how many bytes the files of a layer have, in decimal digits
 //! ROOT/unpacking/                           layers that are being unpacked
 //! ROOT/leases/NAME                          images that a container or a bundle needs, whether they have a name or not
@@ -37,7 +38,7 @@ pub use collect::{Collected, StoreUsage, Usage};
 pub use fresh::{FreshBlob, SealedBlob};
 pub use images::{Image, ImageLayer};
 pub use ingest::{Ingest, IngestError, Ingestion, VerifiedBlob};
-pub use layers::LayerIngest;
+pub use layers::{LayerIngest, UnpackTurn};
 pub use leases::{Holder, Lease};
 
 use crate::digest::{Algorithm, Digest};

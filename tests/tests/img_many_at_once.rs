@@ -1,0 +1,51 @@
+//! Many pulls at once: of what they share, each part comes once and is unpacked once.
+
+use mydocker_tests::img::{FakeRegistry, Img, SampleImage, Served, sha256};
+use mydocker_tests::invocation::Invocation;
+use std::fs;
+
+/// How many pulls run at once.
+const PULLS: usize = 200;
+
+/// How many images they are of.
+const IMAGES: usize = 20;
+
+/// What every image has in common, in bytes.
+const SHARED: usize = 16 << 20;
+
+/// Images that have all layers in common but the highest.
+fn images() -> Vec<SampleImage> {
+    let shared = vec![7; SHARED];
+    (0..IMAGES).map(|number| SampleImage::new(&[&shared, b"small", number.to_string().as_bytes()])).collect()
+}
+
+#[test]
+fn privileged_two_hundred_pulls_of_shared_layers_take_the_room_of_one() {
+    let images = images();
+    let mut served = Served::default();
+    for (number, image) in images.iter().enumerate() {
+        served.add(image);
+        served.manifest(&number.to_string(), &image.media_type, &image.manifest);
+    }
+    let registry = FakeRegistry::good(served);
+    let img = Img::new();
+    let store = img.path("store");
+    fs::create_dir(&store).expect("writable");
+    // The blob, what it is unpacked to, and no second one of either.
+    let size = format!("size={}", 2 * SHARED + (8 << 20));
+    let mount = Invocation::new(&img.path("out"), ["mount", "-t", "tmpfs", "-o", &size, "tmpfs"]);
+    mount.arg(&store).run().succeeds().discard();
+    let names: Vec<_> = (0..IMAGES).map(|number| registry.name(&format!("a:{number}"))).collect();
+    let pulls: Vec<_> = (0..PULLS).map(|number| img.pull(&names[number % IMAGES]).spawn()).collect();
+    for pull in pulls {
+        pull.wait().succeeds().discard();
+    }
+    for layer in images.iter().flat_map(|image| &image.layers) {
+        assert_eq!(registry.server.count("GET", &sha256(layer)), 1);
+    }
+    assert_eq!(img.entries().len(), IMAGES);
+    assert_eq!(img.unfinished(), 0);
+    assert_eq!(fs::read_dir(store.join("layers/sha256")).expect("layers").count(), 2 * (IMAGES + 2));
+    let outcome = img.command(["fsck"]).run().succeeds();
+    assert!(outcome.stdout.contains(": 0 problems"), "{}", outcome.describe());
+}
