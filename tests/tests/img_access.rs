@@ -193,3 +193,20 @@ fn an_identity_token_is_exchanged_and_a_refused_login_stays_refused() {
         registry.server.requests().into_iter().filter(|request| request.target.starts_with("/token?"));
     assert_eq!(anonymous.count(), 0);
 }
+
+#[test]
+fn what_a_flag_names_has_to_be_there() {
+    let registry = FakeRegistry::good(Served::image("1", &SampleImage::new(&[b"x"])));
+    let (img, name) = (Img::new(), registry.name("a:1"));
+    for flag in ["--registries-conf", "--hosts-dir", "--authfile"] {
+        let missing = img.path("missing");
+        let outcome = img.command(["pull", &name, flag]).arg(&missing).run().fails();
+        outcome.says(&format!("which {flag} names")).says("No such file").discard();
+    }
+    assert!(registry.server.requests().is_empty());
+    // Where credentials are to be kept, there may be none yet.
+    let (new, host) = (img.path("new.json"), registry.server.host());
+    let login = ["login", "--username", "u", "--password", "p", &host, "--authfile"];
+    img.command(login).arg(&new).run().succeeds().discard();
+    assert!(new.is_file());
+}

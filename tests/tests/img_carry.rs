@@ -422,3 +422,19 @@ fn what_cannot_be_imported_is_refused() {
         .discard();
     assert_eq!((img.entries().len(), img.unfinished()), (0, 0));
 }
+
+#[test]
+fn privileged_a_directory_on_a_full_disk_is_left_as_it_was() {
+    let img = with_second_layer(Img::with_busybox(), BUSYBOX, "gzip");
+    fs::create_dir(img.path("small")).expect("writable");
+    let script = format!(
+        "mount -t tmpfs -o size=512k tmpfs small; img='{} --root store'; \
+         for words in 'save --format oci-dir {NEW} -o small/new' 'save --format oci-dir {NEW} -o small' \
+         'unpack {NEW} small/new' 'unpack {NEW} small' 'bundle {NEW} small/new' 'save {NEW} -o small/file'; do \
+         if $img $words 2>error; then exit 9; fi; grep -o 'No space left on device' error; ls -A small; done",
+        mydocker_tests::img::program().display()
+    );
+    let mut command = Command::new("unshare");
+    let said = run(command.args(["--mount", "sh", "-ec", &script]).current_dir(img.path("")));
+    assert_eq!(said, "No space left on device\n".repeat(6));
+}

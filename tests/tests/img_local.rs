@@ -261,3 +261,68 @@ fn an_entry_that_another_program_made_without_a_name_is_listed() {
     assert_eq!(row[..3], ["<none>", "<none>", &id(&first)[..12]]);
     assert_eq!(stdout(&img, &["images", "-q"]).lines().count(), 2);
 }
+
+#[test]
+fn an_image_has_the_digest_that_a_registry_gives_for_its_name() {
+    let image = SampleImage::new(&[b"one"]);
+    let index = SampleImage::index(&[&image]);
+    let mut served = Served::image("1", &image);
+    served.manifest("all", "application/vnd.oci.image.index.v1+json", &index);
+    let registry = FakeRegistry::good(served);
+    let img = Img::new();
+    let (one, all) = (registry.name("one"), registry.name("all"));
+    img.pull(&format!("{one}:1")).run().succeeds().discard();
+    img.pull(&format!("{all}:all")).run().succeeds().discard();
+    let lines = stdout(&img, &["images", "--format", "{{.Repository}}@{{.Digest}}"]);
+    let expected = [format!("{all}@{}", sha256(&index)), format!("{one}@{}", image.digest())];
+    assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
+    let shown = stdout(&img, &["inspect", "--format", "{{json .RepoDigests}}", &format!("{all}:all")]);
+    assert_eq!(shown.trim_end(), json!(expected).to_string());
+}
+
+#[test]
+fn an_empty_format_is_none() {
+    let (img, ..) = two_images();
+    let name = &*stdout(&img, &["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+    let name = name.lines().next().expect("an image");
+    for words in [&["images"][..], &["df"], &["history", name], &["inspect", name]] {
+        let empty = [words, &["--format", ""]].concat();
+        assert_eq!(stdout(&img, words), stdout(&img, &empty), "{words:?}");
+    }
+}
+
+#[test]
+fn nothing_goes_where_no_name_is_taken_away() {
+    let (img, ..) = two_images();
+    let unneeded = sha256(b"unneeded");
+    let path = img.layout().join("blobs").join(unneeded.replace(':', "/"));
+    fs::write(path, "unneeded").expect("writable");
+    let outcome = img.command(["rmi", "missing"]).run().fails().says("No such image");
+    assert!(outcome.stdout.is_empty() && img.has_blob(&unneeded), "{}", outcome.describe());
+    assert!(stdout(&img, &["gc"]).contains(&unneeded));
+}
+
+#[test]
+fn privileged_a_store_that_can_only_be_read_is_read() {
+    let (img, _registry, first, _) = two_images();
+    let name = stdout(&img, &["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+    let script = format!(
+        "mount --bind store store; mount -o remount,ro,bind store; img='{} --root store'; name={}; \
+         $img images -q; $img inspect -f '{{{{.Id}}}}' $name; $img df >/dev/null; $img verify $name >/dev/null; \
+         $img fsck; $img diff $name $name; $img export $name | tar -t | grep -c '^[01]$'; \
+         $img save $name | tar -t | tail -1; $img bundle $name made; ls made; \
+         for wrong in 'gc' \"tag $name new\" \"rmi $name\" 'import archive new' 'fsck --repair'; do \
+         if $img $wrong >/dev/null 2>error; then exit 9; fi; grep -o 'Read-only file system' error; done",
+        mydocker_tests::img::program().display(),
+        name.lines().next().expect("an image"),
+    );
+    fs::write(img.path("archive"), &first.layers[0]).expect("writable");
+    let mut command = Command::new("unshare");
+    let output = command.args(["--mount", "sh", "-ec", &script]).current_dir(img.path("")).output();
+    let output = output.expect("util-linux is installed");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains(&sha256(&first.config)) && said.contains(": 0 problems"), "{said}");
+    assert!(said.contains("\n2\nmanifest.json\nconfig.json\nrootfs\n"), "{said}");
+    assert_eq!(said.matches("Read-only file system\n").count(), 5, "{said}");
+}

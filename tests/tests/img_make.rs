@@ -259,6 +259,16 @@ fn privileged_what_cannot_be_committed_is_refused_and_leaves_nothing() {
     img.write("bare/config.json", "{}");
     img.command(["commit"]).arg(img.path("bare")).arg("new:1").run().fails().says("--base").discard();
     assert_eq!((img.entries().len(), img.unfinished()), (1, 0));
+    let left = bundle(&img, IMAGE, "left");
+    img.command(["rmi", IMAGE]).run().succeeds().discard();
+    for command in [img.command(["commit"]).arg(&left).arg("new:1"), img.command(["diff"]).arg(&left)] {
+        command
+            .run()
+            .fails()
+            .says("the image that the bundle began as")
+            .says("pull or load it again")
+            .discard();
+    }
 }
 
 #[test]

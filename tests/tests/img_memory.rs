@@ -20,8 +20,10 @@ fn peaks(upper: &Path, compression: &str) -> Vec<(String, u64)> {
     let upper = upper.to_str().expect("UTF-8");
     let commit = ["commit", "--compression", compression, "--base", "scratch", "--upper", upper, &name];
     note("commit", img.peak(commit));
-    note("push", img.peak(["push", "--hosts-dir", "/nonexistent", &name]));
-    note("pull", other.peak(["pull", "--hosts-dir", "/nonexistent", &name]));
+    let certificates = img.path("certs.d");
+    let certificates = certificates.to_str().expect("UTF-8");
+    note("push", img.peak(["push", "--hosts-dir", certificates, &name]));
+    note("pull", other.peak(["pull", "--hosts-dir", certificates, &name]));
     note("fsck", other.peak(["fsck", "--deep"]));
     other.command(["rmi", &name]).run().succeeds().discard();
     for format in ["docker-archive", "oci-archive"] {
@@ -30,7 +32,7 @@ fn peaks(upper: &Path, compression: &str) -> Vec<(String, u64)> {
         note(&format!("save {format}"), img.peak(["save", "--format", format, "--output", output, &name]));
         note(&format!("load {format}"), other.peak(["load", "--input", output]));
         if (format, compression) == ("docker-archive", "none") {
-            note("push compressed", other.peak(["push", "--hosts-dir", "/nonexistent", &name]));
+            note("push compressed", other.peak(["push", "--hosts-dir", certificates, &name]));
         }
         fs::remove_file(archive).expect("it is there");
         other.command(["rmi", &name]).run().succeeds().discard();

@@ -105,7 +105,7 @@ fn privileged_a_hundred_and_thirty_layers_at_a_long_path_are_mounted() {
     let command =
         |words: &[&str]| img.command(Vec::<&str>::new()).arg("--root").arg(long.join("store")).args(words);
     let name = registry.name("a:1");
-    command(&["pull", "--hosts-dir", "/nonexistent", &name]).run().succeeds().discard();
+    command(&["pull", &name, "--hosts-dir"]).arg(img.path("certs.d")).run().succeeds().discard();
     let bundle = long.join("bundle");
     command(&["bundle", "--overlay", &name]).arg(&bundle).run().succeeds().discard();
     let seen = fs::read_dir(bundle.join("rootfs")).expect("the top").count();

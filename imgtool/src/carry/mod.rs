@@ -11,6 +11,7 @@ mod save;
 mod spool;
 
 pub use load::{Layout, LoadError, Loaded, load};
+pub(crate) use save::take_back;
 pub use save::{Format, SaveError, SavedImage, save, save_directory};
 pub use spool::{SpoolError, spool_directory};
 

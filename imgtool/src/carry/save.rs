@@ -77,18 +77,28 @@ pub fn save<W: Write>(store: &Store, images: &[SavedImage], format: Format, out:
 /// Makes an OCI layout of images of a store, which has to be held, in a directory that is new or empty.
 ///
 /// # Errors
-/// [`SaveError`].
+/// [`SaveError`]; then nothing is left in the directory.
 pub fn save_directory(store: &Store, images: &[SavedImage], directory: &Path) -> Result<(), SaveError> {
-    let failed = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| SaveError::Directory { action, path, source }
-    };
+    let layout = Layout::of(store, images)?;
+    let is_new = !directory.exists();
     fs::create_dir_all(directory).map_err(failed("make the directory", directory))?;
     let mut there = fs::read_dir(directory).map_err(failed("read the directory", directory))?;
     if there.next().is_some() {
         return Err(failed("make a layout in", directory)(io::ErrorKind::DirectoryNotEmpty.into()));
     }
-    let layout = Layout::of(store, images)?;
+    let written = write_layout(store, &layout, directory);
+    if written.is_err() {
+        take_back(directory, is_new).map_err(failed("empty", directory))?;
+    }
+    written
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveError {
+    let path = path.to_owned();
+    move |source| SaveError::Directory { action, path, source }
+}
+
+fn write_layout(store: &Store, layout: &Layout, directory: &Path) -> Result<(), SaveError> {
     for digest in &layout.blobs {
         let path = directory.join(blob_name(digest));
         let parent = path.parent().unwrap_or(directory);
@@ -100,6 +110,23 @@ pub fn save_directory(store: &Store, images: &[SavedImage], directory: &Path) ->
     for (name, bytes) in [(LAYOUT, LAYOUT_TEXT), (INDEX, &layout.index)] {
         let path = directory.join(name);
         fs::write(&path, bytes).map_err(failed("write", &path))?;
+    }
+    Ok(())
+}
+
+/// Removes what was put into a directory that was empty, and the directory as well if it is new: one that was there may be the
+/// point of a mount, or have permissions that somebody gave it.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn take_back(directory: &Path, is_new: bool) -> io::Result<()> {
+    if is_new {
+        return fs::remove_dir_all(directory);
+    }
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let is_directory = entry.file_type()?.is_dir();
+        if is_directory { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
     }
     Ok(())
 }

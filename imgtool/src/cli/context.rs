@@ -8,6 +8,8 @@ use crate::registry::tls::TlsOptions;
 use crate::registry::{Cancel, Client, HostOptions, Hosts, HostsError, Operation};
 use crate::store::{BYTES_VARIABLE, Budget, ENTRIES_VARIABLE, Store, StoreError};
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -163,8 +165,19 @@ impl Context {
     /// The way to registries that the flags and the configuration describe.
     ///
     /// # Errors
-    /// [`HostsError`]: the configuration cannot be read.
+    /// [`HostsError`]: the configuration cannot be read, or a flag names what is not there.
     pub fn connection(&self, args: &RegistryArgs) -> Result<Connection, HostsError> {
+        demand("--authfile", args.authfile.as_deref(), |path| File::open(path).map(drop))?;
+        self.first_connection(args)
+    }
+
+    /// The same where credentials need not be there yet.
+    ///
+    /// # Errors
+    /// [`HostsError`].
+    pub fn first_connection(&self, args: &RegistryArgs) -> Result<Connection, HostsError> {
+        demand("--registries-conf", args.registries_conf.as_deref(), |path| File::open(path).map(drop))?;
+        demand("--hosts-dir", args.hosts_dir.as_deref(), |path| path.read_dir().map(drop))?;
         let options = HostOptions {
             plain_http: args.plain_http,
             skip_verify: args.skip_verify,
@@ -184,6 +197,16 @@ impl Context {
             cancel: Arc::new(Cancel::default()),
         })
     }
+}
+
+/// Demands that what a flag names is there: without it another registry might be asked, or in another way.
+fn demand(
+    flag: &'static str,
+    path: Option<&Path>,
+    look: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), HostsError> {
+    let Some(path) = path else { return Ok(()) };
+    look(path).map_err(|source| HostsError::Given { flag, path: path.to_owned(), source })
 }
 
 /// The way to registries.

@@ -25,4 +25,4 @@ pub(crate) use moment::span_in_nanoseconds;
 pub use progress::{Display, chain, human_size};
 pub use prompt::{ask, ask_secret};
 pub use show::print_value;
-pub use template::{Labels, Row, Template, TemplateError};
+pub use template::{Labels, Row, Template, TemplateError, is_usual};

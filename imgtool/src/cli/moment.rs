@@ -14,6 +14,12 @@ impl Moment {
         Self(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
     }
 
+    /// Reads when an image was made. What Go writes for a moment that nobody set, the first of the year 1, is none.
+    #[must_use]
+    pub fn of_image(text: &str) -> Option<Self> {
+        Self::parse(text).filter(|moment| moment.fields()[0] > 1)
+    }
+
     /// Reads `2024-02-29T12:00:00.5Z` or with an offset such as `+02:00`; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -174,6 +180,12 @@ mod tests {
         {
             assert_eq!(Moment::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_moment_that_nobody_set_is_none() {
+        assert_eq!(Moment::of_image("0001-01-01T00:00:00Z"), None);
+        assert_eq!(Moment::of_image("1970-01-01T00:00:00Z"), Some(Moment(0)));
     }
 
     #[test]

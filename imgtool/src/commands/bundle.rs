@@ -38,7 +38,7 @@ pub enum BundleError {
     #[error("cannot tell who the image's process runs as")]
     User(#[from] UserError),
     /// The directory has something in it.
-    #[error("{0:?} is not empty; a bundle is made in a new or an empty directory")]
+    #[error("{0:?} is not empty; name a directory that is new or empty")]
     NotEmpty(PathBuf),
     /// The directory.
     #[error("cannot {action} {path:?}")]

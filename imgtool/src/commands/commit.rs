@@ -2,7 +2,7 @@
 
 use super::carry::{Output, save_as};
 use super::freeze::{FreezeError, Runtime};
-use super::local::{FindError, find};
+use super::local::{FindError, find, find_base};
 use crate::carry::SavedImage;
 use crate::cli::{CommitArgs, Context, MakeArgs};
 use crate::image::BUNDLE_ANNOTATION;
@@ -171,9 +171,12 @@ fn commit_bundle(
     options: &CommitOptions,
 ) -> Result<Image, CommitCommandError> {
     let bundle = Bundle::read(bundle)?;
-    let name = base.or(bundle.image.as_deref());
-    let name = name.ok_or_else(|| CommitCommandError::NoBase(bundle.config.clone()))?;
-    match base_image(store, name)? {
+    let began_as = match (base, &bundle.image) {
+        (Some(name), _) => base_image(store, name)?,
+        (None, Some(id)) => Some(store.image(&find_base(store, id)?.target)?),
+        (None, None) => return Err(CommitCommandError::NoBase(bundle.config)),
+    };
+    match began_as {
         Some(base) => {
             let changes = bundle.upper.map_or(Changes::Rootfs(bundle.rootfs), Changes::Upper);
             Ok(commit(store, Some(&base), &changes, options)?)

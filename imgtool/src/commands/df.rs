@@ -1,7 +1,7 @@
 //! `df`: what the store takes, and what of it could go.
 
 use super::listing::{Listed, Unreadable, list};
-use crate::cli::{Context, DfArgs, Moment, Row, Template, TemplateError, human_size};
+use crate::cli::{Context, DfArgs, Moment, Row, Template, TemplateError, human_size, is_usual};
 use crate::digest::Digest;
 use crate::store::{Store, StoreError, Usage};
 use mydocker_cmdline::{one_line, print};
@@ -59,7 +59,7 @@ pub fn df(args: &DfArgs, context: &Context) -> Result<(), DfError> {
         false => (TITLES, "table {{.Type}}\\t{{.TotalCount}}\\t{{.Active}}\\t{{.Size}}\\t{{.Reclaimable}}"),
     };
     let known: Vec<_> = titles.iter().map(|(field, _)| *field).collect();
-    let format = args.format.as_deref().filter(|format| *format != "table").unwrap_or(usual);
+    let format = args.format.as_deref().filter(|format| !is_usual(format)).unwrap_or(usual);
     let template = Template::parse(format, &known)?;
     let store = context.store()?;
     let _hold = store.hold()?;

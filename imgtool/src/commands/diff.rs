@@ -1,6 +1,6 @@
 //! `diff`: what one tree has in place of another, in docker's letters.
 
-use super::tree::{TreeError, bundle, tree, tree_of_bundle, tree_of_image};
+use super::tree::{TreeError, bundle, tree, tree_of_base, tree_of_bundle};
 use crate::cli::{Context, DiffArgs, DiffFormat};
 use crate::layer::pack::{Change, ChangeKind, PackError, difference};
 use crate::store::StoreError;
@@ -45,7 +45,7 @@ pub fn diff_command(args: &DiffArgs, context: &Context) -> Result<(), DiffError>
         None => {
             let bundle = bundle(&args.one)?.ok_or_else(|| DiffError::Alone(args.one.clone()))?;
             let base = bundle.image.as_ref().ok_or_else(|| DiffError::NoBase(args.one.clone()))?;
-            (tree_of_image(&store, base)?, tree_of_bundle(&store, &bundle)?)
+            (tree_of_base(&store, base)?, tree_of_bundle(&store, &bundle)?)
         }
     };
     let mut lines = String::new();

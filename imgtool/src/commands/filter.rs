@@ -107,7 +107,7 @@ fn created(store: &Store, image: &str, filter: &str) -> Result<Option<Moment>, F
     let found =
         find(store, image).map_err(|source| FilterError::Image { filter: filter.to_owned(), source })?;
     let image = store.image(&found.target)?;
-    Ok(image.config.created.as_deref().and_then(Moment::parse))
+    Ok(image.config.created.as_deref().and_then(Moment::of_image))
 }
 
 impl Filter {

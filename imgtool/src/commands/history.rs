@@ -1,7 +1,7 @@
 //! `history`: how the layers of an image came about, in docker's columns.
 
 use super::local::{FindError, find};
-use crate::cli::{Context, HistoryArgs, Moment, Row, Template, TemplateError, human_size};
+use crate::cli::{Context, HistoryArgs, Moment, Row, Template, TemplateError, human_size, is_usual};
 use crate::image::History;
 use crate::store::{Image, Store, StoreError};
 use mydocker_cmdline::{one_line, print};
@@ -58,9 +58,8 @@ fn format(args: &HistoryArgs) -> String {
         format!("table {{{{.ID}}}}\\t{created}\\t{{{{.CreatedBy}}}}\\t{{{{.Size}}}}\\t{{{{.Comment}}}}");
     match &args.format {
         _ if args.quiet => "{{.ID}}".to_owned(),
-        Some(format) if format == "table" => table,
-        Some(format) => format.clone(),
-        None => table,
+        Some(format) if !is_usual(format) => format.clone(),
+        _ => table,
     }
 }
 
@@ -91,7 +90,7 @@ fn steps(store: &Store, image: &Image) -> Vec<Step> {
 }
 
 fn row(step: &Step, args: &HistoryArgs, now: Moment) -> Row {
-    let created = step.history.created.as_deref().and_then(Moment::parse);
+    let created = step.history.created.as_deref().and_then(Moment::of_image);
     let or_nothing = |text: Option<String>| text.unwrap_or_else(|| "N/A".to_owned());
     let id = match &step.id {
         None => "<missing>",

@@ -1,8 +1,8 @@
 //! `images`: what is in the store, in docker's columns.
 
 use super::filter::{FilterError, Filters, LIST};
-use super::listing::{Listed, Listing, Unreadable, list};
-use crate::cli::{Context, ImagesArgs, Moment, Row, Template, TemplateError, human_size};
+use super::listing::{Listed, Listing, Unreadable, digest_in_registry, list};
+use crate::cli::{Context, ImagesArgs, Moment, Row, Template, TemplateError, human_size, is_usual};
 use crate::store::StoreError;
 use mydocker_cmdline::{one_line, print};
 use std::collections::HashMap;
@@ -71,11 +71,10 @@ pub fn images(args: &ImagesArgs, context: &Context) -> Result<(), ImagesError> {
 
 fn format(args: &ImagesArgs) -> String {
     let table = match (&args.format, args.quiet, args.digests) {
-        (Some(format), _, _) if format == "table" => "",
-        (Some(format), _, _) => return format.clone(),
-        (None, true, _) => return "{{.ID}}".to_owned(),
-        (None, _, true) => "{{.Digest}}\\t",
-        (None, _, false) => "",
+        (Some(format), _, _) if !is_usual(format) => return format.clone(),
+        (_, true, _) => return "{{.ID}}".to_owned(),
+        (_, _, true) => "{{.Digest}}\\t",
+        (_, _, false) => "",
     };
     format!(
         "table {{{{.Repository}}}}\\t{{{{.Tag}}}}\\t{table}{{{{.ID}}}}\\t{{{{.CreatedSince}}}}\\t{{{{.Size}}}}"
@@ -92,7 +91,7 @@ impl Listed {
             not_known(),
             or_nothing(self.created.map(Moment::at)),
             or_nothing(self.created.map(|created| created.since(now))),
-            self.target.digest.to_string(),
+            digest_in_registry(&self.target).to_owned(),
             if args.no_trunc { id.to_string() } else { id.short().to_owned() },
             self.repository(),
             not_known(),

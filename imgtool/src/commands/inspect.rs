@@ -1,9 +1,10 @@
 //! `inspect`: all that is known of an image, in docker's shape; of one in a registry, in skopeo's.
 
+use super::listing::digest_in_registry;
 use super::local::{FindError, Found, find};
 use super::remote::{RemoteError, inspect_remote};
 use crate::cli::{Context, InspectArgs, RegistryArgs, Template, TemplateError, print_value};
-use crate::image::{DOCUMENT_LIMIT, Descriptor, INDEX_ANNOTATION};
+use crate::image::{DOCUMENT_LIMIT, Descriptor};
 use crate::reference::Reference;
 use crate::store::{Image, Store, StoreError};
 use serde::Serialize;
@@ -44,7 +45,8 @@ pub fn inspect(args: &InspectArgs, context: &Context) -> Result<(), InspectError
     if args.registry != RegistryArgs::default() || args.platform.is_some() {
         return Err(InspectError::NotRemote);
     }
-    let template = args.format.as_deref().map(Template::of_value).transpose()?;
+    let template =
+        args.format.as_deref().filter(|format| !format.is_empty()).map(Template::of_value).transpose()?;
     let store = context.store()?;
     let mut failure = None;
     let mut shown = Vec::new();
@@ -74,7 +76,7 @@ pub fn inspect(args: &InspectArgs, context: &Context) -> Result<(), InspectError
 /// [`InspectError`].
 pub fn describe(store: &Store, found: &Found) -> Result<Value, InspectError> {
     let image = store.image(&found.target)?;
-    let document = serde_json::to_value(Inspected::new(store, found, &image));
+    let document = serde_json::to_value(Inspected::new(store, found, &image)?);
     Ok(document.map_err(io::Error::from)?)
 }
 
@@ -92,7 +94,7 @@ fn one(args: &InspectArgs, store: &Store, name: &str) -> Result<Shown, InspectEr
         return Ok(Shown::Document(store.read_blob(&found.id, DOCUMENT_LIMIT)?));
     }
     let image = store.image(&found.target)?;
-    Ok(Shown::Image(Box::new(Inspected::new(store, &found, &image))))
+    Ok(Shown::Image(Box::new(Inspected::new(store, &found, &image)?)))
 }
 
 /// JSON as docker prints it.
@@ -132,12 +134,12 @@ struct Inspected {
 }
 
 impl Inspected {
-    fn new(store: &Store, found: &Found, image: &Image) -> Self {
+    fn new(store: &Store, found: &Found, image: &Image) -> Result<Self, StoreError> {
         let config = &image.config;
         let other =
             |name: &str| config.other.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let last = config.history.last();
-        Self {
+        Ok(Self {
             id: found.id.to_string(),
             repo_tags: found
                 .names
@@ -145,7 +147,7 @@ impl Inspected {
                 .filter(|name| name.tag().is_some())
                 .map(Reference::familiar)
                 .collect(),
-            repo_digests: repo_digests(found),
+            repo_digests: repo_digests(store, found)?,
             parent: "",
             comment: last.and_then(|last| last.comment.clone()).unwrap_or_default(),
             created: config.created.clone().unwrap_or_default(),
@@ -162,19 +164,20 @@ impl Inspected {
             // When names were given is not written down; that is what docker says then.
             metadata: json!({ "LastTagTime": "0001-01-01T00:00:00Z" }),
             descriptor: image.target.clone(),
-        }
+        })
     }
 }
 
-/// The names with the digest that a registry gives for them.
-fn repo_digests(found: &Found) -> Vec<String> {
-    let index = found.target.annotations.get(INDEX_ANNOTATION).map(String::as_str);
-    let digest = index.unwrap_or(found.target.digest.as_str());
-    let mut digests: Vec<_> =
-        found.names.iter().map(|name| format!("{}@{digest}", name.familiar_name())).collect();
+/// The names with the digest that a registry gives for each: under two names, one image may have two manifests.
+fn repo_digests(store: &Store, found: &Found) -> Result<Vec<String>, StoreError> {
+    let named = store.entries()?.into_iter().filter_map(|(name, target)| Some((name?, target)));
+    let of_image = named.filter(|(name, _)| found.names.contains(name));
+    let mut digests: Vec<_> = of_image
+        .map(|(name, target)| format!("{}@{}", name.familiar_name(), digest_in_registry(&target)))
+        .collect();
     digests.sort();
     digests.dedup();
-    digests
+    Ok(digests)
 }
 
 /// The configuration, with the fields that docker always has.

@@ -2,7 +2,7 @@
 
 use crate::cli::{Moment, chain};
 use crate::digest::Digest;
-use crate::image::Descriptor;
+use crate::image::{Descriptor, INDEX_ANNOTATION};
 use crate::reference::Reference;
 use crate::store::{Image, Store, StoreError};
 use std::collections::HashMap;
@@ -58,7 +58,7 @@ pub(super) fn list(store: &Store) -> Result<Listing, StoreError> {
         match image {
             Ok(image) => {
                 known.insert(target.digest.clone(), image.clone());
-                let created = image.config.created.as_deref().and_then(Moment::parse);
+                let created = image.config.created.as_deref().and_then(Moment::of_image);
                 listing.images.push(Listed { name, target, image, created });
             }
             Err(error) => {
@@ -72,6 +72,12 @@ pub(super) fn list(store: &Store) -> Result<Listing, StoreError> {
     };
     listing.images.sort_by(newest);
     Ok(listing)
+}
+
+/// The digest that a registry gives for an image: that of the index that it was chosen from, if there was one.
+pub(super) fn digest_in_registry(target: &Descriptor) -> &str {
+    let index = target.annotations.get(INDEX_ANNOTATION).map(String::as_str);
+    index.unwrap_or(target.digest.as_str())
 }
 
 impl Listed {

@@ -18,6 +18,11 @@ pub enum FindError {
     /// Nothing is called so.
     #[error("No such image: {0}; 'images' lists those that there are")]
     None(String),
+    /// It was what a bundle began as.
+    #[error(
+        "the image that the bundle began as, {0}, is not in the image store any more; pull or load it again"
+    )]
+    Base(String),
     /// Several images have ids that begin so.
     #[error("{0:?} is the beginning of several ids; give more of it")]
     Several(String),
@@ -59,6 +64,17 @@ pub fn find(store: &Store, text: &str) -> Result<Found, FindError> {
     };
     let names = all.iter().filter(|(_, other)| is_it(other)).filter_map(|(name, _)| name.clone()).collect();
     Ok(Found { id, target, name, names })
+}
+
+/// Finds the image that a bundle began as, by its id.
+///
+/// # Errors
+/// [`FindError`].
+pub fn find_base(store: &Store, id: &str) -> Result<Found, FindError> {
+    find(store, id).map_err(|error| match error {
+        FindError::None(id) => FindError::Base(id),
+        other => other,
+    })
 }
 
 /// The ids of the images that can be read.

@@ -32,7 +32,7 @@ pub enum LoginError {
     #[error("cannot ask for name and password")]
     Ask(#[from] io::Error),
     /// There is nothing to log in with.
-    #[error("the {0} is empty")]
+    #[error("the {0} is empty; where nobody can be asked, --username and --password-stdin give both")]
     Empty(&'static str),
     /// A character that no password has.
     #[error("the {0} has a control character in it")]
@@ -45,7 +45,7 @@ pub enum LoginError {
 /// [`LoginError`]; then what was kept before still is.
 pub fn login(args: &LoginArgs, context: &Context) -> Result<(), LoginError> {
     let (host, reference) = registry(args.host.as_deref())?;
-    let connection = context.connection(&args.registry)?;
+    let connection = context.first_connection(&args.registry)?;
     let (user, secret) = questions(args)?;
     let credential = Credential::Password { user, secret };
     let tried = Arc::new(Credentials::given(credential.clone()));

@@ -1,6 +1,6 @@
 //! `referrers`: what a registry has about an image.
 
-use crate::cli::{Context, ReferrersArgs, Row, Template, TemplateError, human_size};
+use crate::cli::{Context, ReferrersArgs, Row, Template, TemplateError, human_size, is_usual};
 use crate::digest::Digest;
 use crate::image::Descriptor;
 use crate::reference::Reference;
@@ -41,7 +41,7 @@ pub enum ReferrersError {
 pub fn referrers(args: &ReferrersArgs, context: &Context) -> Result<(), ReferrersError> {
     let known: Vec<_> = TITLES.iter().map(|(field, _)| *field).collect();
     let usual = "table {{.Digest}}\\t{{.ArtifactType}}\\t{{.Size}}";
-    let format = args.format.as_deref().filter(|format| *format != "table").unwrap_or(usual);
+    let format = args.format.as_deref().filter(|format| !is_usual(format)).unwrap_or(usual);
     let template = Template::parse(format, &known)?;
     let connection = context.connection(&args.registry)?;
     let reference = connection.hosts.expand(&args.image)?.or_latest();

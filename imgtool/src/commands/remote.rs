@@ -44,7 +44,8 @@ pub enum RemoteError {
 /// # Errors
 /// [`RemoteError`], of the first that cannot be shown.
 pub(super) fn inspect_remote(args: &InspectArgs, context: &Context) -> Result<(), RemoteError> {
-    let template = args.format.as_deref().map(Template::of_value).transpose()?;
+    let template =
+        args.format.as_deref().filter(|format| !format.is_empty()).map(Template::of_value).transpose()?;
     let connection = context.connection(&args.registry)?;
     let store = context.store()?;
     let platform = args.platform.as_deref().map(Platform::parse).transpose()?;

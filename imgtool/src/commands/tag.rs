@@ -77,8 +77,11 @@ pub fn rmi(args: &RmiArgs, context: &Context) -> Result<(), NamesError> {
             result => errors.extend(result.err()),
         }
     }
-    let collected = store.collect(&alone, false)?;
-    print(&report(&collected))?;
+    // Where nothing was taken away, nobody expects that anything goes.
+    if errors.len() < args.images.len() {
+        let collected = store.collect(&alone, false)?;
+        print(&report(&collected))?;
+    }
     let last = errors.pop();
     errors.iter().for_each(|error| complain(error));
     last.map_or(Ok(()), Err)

@@ -1,7 +1,7 @@
 //! What a word of the command line means when it may be an image or a bundle: its tree.
 
 use super::commit::{Bundle, CommitCommandError};
-use super::local::{FindError, find};
+use super::local::{FindError, Found, find, find_base};
 use crate::layer::view::Directory;
 use crate::make::{ViewError, tree_of};
 use crate::store::{Store, StoreError};
@@ -46,7 +46,7 @@ pub(super) fn bundle(word: &str) -> Result<Option<Bundle>, TreeError> {
 /// The tree of a bundle's root file system; what an overlay mount would show, also where it is not mounted.
 pub(super) fn tree_of_bundle(store: &Store, bundle: &Bundle) -> Result<Directory, TreeError> {
     match (&bundle.upper, &bundle.image) {
-        (Some(upper), Some(image)) => Ok(tree_of_image(store, image)?.below(directory(upper)?)),
+        (Some(upper), Some(image)) => Ok(tree_of_base(store, image)?.below(directory(upper)?)),
         _ => Ok(Directory::plain(directory(&bundle.rootfs)?)),
     }
 }
@@ -56,16 +56,19 @@ fn directory(path: &Path) -> Result<OwnedFd, TreeError> {
     opened.map_err(|source| TreeError::Open { path: path.to_owned(), source })
 }
 
-/// The tree of an image of the store, which has to be held.
-pub(super) fn tree_of_image(store: &Store, name: &str) -> Result<Directory, TreeError> {
-    let image = store.image(&find(store, name)?.target)?;
-    Ok(tree_of(store, &image)?)
+/// The tree of the image that a bundle began as, in a store that has to be held.
+pub(super) fn tree_of_base(store: &Store, id: &str) -> Result<Directory, TreeError> {
+    tree_of_image(store, &find_base(store, id)?)
+}
+
+fn tree_of_image(store: &Store, found: &Found) -> Result<Directory, TreeError> {
+    Ok(tree_of(store, &store.image(&found.target)?)?)
 }
 
 /// The tree of either.
 pub(super) fn tree(store: &Store, word: &str) -> Result<Directory, TreeError> {
     match bundle(word)? {
         Some(bundle) => tree_of_bundle(store, &bundle),
-        None => tree_of_image(store, word),
+        None => tree_of_image(store, &find(store, word)?),
     }
 }

@@ -1,10 +1,10 @@
 //! `unpack`: an image becomes a root file system.
 
-use super::bundle::{BundleError, make_directory, unpack_into};
+use super::bundle::{BundleError, failed, make_directory, unpack_into};
 use super::local::find;
+use crate::carry::take_back;
 use crate::cli::{Context, UnpackArgs};
 use crate::plan::layer_jobs;
-use std::fs;
 
 /// Unpacks an image into a directory, which is new or empty.
 ///
@@ -18,10 +18,7 @@ pub fn unpack(args: &UnpackArgs, context: &Context) -> Result<(), BundleError> {
     let is_new = make_directory(&args.directory)?;
     let unpacked = unpack_into(&store, &jobs, &args.directory);
     if unpacked.is_err() {
-        fs::remove_dir_all(&args.directory).map_err(super::bundle::failed("remove", &args.directory))?;
-        if !is_new {
-            make_directory(&args.directory)?;
-        }
+        take_back(&args.directory, is_new).map_err(failed("empty", &args.directory))?;
     }
     unpacked
 }

@@ -48,6 +48,14 @@ pub enum ReferenceError {
         /// What may be there.
         rule: &'static str,
     },
+    /// It is the address of something.
+    #[error("{text:?} names no image: a name has no {scheme:?} before it; leave that out")]
+    Scheme {
+        /// What was typed.
+        text: String,
+        /// What it begins with.
+        scheme: String,
+    },
     /// A part is missing.
     #[error("{text:?} names no image: its {part} is empty at position {position}")]
     Missing {
@@ -97,6 +105,9 @@ struct Source<'a> {
 pub(super) fn parse(text: &str) -> Result<Reference, ReferenceError> {
     if text.is_empty() {
         return Err(ReferenceError::Empty);
+    }
+    if let Some((scheme, _)) = text.split_once("://") {
+        return Err(ReferenceError::Scheme { text: text.to_owned(), scheme: format!("{scheme}://") });
     }
     let source = Source { text };
     let (name, digest) = match text.split_once('@') {

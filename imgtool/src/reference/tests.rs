@@ -89,7 +89,6 @@ fn the_offending_character_and_its_position_are_named() {
         ("q-.io/a", '-', 2, Part::Host),
         ("[::1/a", '[', 1, Part::Host),
         ("[::x]/a", ':', 2, Part::Host),
-        ("https://q.io/a", '/', 7, Part::Port),
     ] {
         let error = wrong(text);
         match &error {
@@ -152,5 +151,12 @@ fn what_docker_would_show_as_another_name_is_shown_in_full() {
         let reference = Reference::parse(name).expect(name);
         assert_eq!(reference.familiar(), shown);
         assert_eq!(Reference::parse(shown), Ok(reference));
+    }
+}
+
+#[test]
+fn the_address_of_something_is_no_name() {
+    for (text, before) in [("https://q.io/a", "https://"), ("docker://a:1", "docker://")] {
+        assert!(matches!(wrong(text), ReferenceError::Scheme { scheme, .. } if scheme == before), "{text}");
     }
 }

@@ -121,10 +121,10 @@ impl<'a> Scanner<'a> {
     fn skip_token68(&mut self) {
         let mut ahead = Scanner { rest: self.rest };
         let word = ahead.take_while(|c| c.is_ascii_alphanumeric() || "-._~+/".contains(c));
-        let padding = ahead.take_while(|c| c == '=');
+        ahead.skip("=");
         ahead.skip(" \t");
         let ends = ahead.rest.is_empty() || ahead.rest.starts_with(',');
-        if !word.is_empty() && ends && (!padding.is_empty() || !word.is_empty()) {
+        if !word.is_empty() && ends {
             self.rest = ahead.rest;
         }
     }

@@ -133,6 +133,14 @@ impl std::fmt::Debug for Response {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
+    /// The kernel, or the C library of a name.
+    #[error("cannot reach {origin}")]
+    Io {
+        /// The server.
+        origin: Origin,
+        /// Why.
+        source: io::Error,
+    },
     /// The connection, or what came over it.
     #[error("cannot reach {origin}")]
     Connection {
@@ -163,15 +171,23 @@ pub enum HttpError {
 }
 
 impl HttpError {
+    fn of(error: ureq::Error, origin: &Origin) -> Self {
+        let origin = origin.clone();
+        match error {
+            ureq::Error::Io(source) => Self::Io { origin, source },
+            other => Self::Connection { origin, source: Box::new(other) },
+        }
+    }
+
     /// Whether another attempt may go better: yes for a connection that broke, no for a certificate that is not trusted.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Connection { source, .. } => match &**source {
-                ureq::Error::Io(error) => is_transient(error),
-                ureq::Error::Timeout(_) | ureq::Error::Protocol(_) | ureq::Error::ConnectionFailed => true,
-                _ => false,
-            },
+            Self::Io { source, .. } => is_transient(source),
+            Self::Connection { source, .. } => matches!(
+                **source,
+                ureq::Error::Timeout(_) | ureq::Error::Protocol(_) | ureq::Error::ConnectionFailed
+            ),
             _ => false,
         }
     }
@@ -293,7 +309,7 @@ impl Http {
     pub fn send(&self, request: Request<'_>, tls: Option<&TlsOptions>) -> Result<Response, HttpError> {
         let agent = self.agent(&request.url.origin, tls)?;
         let url = request.url.clone();
-        let failed = |source| HttpError::Connection { origin: url.origin.clone(), source: Box::new(source) };
+        let failed = |error| HttpError::of(error, &url.origin);
         let built = build(&request).map_err(|error| failed(error.into()))?;
         let response = match request.body {
             Body::None if matches!(request.method, Method::Post | Method::Put | Method::Patch) => {

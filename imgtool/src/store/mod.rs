@@ -255,12 +255,21 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Holds the store for one who adds to it: `gc` and `rmi` wait until the tag is recorded.
+    /// Holds the store for one who reads it or adds to it: `gc` and `rmi` wait until the tag is recorded. A store that can only
+    /// be read is held as well, for somebody may remove from it who has it in another place.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn hold(&self) -> Result<Hold, StoreError> {
-        let (path, file) = self.lock_file()?;
+        let (path, file) = match self.lock_file() {
+            Err(StoreError::Io { path, source, .. })
+                if source.kind() == io::ErrorKind::ReadOnlyFilesystem =>
+            {
+                let file = File::open(&path).map_err(failed("open", &path))?;
+                (path, file)
+            }
+            opened => opened?,
+        };
         lock_shared(&file).map_err(|source| StoreError::Lock { path, source })?;
         Ok(Hold { _lock: file })
     }

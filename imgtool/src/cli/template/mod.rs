@@ -77,6 +77,13 @@ impl TemplateError {
     }
 }
 
+/// Whether a format asks for what is printed without any: as with docker, also an empty one, which scripts have from a variable
+/// that is not set.
+#[must_use]
+pub fn is_usual(format: &str) -> bool {
+    matches!(format, "" | "table")
+}
+
 impl Template {
     /// Parses a format for rows with the fields `known`. It may be `json`, or begin with `table`.
     ///

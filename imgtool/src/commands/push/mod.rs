@@ -41,6 +41,9 @@ pub enum PushError {
     /// The registry.
     #[error("cannot push {0}")]
     Registry(Reference, #[source] RegistryError),
+    /// No thread could be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
     /// Standard output.
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
@@ -79,13 +82,10 @@ pub fn push(args: &PushArgs, context: &Context) -> Result<(), PushError> {
         client: &client,
         display: &display,
         cancel: &connection.cancel,
+        destination: &destination,
         from: same_registry.then(|| source.repository()),
     };
-    let failed = |error: Failed| match error {
-        Failed::Store(error) => PushError::Store(error),
-        Failed::Registry(error) => PushError::Registry(destination.clone(), error),
-    };
-    display.during(|| push.blobs(documents.blobs)).map_err(failed)?;
+    display.during(|| push.blobs(documents.blobs))?;
     for (descriptor, bytes) in &documents.manifests {
         let is_target = descriptor.digest == image.digest;
         let version = if is_target { destination.version() } else { descriptor.digest.as_str() };
@@ -106,48 +106,53 @@ struct Push<'a> {
     client: &'a Client,
     display: &'a Display,
     cancel: &'a Cancel,
+    destination: &'a Reference,
     /// A repository of the same registry that has the image already.
     from: Option<&'a str>,
 }
 
-enum Failed {
-    Store(StoreError),
-    Registry(RegistryError),
-}
-
 impl Push<'_> {
-    fn blobs(&self, blobs: Vec<Blob>) -> Result<(), Failed> {
+    fn blobs(&self, blobs: Vec<Blob>) -> Result<(), PushError> {
         let workers = blobs.len().min(PARALLEL);
         let queue = Mutex::new(VecDeque::from(blobs));
         let failure = Mutex::new(None);
         thread::scope(|scope| {
             for _ in 0..workers {
-                scope.spawn(|| self.work(&queue, &failure));
+                let spawned = thread::Builder::new().spawn_scoped(scope, || self.work(&queue, &failure));
+                if let Err(error) = spawned {
+                    self.give_up(&failure, PushError::Thread(error));
+                }
             }
         });
         failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    fn work(&self, queue: &Mutex<VecDeque<Blob>>, failure: &Mutex<Option<Failed>>) {
+    fn work(&self, queue: &Mutex<VecDeque<Blob>>, failure: &Mutex<Option<PushError>>) {
         while !self.cancel.is_cancelled() {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(blob) = next else { return };
             if let Err(error) = self.blob(&blob) {
-                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                self.cancel.cancel();
+                self.give_up(failure, error);
             }
         }
     }
 
-    fn blob(&self, blob: &Blob) -> Result<(), Failed> {
+    /// Keeps the first failure, of which the others are consequences.
+    fn give_up(&self, failure: &Mutex<Option<PushError>>, error: PushError) {
+        failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.cancel.cancel();
+    }
+
+    fn blob(&self, blob: &Blob) -> Result<(), PushError> {
         let digest = &blob.descriptor.digest;
-        let Some(blob) = self.open(blob).map_err(Failed::Store)? else {
+        let Some(blob) = self.open(blob)? else {
             self.display.sent(digest, "Layer already exists");
             return Ok(());
         };
         self.display.sending(digest, blob.size());
         let told = |sent| self.display.advance(digest, sent);
-        let pushed = self.client.push_blob(&blob, self.from, &told).map_err(Failed::Registry)?;
+        let failed = |error| PushError::Registry(self.destination.clone(), error);
+        let pushed = self.client.push_blob(&blob, self.from, &told).map_err(failed)?;
         self.display.sent(
             digest,
             match pushed {
@@ -158,6 +163,7 @@ impl Push<'_> {
         );
         Ok(())
     }
+
     /// What is to be sent; `None` if it is known to be there.
     fn open(&self, blob: &Blob) -> Result<Option<VerifiedBlob>, StoreError> {
         let digest = &blob.descriptor.digest;

@@ -72,6 +72,16 @@ pub enum HostsError {
         /// What the kernel says.
         source: std::io::Error,
     },
+    /// What was typed is not there.
+    #[error("cannot read {path:?}, which {flag} names")]
+    Given {
+        /// The flag.
+        flag: &'static str,
+        /// What it names.
+        path: PathBuf,
+        /// What the kernel says.
+        source: std::io::Error,
+    },
     /// A file is no TOML, or has something else than it should.
     #[error("{path:?} is no valid registry configuration")]
     Toml {
