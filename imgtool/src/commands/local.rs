@@ -94,11 +94,15 @@ fn by_id(
     text: &str,
     ids: &HashMap<Digest, (Digest, Descriptor)>,
 ) -> Result<Option<(Digest, Descriptor)>, FindError> {
-    let hex = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
+    let (algorithm, hex) = text.split_once(':').map_or((None, text), |(name, hex)| (Some(name), hex));
+    let hex = hex.to_ascii_lowercase();
     if hex.is_empty() || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(None);
     }
-    let mut fitting = ids.values().filter(|(id, _)| id.hex().starts_with(&hex));
+    let is_it = |id: &Digest| {
+        id.hex().starts_with(&hex) && algorithm.is_none_or(|name| name == id.algorithm().name())
+    };
+    let mut fitting = ids.values().filter(|(id, _)| is_it(id));
     let first = fitting.next();
     match first {
         Some(first) if fitting.any(|other| other.0 != first.0) => Err(FindError::Several(text.to_owned())),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// How often one thing is tried, the first time included.
 pub const ATTEMPTS: u32 = 6;
 
-/// The longest wait between two attempts, whatever a registry says.
+/// The longest wait between two attempts, whatever a registry says, but for the random part.
 pub const LONGEST: Duration = Duration::from_secs(30);
 
 const FIRST: Duration = Duration::from_millis(250);
@@ -14,16 +14,19 @@ const FIRST: Duration = Duration::from_millis(250);
 /// How long to wait after the failed attempt number `attempt`, counted from 1. `asked` is what the registry said.
 ///
 /// Without an answer the wait doubles each time, and a random half of it is left out, so that those who failed together
-/// do not come back together.
+/// do not come back together; for the same reason a random part is added to what the registry said.
 #[must_use]
 pub fn delay(attempt: u32, asked: Option<Duration>, random: u64) -> Duration {
-    if let Some(asked) = asked {
-        return asked.min(LONGEST);
+    if let Some(asked) = asked.map(|asked| asked.min(LONGEST)) {
+        return asked + part(asked / 4, random);
     }
     let full = FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(10)).min(LONGEST);
-    let half = full / 2;
-    let nanoseconds = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX).max(1);
-    half + Duration::from_nanos(random % nanoseconds)
+    full / 2 + part(full / 2, random)
+}
+
+/// A random part of a span.
+fn part(span: Duration, random: u64) -> Duration {
+    Duration::from_nanos(random % u64::try_from(span.as_nanos()).unwrap_or(u64::MAX).max(1))
 }
 
 /// A number that two processes are unlikely to share.
@@ -120,6 +123,9 @@ mod tests {
     fn what_the_registry_says_counts_up_to_the_cap() {
         assert_eq!(delay(1, Some(Duration::from_secs(7)), 0), Duration::from_secs(7));
         assert_eq!(delay(1, Some(Duration::from_secs(86_400)), 0), LONGEST);
+        let (least, most) = (Duration::from_secs(8), Duration::from_secs(10));
+        assert!((least..most).contains(&delay(1, Some(least), u64::MAX / 3)));
+        assert_eq!(delay(1, Some(Duration::ZERO), u64::MAX), Duration::ZERO);
     }
 
     #[test]

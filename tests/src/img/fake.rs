@@ -34,6 +34,11 @@ impl Served {
         self.manifests.insert(version.to_owned(), (media_type.to_owned(), bytes.to_owned()));
     }
 
+    /// Adds a blob under a digest, of whatever algorithm.
+    pub fn blob(&mut self, digest: &str, bytes: &[u8]) {
+        self.blobs.insert(digest.to_owned(), bytes.to_owned());
+    }
+
     /// What a good registry answers.
     #[must_use]
     pub fn answer(&self, request: &Request) -> Reply {
