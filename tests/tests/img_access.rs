@@ -64,8 +64,9 @@ fn tokens_are_fetched_for_what_is_asked() {
     let scope = "scope=repository%3Ateam%2Fapp%3Apull%2Cpush";
     assert!(tokens.server.requests().iter().any(|request| request.target.contains(scope)));
     // A second name in the same registry takes the blobs from the first.
-    let outcome = img.command(["push", &target, &registry.name("team/copy:2")]).run();
-    drop(outcome);
+    img.command(["tag", &source, &target]).run().succeeds().discard();
+    let outcome = img.command(["push", &target, &registry.name("team/copy:2")]).run().succeeds();
+    assert!(outcome.stdout.contains("Mounted"), "{}", outcome.describe());
     img.command(["logout", &registry.host()]).run().succeeds().discard();
     let stranger = Img::new();
     stranger.pull(&target).run().succeeds().discard();
