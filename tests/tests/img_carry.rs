@@ -185,9 +185,29 @@ fn archives_come_compressed_and_through_pipes_and_do_not_go_to_terminals() {
     assert!(terminal_says(&["save", "it:1"]).contains("--output"));
     assert!(terminal_says(&["export", "it:1"]).contains("--output"));
     assert!(terminal_says(&["load"]).contains("--input"));
+    a_terminal_gets_bars_of_a_load(&img);
     img.command(["save", "--format", "oci-dir", "it:1"]).run().fails().says("--output").discard();
     img.command(["save", "nothing"]).run().fails().says("nothing").discard();
     assert!(!img.path("nothing").exists());
+}
+
+/// On a terminal large layers are shown while they come, unless only names are wanted.
+fn a_terminal_gets_bars_of_a_load(img: &Img) {
+    let (archive, large) = (img.path("large.tar"), img.path("large"));
+    fs::create_dir(&large).expect("writable");
+    fs::write(large.join("file"), vec![1; 4 << 20]).expect("room");
+    let commit = ["commit", "--compression", "none", "--base", "scratch", "large:1", "--upper"];
+    img.command(commit).arg(&large).run().succeeds().discard();
+    img.command(["save", "large:1", "--output"]).arg(&archive).run().succeeds().discard();
+    for (quiet, has_bars) in [(&["--quiet"][..], false), (&[], true)] {
+        let mut seen = Terminal::open();
+        seen.resize(24, 100);
+        let load = img.command(["load", "--input"]).arg(&archive).args(quiet);
+        let running = load.on_terminal(&seen).spawn();
+        let shown = seen.read_until("Loaded image: ");
+        running.wait().succeeds().discard();
+        assert_eq!(shown.contains(": Loaded\r\n"), has_bars, "{shown:?}");
+    }
 }
 
 fn zstd(path: &Path) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! What an archive has: OCI's index or docker's `manifest.json`.
 
 use super::save::compression;
-use super::spool::{Spool, SpoolError, shown};
+use super::spool::{Spool, SpoolError, Told, shown};
 use super::{CONTAINERD_NAME, DockerImage, INDEX, MANIFEST, REF_NAME};
 use crate::digest::{Algorithm, Digest};
 use crate::image::{
@@ -117,7 +117,7 @@ pub enum LoadError {
 }
 
 /// Loads the images of an archive, compressed or not, into a store, which has to be held. With a `name` the only image of the
-/// archive gets that, and no other. `admit` is asked whether such a thing may come in, when it is known what it is.
+/// archive gets that, and no other. `admit` is asked whether such a thing may come in, when it is known what it is; `told` hears how it goes.
 ///
 /// # Errors
 /// [`LoadError`], or that of `admit`; then the names of the store are what they were.
@@ -125,10 +125,11 @@ pub fn load<E: From<LoadError>>(
     store: &Store,
     archive: impl Read,
     name: Option<&Reference>,
+    told: Told<'_>,
     admit: impl FnOnce(Layout) -> Result<(), E>,
 ) -> Result<Vec<Loaded>, E> {
     let archive = Inflate::new(archive, Algorithm::Sha256, store.budget()).map_err(LoadError::Read)?;
-    let spool = Spool::read(store, archive).map_err(LoadError::from)?;
+    let spool = Spool::read(store, archive, told).map_err(LoadError::from)?;
     let mut load = Load { spool, store };
     let layout = load.layout()?;
     admit(layout)?;

@@ -46,6 +46,9 @@ pub enum SpoolError {
     Pipe(#[source] io::Error),
 }
 
+/// Who is told of each file of an archive: its name, how much of it is here, and how much it has.
+pub type Told<'a> = &'a dyn Fn(&str, u64, u64);
+
 /// What an archive has at a name.
 enum Spooled {
     File(SealedBlob),
@@ -62,7 +65,7 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError`]; then nothing is left of it.
-    pub(super) fn read(store: &Store, archive: impl Read) -> Result<Self, SpoolError> {
+    pub(super) fn read(store: &Store, archive: impl Read, told: Told<'_>) -> Result<Self, SpoolError> {
         let mut spool = Self::default();
         let mut reader = Reader::new(archive);
         let mut buffer = vec![0; BUFFER];
@@ -74,7 +77,10 @@ impl Spool {
                 _ if !is_of_images(&name) => {
                     return refuse("no archive of images has it; 'import' takes root file systems");
                 }
-                Kind::File(None) => Spooled::File(file(store, &name, &mut reader, &mut buffer)?),
+                Kind::File(None) => {
+                    let told = |here| told(&name, here, entry.size);
+                    Spooled::File(file(store, &name, &mut reader, &mut buffer, &told)?)
+                }
                 Kind::Symlink(target) => Spooled::Link(link(&name, &target)?),
                 Kind::HardLink(target) => Spooled::Link(name_of(&target)?),
                 _ => return refuse("it is neither a file nor a link to one"),
@@ -149,6 +155,7 @@ fn file<R: Read>(
     name: &str,
     reader: &mut Reader<R>,
     buffer: &mut [u8],
+    told: &dyn Fn(u64),
 ) -> Result<SealedBlob, SpoolError> {
     let algorithm = if name.starts_with("blobs/sha512/") { Algorithm::Sha512 } else { Algorithm::Sha256 };
     let mut blob = FreshBlob::begin_with(store, algorithm)?;
@@ -157,6 +164,7 @@ fn file<R: Read>(
             0 => return Ok(blob.seal()),
             count => blob.write(&buffer[..count])?,
         }
+        told(blob.size());
     }
 }
 

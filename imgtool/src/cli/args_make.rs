@@ -105,7 +105,7 @@ pub struct LoadArgs {
     /// The archive, or the directory of a layout; standard input if not given
     #[arg(long, short, value_name = "FILE")]
     pub input: Option<PathBuf>,
-    /// Print the names of the images alone, which is what is printed without it as well: there is no progress to leave out
+    /// Print the names of the images alone, on a terminal as well
     #[arg(long, short)]
     pub quiet: bool,
     /// File that says what may come from where; the usual policy.json if not given

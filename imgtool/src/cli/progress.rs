@@ -1,4 +1,4 @@
-//! How a pull is shown: bars that move on a terminal, lines elsewhere.
+//! How a pull, a push and a load are shown: bars that move on a terminal, lines elsewhere.
 
 use crate::digest::Digest;
 use crate::fetch::Progress;
@@ -84,6 +84,16 @@ impl Display {
         self.change(digest, |row| (row.state, row.moving) = (how, false));
     }
 
+    /// More of a layer of an archive is here. Elsewhere than on a terminal nothing is said of it, as with docker.
+    pub fn loading(&self, layer: &str, here: u64, size: u64) {
+        if self.mode == Mode::Bars {
+            let (state, moving) = if here == size { ("Loaded", false) } else { ("Loading layer", true) };
+            self.change_row(layer, |row| {
+                (row.here, row.size, row.state, row.moving) = (here, size, state, moving);
+            });
+        }
+    }
+
     /// Draws while `work` goes on.
     pub fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         if self.mode != Mode::Bars {
@@ -103,7 +113,7 @@ impl Display {
     fn draw_until_finished(&self) {
         let mut state = self.lock();
         loop {
-            let text = draw(&mut state, width());
+            let text = draw(&mut state, size());
             put(&text);
             if state.finished {
                 // What follows comes below the last drawing, which stays.
@@ -122,8 +132,11 @@ impl Display {
     }
 
     fn change(&self, digest: &Digest, change: impl FnOnce(&mut Row)) {
+        self.change_row(digest.short(), change);
+    }
+
+    fn change_row(&self, name: &str, change: impl FnOnce(&mut Row)) {
         let mut state = self.lock();
-        let name = digest.short();
         let index = state.rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
             let (name, state_name) = (name.to_owned(), "");
             state.rows.push(Row { name, here: 0, size: 0, state: state_name, moving: false });
@@ -187,10 +200,11 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// The columns of the terminal.
-fn width() -> usize {
-    let columns = mydocker_sys::tty::size(io::stdout()).map_or(0, |size| size.columns);
-    if columns == 0 { 80 } else { usize::from(columns) }
+/// The columns and the lines of the terminal.
+fn size() -> (usize, usize) {
+    let known = |number: u16, usual| if number == 0 { usual } else { usize::from(number) };
+    mydocker_sys::tty::size(io::stdout())
+        .map_or((80, 24), |size| (known(size.columns, 80), known(size.rows, 24)))
 }
 
 /// A progress that cannot be shown is no reason to stop.
@@ -204,14 +218,24 @@ fn erase(state: &State) -> String {
     if state.drawn == 0 { String::new() } else { format!("\x1b[{}A\x1b[J", state.drawn) }
 }
 
-fn draw(state: &mut State, width: usize) -> String {
+fn draw(state: &mut State, (width, height): (usize, usize)) -> String {
     let mut text = erase(state);
-    for row in &state.rows {
+    let shown = shown(state, height.saturating_sub(1));
+    for row in &shown {
         let line: String = line(row).chars().take(width.saturating_sub(1)).collect();
         writeln!(text, "{line}").unwrap_or_default();
     }
-    state.drawn = state.rows.len();
+    state.drawn = shown.len();
     text
+}
+
+/// What is drawn: all rows if there is room. Lines above the terminal's first could not be taken away again, so that of more
+/// rows those that move are drawn, as far as they fit, and all when nothing moves any more.
+fn shown(state: &State, room: usize) -> Vec<Row> {
+    if state.rows.len() <= room || state.finished {
+        return state.rows.clone();
+    }
+    state.rows.iter().filter(|row| row.moving).take(room).cloned().collect()
 }
 
 fn line(row: &Row) -> String {
@@ -274,7 +298,26 @@ mod tests {
         let full = Row { here: 100, ..row.clone() };
         assert!(line(&full).contains(&format!("[{}]", "=".repeat(BAR))));
         let mut state = State { rows: vec![row.clone(), full], drawn: 0, finished: false };
-        assert_eq!(draw(&mut state, 20).lines().map(str::len).collect::<Vec<_>>(), [19, 19]);
-        assert!(draw(&mut state, 20).starts_with("\x1b[2A\x1b[J"));
+        assert_eq!(draw(&mut state, (20, 3)).lines().map(str::len).collect::<Vec<_>>(), [19, 19]);
+        assert!(draw(&mut state, (20, 3)).starts_with("\x1b[2A\x1b[J"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_drawn_before_the_end() {
+        let row = |number: u64, moving| Row {
+            name: number.to_string(),
+            here: number,
+            size: 100,
+            state: "Downloading",
+            moving,
+        };
+        let rows = (0..10).map(|number| row(number, number >= 7)).collect();
+        let mut state = State { rows, drawn: 0, finished: false };
+        let names = |text: &str| {
+            text.lines().filter_map(|line| line.split(':').next().map(str::to_owned)).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&draw(&mut state, (80, 5))), ["7", "8", "9"]);
+        state.finished = true;
+        assert_eq!(draw(&mut state, (80, 5)).lines().count(), 10);
     }
 }

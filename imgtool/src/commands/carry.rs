@@ -8,7 +8,7 @@ use crate::carry::{
     Format, Layout, LoadError, Loaded, SaveError, SavedImage, SpoolError, load, save, save_directory,
     spool_directory,
 };
-use crate::cli::{Context, ExportArgs, ImportArgs, LoadArgs, SaveArgs, SaveFormat};
+use crate::cli::{Context, Display, ExportArgs, ImportArgs, LoadArgs, SaveArgs, SaveFormat};
 use crate::layer::pack::{PackError, Source, pack};
 use crate::make::{CommitOptions, ImportError, import};
 use crate::platform::{Platform, PlatformError};
@@ -19,6 +19,9 @@ use mydocker_cmdline::print;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Cursor, IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
+
+/// From which length on a file of an archive is shown while it comes, in bytes: it is a layer then, and takes a while.
+const LARGE: u64 = 1 << 20;
 
 /// Why nothing was carried.
 #[derive(Debug, thiserror::Error)]
@@ -203,29 +206,10 @@ fn write_to(
 /// # Errors
 /// [`CarryError`].
 pub fn load_command(args: &LoadArgs, context: &Context) -> Result<(), CarryError> {
-    let name = args.name.as_deref().map(new_name).transpose()?;
     let store = context.store()?;
     let _hold = store.hold()?;
-    let name = name.as_ref();
-    let input = args.input.as_deref().map(without_links);
-    let is_directory = input.as_ref().is_some_and(|path| path.is_dir());
-    let admit = |layout: Layout| {
-        let transport = match layout {
-            Layout::Docker => Transport::DockerArchive,
-            Layout::Oci if is_directory => Transport::Oci,
-            Layout::Oci => Transport::OciArchive,
-        };
-        demand_file(args.signature_policy.as_deref(), context, transport, input.as_deref())?;
-        Ok(())
-    };
-    let loaded = match &input {
-        Some(path) if is_directory => {
-            let directory = File::open(path).map_err(failed("open", path))?;
-            spool_directory(directory.into(), |archive| load::<CarryError>(&store, archive, name, admit))?
-        }
-        Some(path) => load(&store, input_file(path)?, name, admit)?,
-        None => load(&store, standard_input()?, name, admit)?,
-    };
+    let display = Display::new(args.quiet);
+    let loaded = display.during(|| read_archive(args, context, &store, &display))?;
     let mut text = String::new();
     for Loaded { target, names, .. } in &loaded {
         if names.is_empty() {
@@ -234,6 +218,46 @@ pub fn load_command(args: &LoadArgs, context: &Context) -> Result<(), CarryError
         text.extend(names.iter().map(|name| format!("Loaded image: {}\n", name.familiar())));
     }
     Ok(print(&text)?)
+}
+
+fn read_archive(
+    args: &LoadArgs,
+    context: &Context,
+    store: &Store,
+    display: &Display,
+) -> Result<Vec<Loaded>, CarryError> {
+    let name = args.name.as_deref().map(new_name).transpose()?;
+    let name = name.as_ref();
+    let input = args.input.as_deref().map(without_links);
+    let is_directory = input.as_ref().is_some_and(|path| path.is_dir());
+    let admit = |layout: Layout| -> Result<(), CarryError> {
+        let transport = match layout {
+            Layout::Docker => Transport::DockerArchive,
+            Layout::Oci if is_directory => Transport::Oci,
+            Layout::Oci => Transport::OciArchive,
+        };
+        Ok(demand_file(args.signature_policy.as_deref(), context, transport, input.as_deref())?)
+    };
+    let told = |file: &str, here, size| {
+        if size >= LARGE {
+            display.loading(short_name(file), here, size);
+        }
+    };
+    match &input {
+        Some(path) if is_directory => {
+            let directory = File::open(path).map_err(failed("open", path))?;
+            spool_directory(directory.into(), |archive| load(store, archive, name, &told, admit))
+        }
+        Some(path) => load(store, input_file(path)?, name, &told, admit),
+        None => load(store, standard_input()?, name, &told, admit),
+    }
+}
+
+/// What a layer is called in an archive, shortened: `blobs/sha256/HEX`, `HEX.tar`, `HEX/layer.tar`.
+fn short_name(file: &str) -> &str {
+    let name = file.strip_suffix("/layer.tar").unwrap_or(file);
+    let name = name.rsplit('/').next().unwrap_or(name);
+    name.get(..12).unwrap_or(name)
 }
 
 /// An archive whose first bytes have been looked at.
