@@ -58,6 +58,10 @@ fn privileged_an_ordinary_user_pulls_lists_unpacks_and_runs() {
     words(&["mount", &name]).run().fails().says("takes root").discard();
     assert_eq!(fs::read_dir(store.join("mounts")).expect("the store").count(), 0);
     assert_eq!(fs::read_dir(store.join("leases")).expect("the store").count(), 0);
+    img.command(["images"]).run().succeeds().discard();
+    let of_root = img.path("store");
+    let refused = words(&["--root", of_root.to_str().expect("UTF-8"), "images"]).run().fails();
+    refused.says("is not for this user").says("--root").discard();
     words(&["rmi", &name]).run().succeeds().discard();
     assert_eq!(fs::read_dir(store.join("layers/sha256")).expect("the store").count(), 0);
 }

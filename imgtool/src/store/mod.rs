@@ -69,6 +69,9 @@ pub enum StoreError {
         /// What the kernel says.
         source: io::Error,
     },
+    /// It is somebody else's.
+    #[error("the image store {0:?} is not for this user; 'mydocker-img --root DIR' has it in another place")]
+    NotAllowed(PathBuf, #[source] io::Error),
     /// A lock of it, or the flush before a tag is recorded.
     #[error("cannot lock or flush {path:?} in the image store")]
     Lock {
@@ -135,19 +138,29 @@ impl Store {
     /// Opens the store below `root`, and makes what is missing of it.
     ///
     /// # Errors
-    /// [`StoreError::Io`] if a directory can be neither found nor made.
+    /// [`StoreError::Io`] if a directory can be neither found nor made, [`StoreError::NotAllowed`] if that is not this user's.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let store = Self { root: root.to_owned(), budget: Budget::default() };
+        match store.make() {
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+                Err(StoreError::NotAllowed(store.root, source))
+            }
+            made => made.map(|()| store),
+        }
+    }
+
+    fn make(&self) -> Result<(), StoreError> {
+        let root = &self.root;
         // The contents of images may be secret, and setuid programs of an image are nobody's on the host (CVE-2021-21284).
         make_directories(root, 0o700)?;
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            make_directories(&store.layout().join("blobs").join(algorithm.name()), 0o755)?;
+            make_directories(&self.layout().join("blobs").join(algorithm.name()), 0o755)?;
             make_directories(&root.join("layers").join(algorithm.name()), 0o755)?;
         }
         make_directories(&root.join("ingest"), 0o755)?;
-        make_directories(&store.unfinished_layers(), 0o755)?;
-        make_directories(&store.lease_directory(), 0o755)?;
-        Ok(store)
+        make_directories(&self.unfinished_layers(), 0o755)?;
+        make_directories(&self.lease_directory(), 0o755)?;
+        Ok(())
     }
 
     /// The same store with other bounds for what comes into it.
