@@ -3,6 +3,10 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 use std::fmt;
+use std::io::{self, Read};
+
+/// How much is read at once, in bytes.
+const BUFFER: usize = 256 << 10;
 
 /// A hash function that a digest may be made with (image-spec, descriptor.md, "Registered Algorithms").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +117,23 @@ impl Digest {
         let mut hasher = Hasher::new(algorithm);
         hasher.update(bytes);
         hasher.finish()
+    }
+
+    /// The digest of all that a reader gives.
+    ///
+    /// # Errors
+    /// That of the reader.
+    pub fn read(algorithm: Algorithm, mut reader: impl Read) -> io::Result<Self> {
+        let mut hasher = Hasher::new(algorithm);
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(count) => hasher.update(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The SHA-256 digest of `bytes`.

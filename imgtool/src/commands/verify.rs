@@ -3,7 +3,7 @@
 use super::local::{FindError, Found, find};
 use super::trust::{Subject, TrustError, by_policy, demand, signed_by_keys, usual_policy};
 use crate::cli::{Context, VerifyArgs};
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::image::DOCUMENT_LIMIT;
 use crate::layer::Inflate;
 use crate::plan::{PlanError, layer_jobs};
@@ -12,7 +12,7 @@ use crate::registry::{HostsError, Operation};
 use crate::store::{Image, Store, StoreError};
 use crate::verify::Requirement;
 use mydocker_cmdline::{one_line, print};
-use std::io::{self, Read as _};
+use std::io;
 
 /// Why an image is not what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +104,7 @@ fn check_digests(store: &Store, image: &Image) -> Result<usize, VerifyError> {
     for job in &jobs {
         let blob = store.blob(&job.digest)?.ok_or_else(|| StoreError::Missing(job.digest.clone()))?;
         let failed = |error| VerifyError::Read(job.digest.clone(), error);
-        let found = hash(blob.file(), &job.digest).map_err(failed)?;
+        let found = Digest::read(job.digest.algorithm(), blob.file()).map_err(failed)?;
         demand_digest("layer", &job.digest, found)?;
         let blob = store.blob(&job.digest)?.ok_or_else(|| StoreError::Missing(job.digest.clone()))?;
         let archive = Inflate::new(blob.file(), job.diff_id.algorithm(), store.budget());
@@ -119,19 +119,6 @@ fn demand_digest(what: &'static str, expected: &Digest, found: Digest) -> Result
         return Ok(());
     }
     Err(VerifyError::Digest { what, expected: expected.clone(), found })
-}
-
-fn hash(mut file: &std::fs::File, expected: &Digest) -> io::Result<Digest> {
-    let mut hasher = Hasher::new(expected.algorithm());
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(count) => hasher.update(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 /// What is asked of the image, and the name that it is asked for; nothing if there are neither keys nor a policy.

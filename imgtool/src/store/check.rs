@@ -2,17 +2,14 @@
 
 use super::collect::{digests_in, names_in};
 use super::{Hold, Store, StoreError, failed};
-use crate::digest::{Algorithm, Digest, Hasher};
+use crate::digest::{Algorithm, Digest};
 use crate::image::{Descriptor, Document, Kind};
 use mydocker_sys::copy::next_data;
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-
-/// How much of a blob is read at once, in bytes.
-const BUFFER: usize = 256 << 10;
 
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +105,7 @@ impl Store {
         for digest in digests {
             check.blobs += 1;
             let path = self.blob_path(&digest);
-            let problem = match hash(&path, algorithm) {
+            let problem = match File::open(&path).and_then(|file| Digest::read(algorithm, file)) {
                 Ok(found) if found == digest => continue,
                 Ok(found) => format!("blob {digest} is damaged: its content has the digest {found}"),
                 Err(error) => format!("blob {digest} cannot be read: {error}"),
@@ -258,20 +255,6 @@ impl Store {
             Err(_) => {}
         }
         false
-    }
-}
-
-pub(super) fn hash(path: &Path, algorithm: Algorithm) -> io::Result<Digest> {
-    let mut file = File::open(path)?;
-    let mut hasher = Hasher::new(algorithm);
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(count) => hasher.update(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 

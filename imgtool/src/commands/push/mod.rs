@@ -5,7 +5,7 @@ mod documents;
 use crate::cli::{Context, Display, PushArgs};
 use crate::digest::Digest;
 use crate::fetch::Progress as _;
-use crate::image::DocumentError;
+use crate::image::{Descriptor, DocumentError};
 use crate::make::AddLayerError;
 use crate::reference::Reference;
 use crate::registry::{Cancel, Client, HostsError, Operation, Pushed, RegistryError};
@@ -61,10 +61,10 @@ pub fn push(args: &PushArgs, context: &Context) -> Result<(), PushError> {
         None => source.clone(),
     };
     let store = context.store()?;
+    let hold = store.hold()?;
     let target = store.lookup(&source)?.ok_or_else(|| PushError::NoImage(source.clone()))?;
     let display = Display::new(args.quiet);
     display.say(&format!("The push refers to repository [{}]", destination.name()));
-    let hold = store.hold()?;
     let client = connection.client(&destination, Operation::Push)?;
     let gathering = Gathering {
         store: &store,
@@ -74,7 +74,6 @@ pub fn push(args: &PushArgs, context: &Context) -> Result<(), PushError> {
         compressing: args.compression.into(),
     };
     let documents = gathering.gather(&target)?;
-    let image = documents.manifests.last().map_or(&target, |(descriptor, _)| descriptor);
     let same_registry =
         source.host() == destination.host() && source.repository() != destination.repository();
     let push = Push {
@@ -86,14 +85,9 @@ pub fn push(args: &PushArgs, context: &Context) -> Result<(), PushError> {
         from: same_registry.then(|| source.repository()),
     };
     display.during(|| push.blobs(documents.blobs))?;
-    for (descriptor, bytes) in &documents.manifests {
-        let is_target = descriptor.digest == image.digest;
-        let version = if is_target { destination.version() } else { descriptor.digest.as_str() };
-        client
-            .push_manifest(version, &descriptor.media_type, &descriptor.digest, bytes)
-            .map_err(|error| PushError::Registry(destination.clone(), error))?;
-    }
+    push.manifests(&documents.manifests)?;
     drop(hold);
+    let image = documents.manifests.last().map_or(&target, |(descriptor, _)| descriptor);
     if args.quiet {
         return Ok(print(&format!("{}\n", image.digest))?);
     }
@@ -125,6 +119,18 @@ impl Push<'_> {
             }
         });
         failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
+    /// Brings the manifests in; the last is the image, and gets the name.
+    fn manifests(&self, manifests: &[(Descriptor, Vec<u8>)]) -> Result<(), PushError> {
+        for (place, (descriptor, bytes)) in manifests.iter().enumerate() {
+            let is_image = place + 1 == manifests.len();
+            let version = if is_image { self.destination.version() } else { descriptor.digest.as_str() };
+            self.client
+                .push_manifest(version, &descriptor.media_type, &descriptor.digest, bytes)
+                .map_err(|error| PushError::Registry(self.destination.clone(), error))?;
+        }
+        Ok(())
     }
 
     fn work(&self, queue: &Mutex<VecDeque<Blob>>, failure: &Mutex<Option<PushError>>) {
