@@ -5,7 +5,9 @@ use mydocker_tests::img::{
     TokenServer,
 };
 use mydocker_tests::invocation::Invocation;
+use mydocker_tests::{Terminal, wait};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 
 fn sample() -> (SampleImage, FakeRegistry) {
     let image = SampleImage::new(&[b"secret"]);
@@ -210,4 +212,34 @@ fn what_a_flag_names_has_to_be_there() {
     let login = ["login", "--username", "u", "--password", "p", &host, "--authfile"];
     img.command(login).arg(&new).run().succeeds().discard();
     assert!(new.is_file());
+}
+
+#[test]
+fn a_password_is_not_shown_while_it_is_typed_and_an_interrupt_leaves_the_terminal_as_it_was() {
+    let img = Img::new();
+    let registry = FakeRegistry::start(Served::default(), |request, _| {
+        // me:pw
+        match request.header("authorization") {
+            Some("Basic bWU6cHc=") => Reply::new(200, "{}"),
+            _ => Reply::new(401, "").header("www-authenticate", "Basic realm=\"x\""),
+        }
+    });
+    let host = registry.server.host();
+    for is_interrupted in [false, true] {
+        let mut terminal = Terminal::open();
+        let before = terminal.modes();
+        let running = img.command(["login", &host]).on_terminal(&terminal).spawn();
+        terminal.read_until("Username: ");
+        terminal.type_text("me\n");
+        terminal.read_until("Password: ");
+        wait::until("nothing to be shown", || {
+            (terminal.modes().local_modes != before.local_modes).then_some(())
+        });
+        terminal.type_text(if is_interrupted { "p\x03" } else { "pw\n" });
+        let shown = terminal.read_until(if is_interrupted { "\n" } else { "Login Succeeded" });
+        assert!(!shown.contains("pw"), "{shown:?}");
+        let outcome = running.wait();
+        assert_eq!(outcome.status.signal(), is_interrupted.then_some(2), "{}", outcome.describe());
+        assert_eq!(terminal.modes().local_modes, before.local_modes);
+    }
 }

@@ -1,5 +1,6 @@
 //! The images of this host: their list, their names, and what goes when the last name goes.
 
+use mydocker_tests::Terminal;
 use mydocker_tests::img::{FakeRegistry, Img, SampleImage, Served, sha256};
 use serde_json::json;
 use std::fs;
@@ -325,4 +326,28 @@ fn privileged_a_store_that_can_only_be_read_is_read() {
     assert!(said.contains(&sha256(&first.config)) && said.contains(": 0 problems"), "{said}");
     assert!(said.contains("\n2\nmanifest.json\nconfig.json\nrootfs\n"), "{said}");
     assert_eq!(said.matches("Read-only file system\n").count(), 5, "{said}");
+}
+
+#[test]
+fn who_waits_for_another_command_is_told_so() {
+    let image = SampleImage::new(&[b"one"]);
+    let layer = sha256(&image.layers[0]);
+    let (go_on, may_go_on) = std::sync::mpsc::channel();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    let registry = FakeRegistry::start(Served::image("1", &image), move |request, good| {
+        if request.target.ends_with(&layer) {
+            may_go_on.lock().expect("no panic").recv().unwrap_or_default();
+        }
+        good
+    });
+    let img = Img::new();
+    let pull = img.pull(&registry.name("a:1")).spawn();
+    pull.wait_for_output("Downloading");
+    let mut terminal = Terminal::open();
+    let gc = img.command(["gc"]).on_terminal(&terminal).spawn();
+    terminal.read_until("waiting for another command");
+    go_on.send(()).expect("the registry waits");
+    terminal.read_until("Total reclaimed space");
+    gc.wait().succeeds().discard();
+    pull.wait().succeeds().discard();
 }

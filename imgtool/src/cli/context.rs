@@ -7,9 +7,10 @@ use crate::registry::http::{Http, Proxies};
 use crate::registry::tls::TlsOptions;
 use crate::registry::{Cancel, Client, HostOptions, Hosts, HostsError, Operation};
 use crate::store::{BYTES_VARIABLE, Budget, ENTRIES_VARIABLE, Store, StoreError};
+use mydocker_sys::tty::is_terminal;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -159,7 +160,7 @@ impl Context {
     /// # Errors
     /// [`StoreError`].
     pub fn store(&self) -> Result<Store, StoreError> {
-        Ok(Store::open(&self.root)?.with_budget(self.budget))
+        Ok(Store::open(&self.root)?.with_budget(self.budget).telling(say_who_waits))
     }
 
     /// The way to registries that the flags and the configuration describe.
@@ -196,6 +197,14 @@ impl Context {
             credentials: Arc::new(Credentials::new(&self.environment, args.authfile.as_deref())),
             cancel: Arc::new(Cancel::default()),
         })
+    }
+}
+
+/// Tells a person why nothing goes on: a pull may take long, and rmi and gc wait for it.
+fn say_who_waits() {
+    if is_terminal(io::stderr()) {
+        let text = "waiting for another command, such as a pull, that uses the image store";
+        writeln!(io::stderr(), "{text}").unwrap_or_default();
     }
 }
 

@@ -43,7 +43,8 @@ pub use leases::{Holder, Lease};
 
 use crate::digest::{Algorithm, Digest};
 use crate::image::DocumentError;
-use mydocker_sys::fs::{lock_exclusive, lock_shared};
+use mydocker_sys::Errno;
+use mydocker_sys::lock::{lock_exclusive, lock_shared, try_lock_shared};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -54,6 +55,8 @@ use std::path::{Path, PathBuf};
 pub struct Store {
     root: PathBuf,
     budget: Budget,
+    /// What is done before a wait for another command that holds the store.
+    waits: fn(),
 }
 
 /// What goes wrong with the store itself.
@@ -140,7 +143,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`] if a directory can be neither found nor made, [`StoreError::NotAllowed`] if that is not this user's.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let store = Self { root: root.to_owned(), budget: Budget::default() };
+        let store = Self { root: root.to_owned(), budget: Budget::default(), waits: || () };
         match store.make() {
             Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
                 Err(StoreError::NotAllowed(store.root, source))
@@ -167,6 +170,12 @@ impl Store {
     #[must_use]
     pub fn with_budget(self, budget: Budget) -> Self {
         Self { budget, ..self }
+    }
+
+    /// The same store, which calls `waits` before it waits for another command that holds it.
+    #[must_use]
+    pub fn telling(self, waits: fn()) -> Self {
+        Self { waits, ..self }
     }
 
     /// What a layer may become here.
@@ -283,7 +292,14 @@ impl Store {
             }
             opened => opened?,
         };
-        lock_shared(&file).map_err(|source| StoreError::Lock { path, source })?;
+        let locked = try_lock_shared(&file).and_then(|is_locked| {
+            if is_locked {
+                return Ok(());
+            }
+            (self.waits)();
+            lock_shared(&file)
+        });
+        locked.map_err(|source| StoreError::Lock { path, source })?;
         Ok(Hold { _lock: file })
     }
 
@@ -293,7 +309,14 @@ impl Store {
     /// [`StoreError`].
     pub fn hold_alone(&self) -> Result<Hold, StoreError> {
         let (path, file) = self.lock_file()?;
-        lock_exclusive(&file, true).map_err(|source| StoreError::Lock { path, source })?;
+        let locked = lock_exclusive(&file, false).or_else(|error| {
+            if error.errno() != Errno::EWOULDBLOCK {
+                return Err(error);
+            }
+            (self.waits)();
+            lock_exclusive(&file, true)
+        });
+        locked.map_err(|source| StoreError::Lock { path, source })?;
         Ok(Hold { _lock: file })
     }
 
