@@ -3,6 +3,8 @@
 use mydocker_tests::img::{FakeRegistry, Img, SampleImage, Served, sha256};
 use mydocker_tests::invocation::Invocation;
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 /// How many pulls run at once.
 const PULLS: usize = 200;
@@ -48,4 +50,38 @@ fn privileged_two_hundred_pulls_of_shared_layers_take_the_room_of_one() {
     assert_eq!(fs::read_dir(store.join("layers/sha256")).expect("layers").count(), 2 * (IMAGES + 2));
     let outcome = img.command(["fsck"]).run().succeeds();
     assert!(outcome.stdout.contains(": 0 problems"), "{}", outcome.describe());
+}
+
+#[test]
+fn what_looks_at_a_store_that_others_change_finds_nothing_wrong() {
+    let layers: Vec<Vec<u8>> = (0..40_u8).map(|number| vec![number; 1000]).collect();
+    let layers: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
+    let images: Vec<_> = layers.chunks(20).map(SampleImage::new).collect();
+    let mut served = Served::default();
+    for (number, image) in images.iter().enumerate() {
+        served.add(image);
+        served.manifest(&number.to_string(), &image.media_type, &image.manifest);
+    }
+    let registry = FakeRegistry::good(served);
+    let (img, is_over) = (Img::new(), AtomicBool::new(false));
+    img.pull(&registry.name("a:0")).run().succeeds().discard();
+    thread::scope(|scope| {
+        for tag in ["0", "1"] {
+            let (img, is_over, name) = (&img, &is_over, registry.name(&format!("a:{tag}")));
+            scope.spawn(move || {
+                while !is_over.load(Ordering::SeqCst) {
+                    img.pull(&name).run().succeeds().discard();
+                    img.command(["rmi", &name]).run().succeeds().discard();
+                }
+            });
+        }
+        for _ in 0..20 {
+            for words in [&["fsck"][..], &["images"], &["df"], &["fsck", "--deep"]] {
+                let outcome = img.command(words).run();
+                is_over.fetch_or(!outcome.status.success(), Ordering::SeqCst);
+                outcome.succeeds().discard();
+            }
+        }
+        is_over.store(true, Ordering::SeqCst);
+    });
 }

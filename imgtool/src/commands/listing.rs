@@ -61,6 +61,8 @@ pub(super) fn list(store: &Store) -> Result<Listing, StoreError> {
                 let created = image.config.created.as_deref().and_then(Moment::of_image);
                 listing.images.push(Listed { name, target, image, created });
             }
+            // Somebody has removed it since its name was read.
+            Err(_) if !store.entries()?.contains(&(name.clone(), target.clone())) => {}
             Err(error) => {
                 let name = name.map_or_else(|| target.digest.to_string(), |name| name.familiar());
                 listing.unreadable.0.push((name, error));

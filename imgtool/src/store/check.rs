@@ -96,26 +96,34 @@ impl Store {
         check: &mut Check,
     ) -> Result<(), StoreError> {
         let directory = self.layout().join("blobs").join(algorithm.name());
-        let digests = digests_in(&directory, algorithm)?;
+        // The names are read once: of a blob that comes meanwhile it would be known in one list alone.
         for name in names_in(&directory)? {
-            if !digests.iter().any(|digest| digest.hex() == name) {
-                check.wrong_is(format!("{:?} is no blob; remove it", directory.join(name)));
+            match Digest::parse(&format!("{}:{name}", algorithm.name())) {
+                Ok(digest) => self.check_content(&digest, mending, check)?,
+                Err(_) => check.wrong_is(format!("{:?} is no blob; remove it", directory.join(name))),
             }
         }
-        for digest in digests {
-            check.blobs += 1;
-            let path = self.blob_path(&digest);
-            let problem = match File::open(&path).and_then(|file| Digest::read(algorithm, file)) {
-                Ok(found) if found == digest => continue,
-                Ok(found) => format!("blob {digest} is damaged: its content has the digest {found}"),
-                Err(error) => format!("blob {digest} cannot be read: {error}"),
-            };
-            if mending.is_wanted() {
-                let aside = self.move_aside(&path, &format!("{}-{}", algorithm.name(), digest.hex()))?;
-                check.mended(problem, format!("moved to {aside:?}"));
-            } else {
-                check.wrong_is(problem);
-            }
+        Ok(())
+    }
+
+    fn check_content(
+        &self,
+        digest: &Digest,
+        mending: Mending<'_>,
+        check: &mut Check,
+    ) -> Result<(), StoreError> {
+        check.blobs += 1;
+        let (path, algorithm) = (self.blob_path(digest), digest.algorithm());
+        let problem = match File::open(&path).and_then(|file| Digest::read(algorithm, file)) {
+            Ok(found) if found == *digest => return Ok(()),
+            Ok(found) => format!("blob {digest} is damaged: its content has the digest {found}"),
+            Err(error) => format!("blob {digest} cannot be read: {error}"),
+        };
+        if mending.is_wanted() {
+            let aside = self.move_aside(&path, &format!("{}-{}", algorithm.name(), digest.hex()))?;
+            check.mended(problem, format!("moved to {aside:?}"));
+        } else {
+            check.wrong_is(problem);
         }
         Ok(())
     }
