@@ -112,7 +112,7 @@ pub fn save_command(args: &SaveArgs, context: &Context) -> Result<(), CarryError
     for text in &args.images {
         let found = find(&store, text)?;
         match images.iter_mut().find(|image| image.target == found.target) {
-            Some(known) => known.names.extend(found.name),
+            Some(known) => known.names.extend(found.name.filter(|name| !known.names.contains(name))),
             None => images.push(SavedImage { target: found.target, names: found.name.into_iter().collect() }),
         }
     }

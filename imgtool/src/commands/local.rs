@@ -55,8 +55,7 @@ pub fn find(store: &Store, text: &str) -> Result<Found, FindError> {
         Some((Some(name), target)) => (store.image(target)?.id().clone(), target.clone(), Some(name.clone())),
         _ => match by_id(text, &ids(store, &all))? {
             Some((id, target)) => (id, target, None),
-            // What is no name either is told with the character that does not fit.
-            None => return Err(by_name.err().map_or_else(|| FindError::None(text.to_owned()), Into::into)),
+            None => return Err(not_found(text, by_name.err())),
         },
     };
     let is_it = |other: &Descriptor| {
@@ -64,6 +63,15 @@ pub fn find(store: &Store, text: &str) -> Result<Found, FindError> {
     };
     let names = all.iter().filter(|(_, other)| is_it(other)).filter_map(|(name, _)| name.clone()).collect();
     Ok(Found { id, target, name, names })
+}
+
+/// What is no name either is told with the character that does not fit; an id is no name, and there may be such an image
+/// elsewhere.
+fn not_found(text: &str, error: Option<ReferenceError>) -> FindError {
+    match error {
+        None | Some(ReferenceError::Id(_)) => FindError::None(text.to_owned()),
+        Some(error) => error.into(),
+    }
 }
 
 /// Finds the image that a bundle began as, by its id.

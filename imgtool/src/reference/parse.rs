@@ -127,6 +127,9 @@ pub(super) fn parse(text: &str) -> Result<Reference, ReferenceError> {
         return Err(ReferenceError::Id(text.to_owned()));
     }
     let (host, repository) = normal(host, repository);
+    if host == DOCKER_HUB && is_algorithm(&repository) {
+        return Err(ReferenceError::Id(text.to_owned()));
+    }
     let found = host.len() + 1 + repository.len();
     if found > NAME_LIMIT {
         let text = text.chars().take(NAME_LIMIT).collect();
@@ -158,6 +161,11 @@ fn is_host(first: &str) -> bool {
 
 pub(super) fn is_id(repository: &str) -> bool {
     repository.len() == 64 && repository.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// What would be shown as the beginning of an id: an archive could call its image by the id of another.
+fn is_algorithm(repository: &str) -> bool {
+    matches!(repository, "library/sha256" | "library/sha512")
 }
 
 fn normal(host: Option<&str>, repository: &str) -> (String, String) {

@@ -160,3 +160,12 @@ fn the_address_of_something_is_no_name() {
         assert!(matches!(wrong(text), ReferenceError::Scheme { scheme, .. } if scheme == before), "{text}");
     }
 }
+
+#[test]
+fn what_is_the_beginning_of_an_id_is_no_name() {
+    let hex = "a".repeat(64);
+    for text in ["sha256", "sha512:1", &format!("sha256:{hex}"), "docker.io/library/sha256:1"] {
+        assert!(matches!(wrong(text), Id(_)), "{text}");
+    }
+    Reference::parse("q.io/sha256:1").expect("another registry");
+}
