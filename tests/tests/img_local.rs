@@ -1,8 +1,9 @@
 //! The images of this host: their list, their names, and what goes when the last name goes.
 
-use mydocker_tests::Terminal;
 use mydocker_tests::img::{FakeRegistry, Img, SampleImage, Served, sha256};
+use mydocker_tests::{Terminal, wait};
 use serde_json::json;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -350,4 +351,24 @@ fn who_waits_for_another_command_is_told_so() {
     terminal.read_until("Total reclaimed space");
     gc.wait().succeeds().discard();
     pull.wait().succeeds().discard();
+}
+
+#[test]
+fn the_first_name_of_a_store_is_no_loss_of_all_names() {
+    let img = Img::new();
+    img.command(["images"]).run().succeeds().discard();
+    // It has seen that there is no list of names, and is slow to see that there is no copy of one.
+    let (index, copy, log) =
+        (img.path("store/oci/index.json"), img.path("store/index.copy"), img.path("log"));
+    let slow = ["strace", "-qq", "-e", "trace=openat,statx", "-e", "inject=statx:delay_enter=1500000"];
+    let words = slow.iter().map(|word| OsStr::new(*word));
+    let paths = [OsStr::new("-o"), log.as_ref(), "-P".as_ref(), index.as_ref(), "-P".as_ref(), copy.as_ref()];
+    let images = img.command(["images", "-q"]).through(words.chain(paths)).spawn();
+    wait::until("the list to be missed", || {
+        fs::read_to_string(&log).is_ok_and(|text| text.contains("ENOENT")).then_some(())
+    });
+    fs::write(img.path("archive"), &SampleImage::new(&[b"x"]).layers[0]).expect("writable");
+    img.command(["import"]).arg(img.path("archive")).arg("first:1").run().succeeds().discard();
+    let told = images.wait().succeeds().stdout;
+    assert_eq!(told.lines().count(), 1, "{told}");
 }

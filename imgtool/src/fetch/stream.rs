@@ -133,6 +133,12 @@ impl BlobReader {
         stream.finish(blob.size());
         Ok(stream.reader(blob.file().try_clone()?))
     }
+
+    /// Whether the blob will not come.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.stream.is_aborted()
+    }
 }
 
 impl Read for BlobReader {

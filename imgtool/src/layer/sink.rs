@@ -35,8 +35,8 @@ impl<'a> Unpacker<'a> {
         Self { cancel: Arc::clone(cancel), ..self }
     }
 
-    /// Waits until the layer is here, or until nobody else unpacks it: then it is ours to unpack.
-    fn turn(&self, job: &LayerJob) -> Result<Turn, LayerError> {
+    /// Waits until the layer is here, or until nobody else unpacks it: then it is ours to unpack. `is_over` ends the wait.
+    fn turn(&self, job: &LayerJob, is_over: impl Fn() -> bool) -> Result<Turn, LayerError> {
         loop {
             let turn = match self.here(job) {
                 Some(key) => return Ok(Turn::Here(key)),
@@ -46,7 +46,7 @@ impl<'a> Unpacker<'a> {
             match (turn, self.here(job)) {
                 (_, Some(key)) => return Ok(Turn::Here(key)),
                 (Some(turn), None) => return Ok(Turn::Mine(turn)),
-                (None, None) if self.cancel.wait(LOOK_AGAIN) => {}
+                (None, None) if self.cancel.wait(LOOK_AGAIN) && !is_over() => {}
                 (None, None) => return Err(LayerError::Read(io::Error::other(Aborted))),
             }
         }
@@ -61,8 +61,8 @@ impl<'a> Unpacker<'a> {
     ///
     /// # Errors
     /// [`LayerError`]; then nothing is left of it.
-    pub fn unpack(&self, job: &LayerJob, blob: impl Read) -> Result<(), LayerError> {
-        let Turn::Mine(_turn) = self.turn(job)? else { return Ok(()) };
+    pub fn unpack(&self, job: &LayerJob, blob: BlobReader) -> Result<(), LayerError> {
+        let Turn::Mine(_turn) = self.turn(job, || blob.is_aborted())? else { return Ok(()) };
         let lower = job.is_lowest().then(Lower::default);
         match self.unpack_over(job, blob, lower) {
             Err(LayerError::NeedsLower) => Ok(()),
@@ -86,7 +86,7 @@ impl<'a> Unpacker<'a> {
 
     /// Unpacks a layer if that is not done yet, and returns what it is called.
     fn ensure(&self, job: &LayerJob, below: &[PathBuf]) -> Result<Digest, LayerError> {
-        match self.turn(job)? {
+        match self.turn(job, || false)? {
             Turn::Here(key) => Ok(key),
             Turn::Mine(_turn) => self.unpack_here(job, below),
         }

@@ -133,19 +133,26 @@ impl Store {
 
     fn index(&self) -> Result<Index, StoreError> {
         let path = self.layout().join("index.json");
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Without names everything would look as if nobody needed it.
-                let is_lost = self.index_copy_path().exists();
-                return if is_lost { Err(StoreError::IndexLost(path)) } else { Ok(Index::empty()) };
-            }
-            Err(error) => return Err(failed("open", &path)(error)),
+        if let Some(index) = self.read_index(&path)? {
+            return Ok(index);
+        }
+        if !self.index_copy_path().exists() {
+            return Ok(Index::empty());
+        }
+        // The copy is made after the index, so that by now there is one, if the first was made a moment ago. Without names
+        // everything would look as if nobody needed it.
+        self.read_index(&path)?.ok_or(StoreError::IndexLost(path))
+    }
+
+    fn read_index(&self, path: &Path) -> Result<Option<Index>, StoreError> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed("open", path))?,
         };
         let mut bytes = Vec::new();
         // A thousand tags take some 400 KiB.
-        file.take(16 * DOCUMENT_LIMIT).read_to_end(&mut bytes).map_err(failed("read", &path))?;
-        serde_json::from_slice(&bytes).map_err(|error| failed("understand", &path)(error.into()))
+        file.take(16 * DOCUMENT_LIMIT).read_to_end(&mut bytes).map_err(failed("read", path))?;
+        serde_json::from_slice(&bytes).map_err(|error| failed("understand", path)(error.into()))
     }
 }
 
