@@ -126,11 +126,17 @@ impl Store {
                 Err(source) => return Err(StoreError::Lock { path, source }),
             }
             // Between open and lock the one before may have finished, and then this is the blob under its old name.
-            if is_at(&file, &path).map_err(failed("look at", &path))? {
-                let target = self.blob_path(digest);
-                return Ingest::resume(digest, size, path, target, file)
-                    .map(|ingest| Ingestion::Mine(Box::new(ingest)));
+            if !is_at(&file, &path).map_err(failed("look at", &path))? {
+                continue;
             }
+            // Or it has finished even before the open, which then has made a new file.
+            if let Some(blob) = self.blob(digest)? {
+                fs::remove_file(&path).map_err(failed("remove", &path))?;
+                return Ok(Ingestion::Present(blob));
+            }
+            let target = self.blob_path(digest);
+            return Ingest::resume(digest, size, path, target, file)
+                .map(|ingest| Ingestion::Mine(Box::new(ingest)));
         }
     }
 }
