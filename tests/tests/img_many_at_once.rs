@@ -2,6 +2,8 @@
 
 use mydocker_tests::img::{FakeRegistry, Img, SampleImage, Served, sha256};
 use mydocker_tests::invocation::Invocation;
+use mydocker_tests::wait;
+use std::ffi::OsStr;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -84,4 +86,28 @@ fn what_looks_at_a_store_that_others_change_finds_nothing_wrong() {
         }
         is_over.store(true, Ordering::SeqCst);
     });
+}
+
+#[test]
+fn who_is_slow_to_begin_a_blob_takes_the_one_that_came_meanwhile() {
+    let image = SampleImage::new(&[b"one"]);
+    let layer = sha256(&image.layers[0]);
+    let registry = FakeRegistry::good(Served::image("1", &image));
+    let (img, name) = (Img::new(), registry.name("a:1"));
+    let hex = &layer["sha256:".len()..];
+    let blob = img.layout().join("blobs/sha256").join(hex);
+    let (unfinished, log) = (img.path("store/ingest").join(format!("sha256-{hex}")), img.path("log"));
+    let slow = ["strace", "-f", "-qq", "-e", "trace=openat", "-e", "inject=openat:delay_enter=1500000"];
+    let words = slow.iter().map(|word| OsStr::new(*word));
+    let paths =
+        [OsStr::new("-o"), log.as_ref(), "-P".as_ref(), blob.as_ref(), "-P".as_ref(), unfinished.as_ref()];
+    let pull = img.pull(&name).through(words.chain(paths)).spawn();
+    wait::until("the blob to be missed", || {
+        fs::read_to_string(&log).is_ok_and(|text| text.contains("ENOENT")).then_some(())
+    });
+    img.pull(&name).run().succeeds().discard();
+    pull.wait().succeeds().discard();
+    assert_eq!(registry.server.count("GET", &layer), 1);
+    assert_eq!(img.unfinished(), 0);
+    img.blobs_are_right();
 }
