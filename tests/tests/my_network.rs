@@ -197,6 +197,28 @@ fn privileged_a_taken_port_is_named_and_nothing_is_left() {
 }
 
 #[test]
+fn privileged_of_several_ports_of_the_host_a_free_one_is_taken() {
+    let engine = Engine::with_busybox();
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").expect("a port");
+    let first = listener.local_addr().expect("an address").port();
+    let last = first.saturating_add(20);
+    serve(&engine, "web", &["-p", &format!("{first}-{last}:80")]);
+    let port = published(&engine, "web", "80");
+    assert!((first + 1..=last).contains(&port), "{port} is none of {first} to {last}");
+    assert_eq!(fetch_here(localhost(), port).as_deref(), Some("web"));
+    let asked = &engine.inspect("web")["HostConfig"]["PortBindings"]["80/tcp"][0]["HostPort"];
+    assert_eq!(asked, &Value::from(format!("{first}-{last}")));
+    let none = format!("{first}-{first}:80");
+    engine
+        .command(["run", "--rm", "-p", &none, "busybox", "true"])
+        .run()
+        .exits(125)
+        .says("allocated")
+        .discard();
+    assert_clean(&engine);
+}
+
+#[test]
 fn privileged_exposed_ports_are_published_at_random() {
     let engine = Engine::with_busybox();
     serve(&engine, "web", &["-P", "--expose", "80", "--expose", "53/udp"]);

@@ -15,7 +15,7 @@ pub struct Facts {
     pub user: User,
     /// What `--security-opt` says.
     pub security: Security,
-    /// A filter of system calls that was read from a file.
+    /// The filter of system calls that `--security-opt` gives, as the runtime takes it.
     pub seccomp: Option<Value>,
     /// Namespaces that the container joins.
     pub joined: Joined,

@@ -19,7 +19,7 @@ mod tests;
 
 use crate::container::{CgroupManager, Container};
 
-pub use config::config;
+pub use config::{capabilities, config};
 pub use facts::{DeviceNode, Facts, Files, Joined};
 pub use resources::device_rule;
 pub use security::{Seccomp, Security, SecurityError};

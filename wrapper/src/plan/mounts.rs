@@ -18,12 +18,21 @@ pub fn mounts(base: &[Value], container: &Container, facts: &Facts) -> Vec<Value
     if ipc == "none" {
         mounts.retain(|mount| place(mount) != "/dev/shm");
     }
-    for (name, source) in facts.files.mounted().filter(|(name, _)| !is_asked(name)) {
-        mounts.push(bind(source, name, &[]));
-    }
+    let files = facts.files.mounted().filter(|(name, _)| !is_asked(name));
+    let (above, below): (Vec<_>, Vec<_>) = files.partition(|(name, _)| lies_in_a_mount(name, container));
+    mounts.extend(below.into_iter().map(|(name, source)| bind(source, name, &[])));
     mounts.extend(facts.init.as_ref().map(|init| bind(init, INIT, &["ro", "nosuid", "nodev"])));
     mounts.extend(container.mounts.iter().map(asked));
+    mounts.extend(above.into_iter().map(|(name, source)| bind(source, name, &[])));
     mounts
+}
+
+/// Whether a file of the container lies in what is mounted over `/etc`, and not below it out of sight. Where nothing can be
+/// made there is no place for it.
+fn lies_in_a_mount(name: &str, container: &Container) -> bool {
+    let over = |mount: &&Mount| Path::new(name).starts_with(&mount.destination);
+    // Mounts are sorted: the last one is what is seen.
+    container.mounts.iter().rfind(over).is_some_and(|mount| mount.writable)
 }
 
 /// Changes one of the usual mounts to what the container wants of it.

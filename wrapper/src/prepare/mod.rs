@@ -104,9 +104,6 @@ pub enum PrepareError {
     /// `--security-opt`.
     #[error(transparent)]
     Security(#[from] SecurityError),
-    /// A filter that is none.
-    #[error("the seccomp profile {0:?} is not accepted: {1}")]
-    Seccomp(PathBuf, String),
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
