@@ -1,6 +1,7 @@
 //! Flags of `mydocker run` whose effect is seen best alone.
 
 use mydocker_tests::{Engine, cgroup, wait};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -118,6 +119,34 @@ fn privileged_volumes_come_from_another_container() {
     assert_eq!(script(&engine, &["--volumes-from", "first"], "cat /scratch/file"), "scratch");
     refused(&engine, &["--volumes-from", "first:soft"], "there is ro or rw");
     refused(&engine, &["--volumes-from", "nobody"], "No such container: nobody");
+}
+
+#[test]
+fn privileged_a_part_of_a_volume_is_mounted_alone() {
+    let engine = Engine::with_busybox();
+    let fill = "mkdir -p /v/a/b; echo deep >/v/a/b/file; ln -s /etc /v/out; ln -s /a /v/in";
+    script(&engine, &["-v", "data:/v"], fill);
+    let part = |path: &str| format!("type=volume,src=data,dst=/m,volume-subpath={path}");
+    assert_eq!(script(&engine, &["--mount", &part("a/b")], "ls /m; echo new >/m/new"), "file");
+    assert_eq!(script(&engine, &["--mount", &part("a/b/file")], "cat /m"), "deep");
+    // A link leads no further than to the volume, whose root is what it takes for one.
+    assert_eq!(script(&engine, &["--mount", &part("in")], "ls /m"), "b");
+    refused(&engine, &["--mount", &part("out")], "volume data has no \"out\"");
+    refused(&engine, &["--mount", &part("../x")], "no path below the volume");
+    // Whoever is killed, and whoever clears up, the volume keeps what it has.
+    let mount = part("a");
+    let flags = ["run", "-d", "--name", "web", "--network", "none", "--mount", &mount, "busybox", "top"];
+    engine.ok(flags);
+    let monitor = Pid::from_raw(engine.pid("web", "monitor")).expect("a process");
+    kill_process(monitor, Signal::KILL).expect("it runs");
+    engine.ok(["rm", "-f", "web"]);
+    let parts = engine.path("run/parts");
+    assert_eq!(fs::read_dir(parts).expect("there was one").count(), 0);
+    assert_eq!(script(&engine, &["-v", "data:/v"], "ls /v/a/b"), "file\nnew");
+    // What copies from a container that does not run sees the same.
+    let copy = ["cp", "idle:/m/file", "-"];
+    engine.ok(["create", "--name", "idle", "--network", "none", "--mount", &part("a/b"), "busybox"]);
+    assert!(engine.command(copy).run().succeeds().stdout.contains("deep"));
 }
 
 #[test]

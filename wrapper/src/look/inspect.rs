@@ -293,6 +293,7 @@ mod tests {
             options: Vec::new(),
             copy_up: true,
             create_source: false,
+            subpath: None,
             volume_options: Default::default(),
             volume_labels: Default::default(),
         }];

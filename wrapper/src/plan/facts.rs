@@ -19,6 +19,8 @@ pub struct Facts {
     pub seccomp: Option<Value>,
     /// Namespaces that the container joins.
     pub joined: Joined,
+    /// Where what is mounted at a place is found, if not at the mount's source.
+    pub sources: BTreeMap<PathBuf, PathBuf>,
     /// Files that are mounted over the image's.
     pub files: Files,
     /// Devices of the host.

@@ -21,6 +21,7 @@ use crate::container::{CgroupManager, Container};
 
 pub use config::{capabilities, config};
 pub use facts::{DeviceNode, Facts, Files, Joined};
+pub use mounts::files_around;
 pub use resources::device_rule;
 pub use security::{Seccomp, Security, SecurityError};
 

@@ -40,6 +40,7 @@ pub fn find(containers: &Containers, container: &Container, files: Files) -> Res
         security,
         seccomp,
         joined: joined(containers, container)?,
+        sources: BTreeMap::new(),
         files,
         devices: devices(container)?,
         init: init.map_err(failed("find", Path::new("/proc/self/exe")))?,

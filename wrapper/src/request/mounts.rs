@@ -35,35 +35,39 @@ pub fn volume(text: &str) -> Result<Mount, RequestError> {
     } else {
         named(source, destination).ok_or_else(|| wrong(VOLUME_NAME))?
     };
-    mount.mode = mode.to_owned();
     mount.create_source = mount.kind == MountKind::Bind;
+    apply(mode, &mut mount).map_err(|problem| wrong(&problem))?;
+    Ok(mount)
+}
+
+/// The options of `-v`, of which none may say what another one denies.
+fn apply(mode: &str, mount: &mut Mount) -> Result<(), String> {
     let words = || mode.split(',').filter(|word| !word.is_empty());
-    if words().filter(|word| matches!(*word, "ro" | "readonly" | "rw")).count() > 1
-        || words().filter(|word| PROPAGATIONS.contains(word)).count() > 1
-    {
-        return Err(wrong("two of its options say different things about the same"));
+    let count = |among: &[&str]| words().filter(|word| among.contains(word)).count();
+    if count(&["ro", "readonly", "rw"]) > 1 || count(PROPAGATIONS) > 1 {
+        return Err("two of its options say different things about the same".to_owned());
     }
+    mount.mode = mode.to_owned();
+    let is_bind = mount.kind == MountKind::Bind;
     for word in words() {
         match word {
             "ro" | "readonly" => mount.writable = false,
             "rw" => {}
-            word if CONSISTENCIES.contains(&word) && mount.kind == MountKind::Bind => {}
+            word if CONSISTENCIES.contains(&word) && is_bind => {}
             // What is not to be filled from the image.
-            "nocopy" if mount.kind == MountKind::Volume => mount.copy_up = false,
+            "nocopy" if !is_bind => mount.copy_up = false,
             // Labels of SELinux, which docker leaves out as well where that is off.
             "z" | "Z" => {}
-            word if PROPAGATIONS.contains(&word) && mount.kind == MountKind::Bind => {
-                word.clone_into(&mut mount.propagation)
-            }
+            word if PROPAGATIONS.contains(&word) && is_bind => word.clone_into(&mut mount.propagation),
             "nosuid" | "nodev" | "noexec" | "suid" | "dev" | "exec" => mount.options.push(word.to_owned()),
             _ => {
-                return Err(wrong(&format!(
+                return Err(format!(
                     "the option {word:?} is not known; there are ro, rw, nocopy, z, Z, nosuid, nodev, noexec and the propagations"
-                )));
+                ));
             }
         }
     }
-    Ok(mount)
+    Ok(())
 }
 
 const VOLUME_NAME: &str = "it is neither an absolute path nor the name of a volume; names begin with a letter or a digit, and letters, digits, '_', '.' and '-' follow";
@@ -108,6 +112,7 @@ fn empty(kind: MountKind, destination: PathBuf) -> Mount {
         options: Vec::new(),
         copy_up: false,
         create_source: false,
+        subpath: None,
         volume_options: BTreeMap::new(),
         volume_labels: BTreeMap::new(),
     }
@@ -190,6 +195,7 @@ struct Given {
     is_recursive: Option<bool>,
     is_readonly_below: bool,
     nocopy: bool,
+    subpath: Option<PathBuf>,
     create_source: bool,
     options: Vec<String>,
     volume_options: BTreeMap<String, String>,
@@ -225,6 +231,7 @@ impl Given {
             "bind-nonrecursive" => self.is_recursive = Some(!truth()?),
             "bind-create-src" => self.create_source = truth()?,
             "volume-nocopy" => self.nocopy = truth()?,
+            "volume-subpath" => self.subpath = Some(below(&text()?)?),
             "tmpfs-size" => {
                 let size = bytes("mount", &text()?).map_err(|_| "tmpfs-size is no size, such as 64m")?;
                 self.options.push(format!("size={size}"));
@@ -239,7 +246,7 @@ impl Given {
             "volume-driver" if value == Some("local") => {}
             _ => {
                 return Err(format!(
-                    "the field {key:?} is not known; there are type, source, target, readonly, bind-propagation, bind-recursive, bind-nonrecursive, bind-create-src, consistency, volume-nocopy, volume-opt, volume-label, volume-driver, tmpfs-size and tmpfs-mode"
+                    "the field {key:?} is not known; there are type, source, target, readonly, bind-propagation, bind-recursive, bind-nonrecursive, bind-create-src, consistency, volume-nocopy, volume-subpath, volume-opt, volume-label, volume-driver, tmpfs-size and tmpfs-mode"
                 ));
             }
         }
@@ -282,7 +289,9 @@ impl Given {
             mount.options.push("rro".to_owned());
         }
         mount.writable = !self.readonly;
-        mount.copy_up &= !self.nocopy;
+        // What is a part of a volume is there already.
+        mount.copy_up &= !self.nocopy && self.subpath.is_none();
+        mount.subpath = self.subpath;
         mount.create_source = self.create_source;
         mount.options.extend(self.options);
         mount.volume_options = self.volume_options;
@@ -292,7 +301,10 @@ impl Given {
 
     fn check(&self, kind: MountKind) -> Result<(), String> {
         let has_bind = self.propagation.is_some() || self.is_recursive.is_some() || self.create_source;
-        let has_volume = self.nocopy || !self.volume_options.is_empty() || !self.volume_labels.is_empty();
+        let has_volume = self.nocopy
+            || self.subpath.is_some()
+            || !self.volume_options.is_empty()
+            || !self.volume_labels.is_empty();
         let misfit = match kind {
             MountKind::Bind => has_volume || !self.options.is_empty(),
             MountKind::Volume => has_bind || !self.options.is_empty(),
@@ -307,6 +319,17 @@ impl Given {
             Ok(())
         }
     }
+}
+
+/// The path of a part of a volume.
+fn below(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    let is_below = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    let plain: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    if path.components().all(is_below) && !plain.as_os_str().is_empty() {
+        return Ok(plain);
+    }
+    Err(format!("volume-subpath {text:?} is no path below the volume, such as 'cache/web'"))
 }
 
 fn pair(text: &str, pairs: &mut BTreeMap<String, String>) {
@@ -385,6 +408,8 @@ mod tests {
         let memory = mount("type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=1777").expect("a tmpfs");
         assert!(memory.options.ends_with(&["size=1048576".to_owned(), "mode=1777".to_owned()]));
         assert!(mount("target=/t,src=vol").expect("a volume").copy_up);
+        let part = mount("src=vol,dst=/b,volume-subpath=./c/d").expect("a part of a volume");
+        assert_eq!((part.subpath.as_deref(), part.copy_up), (Some(Path::new("c/d")), false));
         assert!(mount("type=BIND,src=/a,dst=/b,consistency=cached").is_ok());
         let below = mount("type=bind,src=/a,dst=/b,ro,bind-recursive=readonly").expect("a bind");
         assert_eq!(below.options, ["rro"]);
@@ -398,6 +423,10 @@ mod tests {
             "target=/a,colour=red",
             "type=tmpfs,target=/a,tmpfs-mode=9",
             "type=bind,src=/a,dst=/b,consistency=none",
+            "type=bind,src=/a,dst=/b,volume-subpath=c",
+            "src=vol,dst=/b,volume-subpath=../c",
+            "src=vol,dst=/b,volume-subpath=/c",
+            "src=vol,dst=/b,volume-subpath=.",
             "type=bind,src=/a,dst=/b,bind-recursive=never",
             "type=bind,src=/a,dst=/b,bind-recursive=readonly",
         ] {
