@@ -85,6 +85,25 @@ fn privileged_a_container_reaches_itself_by_its_own_name() {
 }
 
 #[test]
+fn privileged_another_name_is_found_at_once_and_the_old_one_no_more() {
+    let engine = Engine::with_busybox();
+    engine.ok(["network", "create", "net"]);
+    serve(&engine, "web", &["--network", "net", "--network-alias", "www"]);
+    engine.ok(["rename", "web", "Shop"]);
+    let known = |name: &str| {
+        let words = ["run", "--rm", "--network", "net", "busybox", "ping", "-c", "1", "-W", "5", name];
+        engine.command(words).run().status.success()
+    };
+    assert_eq!(["shop", "www", "web"].map(known), [true, true, false]);
+    engine.ok(["restart", "-t", "0", "Shop"]);
+    assert_eq!(["shop", "www", "web"].map(known), [true, true, false]);
+    // The default bridge knows no names, and does not mind.
+    serve(&engine, "plain", &[]);
+    engine.ok(["rename", "plain", "other"]);
+    assert_clean(&engine);
+}
+
+#[test]
 fn privileged_published_ports_are_reached_from_everywhere() {
     let engine = Engine::with_busybox();
     engine.ok(["network", "create", "net"]);
