@@ -1,6 +1,5 @@
 //! From a bundle's directory to a plan.
 
-use super::launch::Wish;
 use super::report::{failed, refusal};
 use crate::cgroup::systemd::Manager;
 use crate::cgroup::{
@@ -217,17 +216,17 @@ impl Bundle {
     }
 }
 
-/// A terminal must go somewhere, and a socket must get one.
-pub(super) fn check_terminal(spec: &ValidSpec, wish: &Wish<'_>) -> Result<(), Box<Report>> {
-    let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
+/// A terminal must go somewhere, and a socket must get one. `attended`: the caller waits for the process, and has its
+/// terminal.
+pub(super) fn check_terminal(terminal: bool, socket: bool, attended: bool) -> Result<(), Box<Report>> {
     let refuse = |message: &str| Err(refusal("console", message));
-    match (terminal, wish.launch.console_socket.is_some(), wish.own_terminal) {
+    match (terminal, socket, attended) {
         (true, false, false) => {
             refuse("cannot allocate tty if detached without a console socket: use --console-socket")
         }
-        (false, true, _) => {
-            refuse("cannot use console socket if the process has no terminal: set /process/terminal")
-        }
+        (false, true, _) => refuse(
+            "cannot use console socket if the process has no terminal: ask for one, or leave the socket out",
+        ),
         (true, true, true) => {
             refuse("cannot use console socket if not detached: the terminal comes to the caller")
         }

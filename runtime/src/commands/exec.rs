@@ -1,6 +1,7 @@
 //! `exec`.
 
 use super::Outcome;
+use super::bundle::check_terminal;
 use super::container::Container;
 use super::launch::{PidFile, require_descriptors};
 use super::report::{cgroup_failed, failed, launch_failed, refusal, require_support};
@@ -36,12 +37,7 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
         context.log.warning(&format!("{}: {}", warning.pointer, warning.message));
     }
     let process = process.0;
-    if args.detach && process.terminal && args.console_socket.is_none() {
-        return Err(refusal(
-            "console",
-            "cannot allocate tty if detached without a console socket: use --console-socket",
-        ));
-    }
+    check_terminal(process.terminal, args.console_socket.is_some(), !args.detach)?;
     let mut foreground = match args.detach {
         true => None,
         false => Some(Foreground::begin(false).map_err(failed("foreground"))?),

@@ -49,7 +49,8 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     let bundle = bundle::load(directory, wish.id.as_str(), notify.as_deref(), &host, driver, &context.log)?;
     warn_of_lost_processes(&bundle, context);
     context.timings.mark("config");
-    bundle::check_terminal(&bundle.spec, wish)?;
+    let socket = wish.launch.console_socket.as_deref();
+    bundle::check_terminal(bundle.spec.has_terminal(), socket.is_some(), wish.own_terminal)?;
     require_support(&support::missing(&bundle.spec))?;
     let mut record = new_record(&wish.id, wish.attended, &bundle, &host);
     let compiled = compile(wish, &bundle, &record, &host)?;
@@ -223,7 +224,7 @@ fn set_up(
         place: Some(&place),
         container: None,
         gate: gate.map(|(start, error)| Gate { start, error }),
-        console_socket: wish.launch.console_socket.as_deref().filter(|_| !wish.own_terminal),
+        console_socket: wish.launch.console_socket.as_deref(),
         seccomp: bundle.seccomp(),
         lock: Some(entry.directory()),
         euid: host.euid,
