@@ -147,10 +147,17 @@ fn place_cgroup(spec: &ValidSpec, id: &str, driver: Driver) -> Result<Placed, Bo
     let no_limits = spec::Resources::default();
     let resources = linux.resources.as_ref().unwrap_or(&no_limits);
     let mut plan = ResourcePlan::from_spec(resources, &linux.devices).map_err(failed("bad-config"))?;
-    let warnings = std::mem::take(&mut plan.warnings);
+    let mut warnings = std::mem::take(&mut plan.warnings);
     let (cgroup, limits, unit) = match driver {
         Driver::Own { forgiving } => {
-            let (cgroup, limits) = place_own(linux, &plan, id, forgiving)?;
+            let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
+            if path.looks_like_a_unit() {
+                warnings.push(format!(
+                    "/linux/cgroupsPath: {:?} is taken for the name of a directory; pass --systemd-cgroup for systemd's",
+                    linux.cgroups_path
+                ));
+            }
+            let (cgroup, limits) = place_own(&path, !linux.cgroups_path.is_empty(), &plan, forgiving)?;
             (cgroup, limits, None)
         }
         Driver::Systemd(instance) => {
@@ -161,23 +168,21 @@ fn place_cgroup(spec: &ValidSpec, id: &str, driver: Driver) -> Result<Placed, Bo
     Ok(Placed { cgroup, limits, unit, warnings })
 }
 
-/// The cgroups that the runtime makes.
+/// The cgroups that the runtime makes. `explicit`: the configuration names their path.
 fn place_own(
-    linux: &spec::Linux,
+    path: &CgroupPath,
+    explicit: bool,
     plan: &ResourcePlan,
-    id: &str,
     forgiving: bool,
 ) -> Result<(CgroupRecord, Lowered), Box<Report>> {
-    let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
-    let explicit = !linux.cgroups_path.is_empty();
     let layout = match Layout::load(plan.controllers()) {
         Err(LayoutError::NotMounted) if forgiving && !explicit && plan.controllers().is_empty() => {
-            return Ok((CgroupRecord::place(&Layout::none(), &path), Lowered::default()));
+            return Ok((CgroupRecord::place(&Layout::none(), path), Lowered::default()));
         }
         other => other.map_err(failed("cgroup"))?,
     };
     let mut limits = plan.lower(&layout).map_err(failed("bad-config"))?;
-    let mut record = CgroupRecord::place(&layout, &path);
+    let mut record = CgroupRecord::place(&layout, path);
     if forgiving {
         record = keep_permitted(record, &mut limits, explicit).map_err(failed("cgroup-permission"))?;
     }
