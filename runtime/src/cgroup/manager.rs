@@ -3,7 +3,7 @@
 use super::devices::V1Rule;
 use super::layout::{Controller, ControllerSet, HierarchyKind, Mode};
 use super::lower::{Devices, Lowered, OnMissing, Place, Write};
-use super::record::{CgroupRecord, Directory};
+use super::record::{CgroupRecord, Directory, UnitRecord};
 use super::tree::{self, Visitor, present};
 use mydocker_sys::{self as sys, AsFd, Errno, OwnedFd, bpf, fs};
 use std::ffi::OsStr;
@@ -350,7 +350,7 @@ impl Cgroup {
     /// # Errors
     /// [`Error::Remove`] with every directory that is left.
     pub fn remove(&self, deadline: Instant) -> Result<(), Error> {
-        let end_of_unit = self.end_of_unit()?;
+        let unit = self.unit_to_stop()?;
         let mut failures = Vec::new();
         for directory in &self.record.directories {
             if let Err(error) = self.remove_directory(directory, deadline) {
@@ -360,7 +360,7 @@ impl Cgroup {
         if !failures.is_empty() {
             return Err(Error::Remove(failures));
         }
-        end_of_unit.map_or(Ok(()), |end| end.tell())
+        unit.map_or(Ok(()), UnitRecord::stop)
     }
 
     fn remove_directory(&self, directory: &Directory, deadline: Instant) -> sys::Result<()> {

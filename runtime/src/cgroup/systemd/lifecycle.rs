@@ -93,40 +93,24 @@ impl Cgroup {
         Ok(Manager::connect(unit.instance)?.attach(&unit.name, below, pid)?)
     }
 
-    /// What is to be told to systemd when the cgroup is removed; looked at before that.
-    pub(in crate::cgroup) fn end_of_unit(&self) -> Result<Option<End<'_>>, Error> {
+    /// The unit that is to be stopped when the cgroup is removed; looked at before that.
+    pub(in crate::cgroup) fn unit_to_stop(&self) -> Result<Option<&UnitRecord>, Error> {
         let (Some(unit), Some(directory)) = (&self.record().unit, self.record().tracking()) else {
             return Ok(None);
         };
-        // A unit that was only intended is not ours.
+        // A unit that was only intended is not ours, and one without a cgroup has ended with its last process.
         if directory.inode.is_none() {
             return Ok(None);
         }
-        let fail = |source| Error::Control("look at", source);
-        Ok(match directory.open_own().map_err(fail)? {
-            Some(_) => Some(End { unit, stop: true }),
-            // It has ended with its last process, or it failed then; somebody else's of that name is not touched.
-            None if !directory.absolute().exists() => Some(End { unit, stop: false }),
-            None => None,
-        })
+        let own = directory.open_own().map_err(|source| Error::Control("look at", source))?;
+        Ok(own.map(|_| unit))
     }
 }
 
-/// What is to be told to systemd at the end.
-pub(in crate::cgroup) struct End<'a> {
-    unit: &'a UnitRecord,
-    stop: bool,
-}
-
-impl End<'_> {
-    /// Tells it, when the processes are gone.
-    pub(in crate::cgroup) fn tell(&self) -> Result<(), Error> {
-        let mut manager = Manager::connect(self.unit.instance)?;
-        match self.stop {
-            true => manager.stop(&self.unit.name)?,
-            false => manager.reset_failed(&self.unit.name)?,
-        }
-        Ok(())
+impl UnitRecord {
+    /// Stops the unit, whose processes are gone.
+    pub(in crate::cgroup) fn stop(&self) -> Result<(), Error> {
+        Ok(Manager::connect(self.instance)?.stop(&self.name)?)
     }
 }
 

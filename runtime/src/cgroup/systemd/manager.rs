@@ -144,34 +144,27 @@ impl Manager {
         };
         match self.await_job(&job, &what)?.as_str() {
             "done" => Ok(()),
-            result => {
-                self.reset_failed(unit)?;
-                Err(Error::Job { what: "start", unit: unit.clone(), result: result.into() })
-            }
+            result => Err(Error::Job { what: "start", unit: unit.clone(), result: result.into() }),
         }
     }
 
-    /// Stops a unit, waits until it is gone, and forgets that it failed, if it did. One that is not there is stopped.
+    /// Stops a unit, and waits until it has stopped; it goes away by itself. One that is not there is stopped.
     ///
     /// # Errors
     /// [`Error`]
     pub fn stop(&mut self, unit: &str) -> Result<(), Error> {
         let what = format!("StopUnit({unit})");
         match self.call("StopUnit", &what, &[Value::text(unit), Value::text("replace")]) {
-            Err(error) if is_no_such_unit(&error) => return Ok(()),
+            Err(error) if is_no_such_unit(&error) => Ok(()),
             other => match self.await_job(&other?, &what)?.as_str() {
-                "done" => {}
-                result => return Err(Error::Job { what: "stop", unit: unit.into(), result: result.into() }),
+                "done" => Ok(()),
+                result => Err(Error::Job { what: "stop", unit: unit.into(), result: result.into() }),
             },
         }
-        self.reset_failed(unit)
     }
 
-    /// Forgets that a unit failed: only then it goes away. One that is not there needs nothing.
-    ///
-    /// # Errors
-    /// [`Error`]
-    pub fn reset_failed(&mut self, unit: &str) -> Result<(), Error> {
+    /// Forgets that a unit failed: only then one goes away that somebody else made. One that is not there needs nothing.
+    fn reset_failed(&mut self, unit: &str) -> Result<(), Error> {
         match self.call("ResetFailedUnit", &format!("ResetFailedUnit({unit})"), &[Value::text(unit)]) {
             Err(error) if is_no_such_unit(&error) => Ok(()),
             other => other.map(drop),

@@ -63,6 +63,8 @@ pub(super) fn of_a_scope(unit: &Unit, id: &str, v2: bool) -> Vec<Property> {
         yes("TasksAccounting"),
         // The shutdown of the system stops containers with their engine, and not after a conflict with a target.
         Property::new("DefaultDependencies", Value::Boolean(false)),
+        // Also one that has failed goes away by itself, and its name is free: nobody has to come and ask for that.
+        Property::new("CollectMode", Value::text("inactive-or-failed")),
     ]
 }
 

@@ -201,7 +201,7 @@ fn a_users_systemd_is_told_of_no_device_filter() {
 #[test]
 fn a_scope_is_delegated_accounted_and_described_and_annotations_come_last() {
     let annotations =
-        BTreeMap::from([("org.systemd.property.CollectMode".to_owned(), "'inactive-or-failed'".to_owned())]);
+        BTreeMap::from([("org.systemd.property.CollectMode".to_owned(), "'inactive'".to_owned())]);
     let limits = ResourcePlan::for_update(&Resources::default()).unwrap();
     for (mounts, io) in [(V2, "IOAccounting b true"), (V1, "BlockIOAccounting b true")] {
         let plan =
@@ -219,6 +219,7 @@ fn a_scope_is_delegated_accounted_and_described_and_annotations_come_last() {
                 "TasksAccounting b true",
                 "DefaultDependencies b false",
                 "CollectMode s \"inactive-or-failed\"",
+                "CollectMode s \"inactive\"",
             ]
         );
     }
