@@ -175,6 +175,18 @@ fn privileged_what_a_terminal_shows_goes_into_a_file_without_carriage_returns() 
 }
 
 #[test]
+fn privileged_keys_still_make_signals_where_nothing_is_read_from_the_terminal() {
+    let runtime = Runtime::new();
+    let bundle = with_terminal(&runtime, "trap 'exit 6' INT; echo ready; while :; do sleep 0.02; done");
+    let mut terminal = Terminal::open();
+    let run = runtime.run_command(&bundle).through(["sh", "-c", "exec \"$@\" </dev/null", "sh"]);
+    let running = run.on_terminal(&terminal).spawn();
+    terminal.read_until("ready");
+    terminal.type_text("\u{3}");
+    running.wait().exits(6);
+}
+
+#[test]
 fn privileged_the_size_of_the_callers_terminal_is_passed_and_followed() {
     let runtime = Runtime::new();
     let bundle = with_terminal(

@@ -21,8 +21,8 @@ pub enum ForegroundError {
 #[derive(Debug)]
 pub struct Foreground {
     signals: SignalQueue,
-    /// The caller's terminal and its modes of before.
-    modes: Option<(BorrowedFd<'static>, tty::Modes)>,
+    /// Those of standard input before, where it is a terminal.
+    modes: Option<tty::Modes>,
     program: Option<process::Pid>,
     /// Where the container says that it is ready, until it has.
     notify: Option<Notify>,
@@ -101,8 +101,9 @@ impl Foreground {
     }
 
     fn take_terminal(&mut self, terminal: OwnedFd) -> mydocker_sys::Result<Relay> {
-        if let Some(caller) = callers_terminal() {
-            self.modes = Some((caller, tty::set_raw_input(caller)?));
+        // A terminal that nothing is read from keeps its keys: the signals that they make come here and are passed on.
+        if tty::is_terminal(fs::STDIN) {
+            self.modes = Some(tty::set_raw_input(fs::STDIN)?);
         }
         // The program need not read: a write that waited for it would keep everything else from being attended.
         fs::set_nonblocking(&terminal, true)?;
@@ -130,7 +131,7 @@ impl Foreground {
             match signal.number {
                 libc::SIGCHLD => self.reap_orphans()?,
                 libc::SIGWINCH => {
-                    if let (Some(relay), Some((caller, _))) = (relay, &self.modes) {
+                    if let (Some(relay), Some(caller)) = (relay, callers_terminal()) {
                         tty::set_size(&relay.terminal, tty::size(caller)?)?;
                     }
                 }
@@ -162,15 +163,15 @@ impl Foreground {
     /// # Errors
     /// What the kernel says.
     pub fn end(&mut self) -> Result<(), ForegroundError> {
-        self.modes.take().map_or(Ok(()), |(caller, modes)| Ok(tty::set_modes(caller, &modes)?))
+        self.modes.take().map_or(Ok(()), |modes| Ok(tty::set_modes(fs::STDIN, &modes)?))
     }
 }
 
 impl Drop for Foreground {
     fn drop(&mut self) {
-        if let Some((caller, modes)) = &self.modes {
+        if let Some(modes) = &self.modes {
             // The terminal may be gone; then nobody misses its modes.
-            drop(tty::set_modes(caller, modes));
+            drop(tty::set_modes(fs::STDIN, modes));
         }
     }
 }
