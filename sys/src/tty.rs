@@ -116,6 +116,32 @@ pub fn set_raw(terminal: impl AsFd) -> Result<Modes> {
     Ok(before)
 }
 
+/// Raw mode for what is typed alone: what is shown is still processed, so that a newline begins a line. Returns the modes
+/// of before.
+///
+/// # Errors
+/// `ENOTTY` for what is none.
+pub fn set_raw_input(terminal: impl AsFd) -> Result<Modes> {
+    let fd = terminal.as_fd();
+    let before = modes(fd)?;
+    let mut raw = before.0.clone();
+    nix::sys::termios::cfmakeraw(&mut raw);
+    raw.output_flags = before.0.output_flags | nix::sys::termios::OutputFlags::OPOST;
+    set_modes(fd, &Modes(raw))?;
+    Ok(before)
+}
+
+/// Lets newlines pass as they are, without a carriage return.
+///
+/// # Errors
+/// `ENOTTY` for what is none.
+pub fn pass_newlines(terminal: impl AsFd) -> Result<()> {
+    let fd = terminal.as_fd();
+    let mut modes = modes(fd)?;
+    modes.0.output_flags.remove(nix::sys::termios::OutputFlags::ONLCR);
+    set_modes(fd, &modes)
+}
+
 /// Makes what is typed invisible, line by line as before. Returns the modes of before.
 ///
 /// # Errors

@@ -127,6 +127,18 @@ fn privileged_a_relative_cgroup_path_is_the_same_place_each_time_and_is_removed(
     }
 }
 
+/// What containerd asks for where the kubelet alone lets systemd make cgroups. It has always worked with runc.
+#[test]
+fn privileged_a_path_in_the_form_of_the_systemd_driver_is_a_directory_without_it() {
+    let runtime = Runtime::new();
+    let path = format!("{}.slice:cri:box", runtime.name());
+    let bundle = runtime.bundle().args(["cat", "/proc/self/cgroup"]);
+    let bundle =
+        bundle.without_namespace("cgroup").with(|config| config["linux"]["cgroupsPath"] = json!(path));
+    let outcome = runtime.run(&bundle).succeeds().says("--systemd-cgroup");
+    assert!(outcome.stdout.lines().any(|line| line.ends_with(&path)), "{}", outcome.describe());
+}
+
 #[test]
 fn privileged_without_a_cgroup_path_the_runtime_finds_one_and_removes_it() {
     let runtime = Runtime::new();

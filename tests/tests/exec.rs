@@ -331,6 +331,17 @@ fn privileged_exec_with_a_terminal_in_the_foreground_joins_the_callers() {
 }
 
 #[test]
+fn privileged_exec_refuses_a_console_socket_that_would_get_no_terminal() {
+    let runtime = Runtime::new();
+    let bundle = running(&runtime, |bundle| bundle);
+    let socket = FdSocket::bind(runtime.scratch().join("console"));
+    for flags in [&["--detach"][..], &["--tty"], &[]] {
+        let exec = runtime.command(["exec", "--console-socket"]).arg(socket.path()).args(flags);
+        exec.args([bundle.id(), "true"]).run().exits(255).fails().says("cannot use console socket").discard();
+    }
+}
+
+#[test]
 fn privileged_exec_without_a_terminal_has_none_in_a_container_with_one() {
     let runtime = Runtime::new();
     let socket = FdSocket::bind(runtime.scratch().join("console"));

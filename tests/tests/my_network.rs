@@ -85,6 +85,25 @@ fn privileged_a_container_reaches_itself_by_its_own_name() {
 }
 
 #[test]
+fn privileged_another_name_is_found_at_once_and_the_old_one_no_more() {
+    let engine = Engine::with_busybox();
+    engine.ok(["network", "create", "net"]);
+    serve(&engine, "web", &["--network", "net", "--network-alias", "www"]);
+    engine.ok(["rename", "web", "Shop"]);
+    let known = |name: &str| {
+        let words = ["run", "--rm", "--network", "net", "busybox", "ping", "-c", "1", "-W", "5", name];
+        engine.command(words).run().status.success()
+    };
+    assert_eq!(["shop", "www", "web"].map(known), [true, true, false]);
+    engine.ok(["restart", "-t", "0", "Shop"]);
+    assert_eq!(["shop", "www", "web"].map(known), [true, true, false]);
+    // The default bridge knows no names, and does not mind.
+    serve(&engine, "plain", &[]);
+    engine.ok(["rename", "plain", "other"]);
+    assert_clean(&engine);
+}
+
+#[test]
 fn privileged_published_ports_are_reached_from_everywhere() {
     let engine = Engine::with_busybox();
     engine.ok(["network", "create", "net"]);
@@ -193,6 +212,28 @@ fn privileged_a_taken_port_is_named_and_nothing_is_left() {
     engine.ok(["rm", "-f", "web", "b"]);
     serve(&engine, "web", &["-p", &wanted]);
     assert_eq!(fetch_here(localhost(), port).as_deref(), Some("web"));
+    assert_clean(&engine);
+}
+
+#[test]
+fn privileged_of_several_ports_of_the_host_a_free_one_is_taken() {
+    let engine = Engine::with_busybox();
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").expect("a port");
+    let first = listener.local_addr().expect("an address").port();
+    let last = first.saturating_add(20);
+    serve(&engine, "web", &["-p", &format!("{first}-{last}:80")]);
+    let port = published(&engine, "web", "80");
+    assert!((first + 1..=last).contains(&port), "{port} is none of {first} to {last}");
+    assert_eq!(fetch_here(localhost(), port).as_deref(), Some("web"));
+    let asked = &engine.inspect("web")["HostConfig"]["PortBindings"]["80/tcp"][0]["HostPort"];
+    assert_eq!(asked, &Value::from(format!("{first}-{last}")));
+    let none = format!("{first}-{first}:80");
+    engine
+        .command(["run", "--rm", "-p", &none, "busybox", "true"])
+        .run()
+        .exits(125)
+        .says("allocated")
+        .discard();
     assert_clean(&engine);
 }
 

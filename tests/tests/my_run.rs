@@ -357,6 +357,11 @@ fn what_docker_has_and_this_has_not_is_refused_by_name() {
         (&["create", "--storage-opt", "size=1G", "x"], "leave it out"),
         (&["rm", "-l", "x"], "network create"),
         (&["network", "create", "--attachable", "x"], "leave it out"),
+        (&["network", "inspect", "-v", "x"], "leave it out"),
+        (&["update", "--kernel-memory=5m", "x"], "leave it out"),
+        (&["pull", "-a", "x"], "name each tag"),
+        (&["push", "--all-tags", "x"], "name each tag"),
+        (&["rmi", "--no-prune", "x"], "another one by 'tag'"),
         (&["search", "nginx"], "the registry's own pages"),
     ] {
         let refused = engine.command(words).run().exits(125);

@@ -223,7 +223,7 @@ fn privileged_exec_has_the_containers_environment_and_what_is_added() {
     engine
         .command(["exec", "-u", "nosuch", "a", "id"])
         .run()
-        .exits(1)
+        .exits(126)
         .says("unable to find user nosuch")
         .discard();
     let capabilities = |flags: &[&str]| {

@@ -166,6 +166,10 @@ fn privileged_what_cannot_be_mounted_is_told_and_leaves_nothing() {
     assert_eq!(engine.ok(["ps", "-aq"]), "");
     assert_eq!(engine.ok(["volume", "inspect", "-f", "{{.Labels.a}} {{.Options.type}}", "bad"]), "b ext4");
     engine.ok(["volume", "rm", "bad"]);
+    engine.ok(["volume", "create", "--name", "odd", "-o", "type=oddfs", "-o", "device=server:/x"]);
+    let run = engine.command(["run", "--rm", "--network", "none", "-v", "odd:/m", "busybox", "true"]).run();
+    run.exits(125).says("cannot mount volume odd: the kernel has no file system \"oddfs\"").discard();
+    engine.ok(["volume", "rm", "odd"]);
     let mount = "dst=/m,volume-opt=type=tmpfs,volume-opt=device=tmpfs,\"volume-opt=o=ro,size=1m\"";
     let words = ["run", "--rm", "--network", "none", "--mount", mount, "busybox", "touch", "/m/x"];
     engine.command(words).run().exits(1).says("Read-only").discard();

@@ -106,6 +106,27 @@ fn privileged_a_shared_pid_namespace_shows_the_processes_of_both() {
     assert_eq!(runtime.status(first.id()), "running", "the end of one does not end the other");
 }
 
+/// A pod whose containers share their pid namespace: the kernel ends nothing with the first process of one of them.
+#[test]
+fn privileged_delete_ends_what_a_container_leaves_in_a_joined_pid_namespace() {
+    let runtime = Runtime::new();
+    let pod = started(&runtime, sleeper(&runtime));
+    let path = format!("/proc/{}/ns/pid", runtime.pid(pod.id()));
+    let bundle =
+        runtime.bundle().script("sleep 1000 & exec sleep 1001").namespace("pid", Some(Path::new(&path)));
+    let bundle = started(&runtime, bundle);
+    let both = || (cgroup::processes(bundle.cgroup()).len() == 2).then_some(());
+    wait::until("both processes to run", both);
+    runtime.kill(bundle.id(), "TERM").succeeds();
+    runtime.wait_for_status(bundle.id(), "stopped");
+    let left = cgroup::processes(bundle.cgroup());
+    assert_eq!(left.len(), 1, "the other process lives on");
+    runtime.delete(bundle.id()).succeeds();
+    wait::for_exit(left[0]);
+    assert!(cgroup::existing(bundle.cgroup()).is_empty());
+    assert_eq!(runtime.status(pod.id()), "running");
+}
+
 #[test]
 fn privileged_the_end_of_a_joined_pid_namespace_ends_the_container() {
     let runtime = Runtime::new();

@@ -142,6 +142,19 @@ fn privileged_the_default_links_are_there() {
     assert_eq!(said, "/proc/self/fd\n/proc/self/fd/0\n/proc/self/fd/1\n/proc/self/fd/2\npts/ptmx\n");
 }
 
+/// Privileged pods ask for every device of the host; this one is the container's own all the same (config-linux.md,
+/// Default Devices).
+#[test]
+fn privileged_a_device_that_is_called_ptmx_is_the_containers_own() {
+    let runtime = Runtime::new();
+    let device = json!({"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2});
+    let bundle = runtime.bundle().args(["readlink", "/dev/ptmx"]);
+    let bundle = bundle.with(|config| config["linux"]["devices"] = json!([device]));
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "pts/ptmx\n");
+    let bundle = bundle.user_namespace(100_000, 65_536);
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "pts/ptmx\n");
+}
+
 #[test]
 fn privileged_there_is_nothing_in_dev_that_nobody_asked_for() {
     let runtime = Runtime::new();

@@ -1,6 +1,6 @@
 //! Signals: what `kill` sends, and what `run` passes on.
 
-use mydocker_tests::{Runtime, wait};
+use mydocker_tests::{Runtime, procfs, wait};
 use rustix::process::Signal;
 use std::fs;
 
@@ -15,6 +15,16 @@ fn privileged_a_signal_to_a_paused_container_acts_when_it_is_resumed() {
     assert_eq!(runtime.status(bundle.id()), "paused");
     runtime.command(["resume", bundle.id()]).run().succeeds();
     running.wait().exits(3);
+}
+
+#[test]
+fn privileged_a_paused_container_that_is_killed_dies_without_being_resumed() {
+    let runtime = Runtime::new();
+    let bundle = runtime.waiting_bundle();
+    runtime.run_detached(&bundle).succeeds();
+    runtime.command(["pause", bundle.id()]).run().succeeds();
+    runtime.kill(bundle.id(), "KILL").succeeds();
+    runtime.wait_for_status(bundle.id(), "stopped");
 }
 
 #[test]
@@ -62,6 +72,22 @@ fn privileged_kill_all_reaches_every_process() {
     let child: i32 =
         fs::read_to_string(bundle.path("child")).expect("written").trim().parse().expect("a pid");
     runtime.command(["kill", "--all", bundle.id(), "KILL"]).run().succeeds();
+    wait::for_exit(child);
+    running.wait().exits(137);
+}
+
+#[test]
+fn privileged_sigkill_reaches_every_process_where_the_first_has_no_pid_namespace_of_its_own() {
+    let runtime = Runtime::new();
+    let script = "trap : TERM; sleep 1000 & echo $! >/child; echo ready; while :; do wait; done";
+    let bundle = runtime.bundle().script(script).without_namespace("pid");
+    let running = runtime.spawn(&bundle);
+    running.wait_for_output("ready");
+    let child: i32 =
+        fs::read_to_string(bundle.path("child")).expect("written").trim().parse().expect("a pid");
+    runtime.kill(bundle.id(), "TERM").succeeds();
+    assert!(procfs::is_alive(child), "any other signal is for the first process alone");
+    runtime.kill(bundle.id(), "KILL").succeeds();
     wait::for_exit(child);
     running.wait().exits(137);
 }

@@ -3,6 +3,7 @@
 use mydocker_tests::{FdSocket, Runtime, Terminal};
 use rustix::termios::{InputModes, LocalModes, OutputModes};
 use serde_json::json;
+use std::fs;
 
 /// A bundle with a terminal whose shell runs the script.
 fn with_terminal(runtime: &Runtime, script: &str) -> mydocker_tests::Bundle {
@@ -152,6 +153,37 @@ fn privileged_lines_end_with_one_carriage_return_in_the_foreground() {
     let running = runtime.run_command(&bundle).on_terminal(&terminal).spawn();
     assert_eq!(terminal.read_until("two\r\n"), "one\r\ntwo\r\n");
     running.wait().succeeds();
+}
+
+#[test]
+fn privileged_what_a_terminal_shows_goes_into_a_file_without_carriage_returns() {
+    let runtime = Runtime::new();
+    let bundle = with_terminal(&runtime, "stty size; stty -a | grep -o .onlcr");
+    let terminal = Terminal::open();
+    terminal.resize(31, 83);
+    let file = runtime.scratch().join("shown");
+    let script = "out=$1; shift; exec \"$@\" </dev/null >\"$out\"";
+    let run = runtime.run_command(&bundle).through([
+        "sh",
+        "-c",
+        script,
+        "sh",
+        file.to_str().expect("a plain path"),
+    ]);
+    run.on_terminal(&terminal).run().succeeds();
+    assert_eq!(fs::read_to_string(&file).expect("it was written"), "31 83\n-onlcr\n");
+}
+
+#[test]
+fn privileged_keys_still_make_signals_where_nothing_is_read_from_the_terminal() {
+    let runtime = Runtime::new();
+    let bundle = with_terminal(&runtime, "trap 'exit 6' INT; echo ready; while :; do sleep 0.02; done");
+    let mut terminal = Terminal::open();
+    let run = runtime.run_command(&bundle).through(["sh", "-c", "exec \"$@\" </dev/null", "sh"]);
+    let running = run.on_terminal(&terminal).spawn();
+    terminal.read_until("ready");
+    terminal.type_text("\u{3}");
+    running.wait().exits(6);
 }
 
 #[test]

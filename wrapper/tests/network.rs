@@ -160,7 +160,8 @@ fn eventually(condition: impl Fn() -> bool) -> bool {
 }
 
 fn binding(container_port: u16, host_port: Option<u16>) -> PortBinding {
-    PortBinding { container_port, protocol: "tcp".to_owned(), host_ip: None, host_port }
+    let protocol = "tcp".to_owned();
+    PortBinding { container_port, protocol, host_ip: None, host_port, last_host_port: None }
 }
 
 fn fetched(address: IpAddr, port: u16) -> String {

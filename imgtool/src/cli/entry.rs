@@ -26,6 +26,21 @@ fn is_mydocker() -> bool {
     std::env::args_os().next().is_some_and(|name| name == MYDOCKER)
 }
 
+/// Flags of docker's that are refused by name, each with what to do.
+type Flags = &'static [(&'static str, &'static str)];
+
+const ONE_BY_ONE: &str = "name each tag; 'mydocker-img inspect --remote' lists those of a registry";
+const BY_POLICY: &str = "policy.json says whose signatures are asked for; leave it out";
+
+const OF_PULL: Flags = &[("all-tags", ONE_BY_ONE), ("a", ONE_BY_ONE), ("disable-content-trust", BY_POLICY)];
+const OF_PUSH: Flags = &[
+    ("all-tags", ONE_BY_ONE),
+    ("a", ONE_BY_ONE),
+    ("disable-content-trust", "nothing is signed; leave it out"),
+];
+const OF_RMI: Flags =
+    &[("no-prune", "what nothing needs goes with its last name; give it another one by 'tag' to keep it")];
+
 /// Every command that exists, in the order of the help text.
 const COMMANDS: &[Entry<Command>] = &[
     entry!("bundle", "Make an image a bundle that any OCI runtime runs", BundleArgs, Command::Bundle),
@@ -44,10 +59,11 @@ const COMMANDS: &[Entry<Command>] = &[
     entry!("logout", "Forget what is kept for a registry", LogoutArgs, Command::Logout),
     entry!("mount", "Mount an image to be looked at", MountArgs, Command::Mount),
     entry!("prune", "Remove images that nobody needs", PruneArgs, Command::Prune),
-    entry!("pull", "Fetch an image from a registry", PullArgs, Command::Pull),
-    entry!("push", "Bring an image to a registry", PushArgs, Command::Push),
+    entry!("pull", "Fetch an image from a registry", PullArgs, Command::Pull).with_refused(OF_PULL),
+    entry!("push", "Bring an image to a registry", PushArgs, Command::Push).with_refused(OF_PUSH),
     entry!("referrers", "List what a registry has about an image", ReferrersArgs, Command::Referrers),
-    entry!("rmi", "Take names away, and remove images without a name", RmiArgs, Command::Rmi),
+    entry!("rmi", "Take names away, and remove images without a name", RmiArgs, Command::Rmi)
+        .with_refused(OF_RMI),
     entry!("save", "Write images to an archive that other programs load", SaveArgs, Command::Save),
     entry!("tag", "Give an image one more name", TagArgs, Command::Tag),
     entry!("umount", "The same as unmount", UnmountArgs, Command::Unmount),

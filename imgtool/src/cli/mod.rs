@@ -22,7 +22,7 @@ pub(crate) use entry::complain;
 pub use entry::{MYDOCKER, main_entry};
 pub use moment::Moment;
 pub(crate) use moment::span_in_nanoseconds;
-pub use progress::{Display, chain, human_size};
+pub use progress::{Display, chain, human_size, short_size};
 pub use prompt::{ask, ask_secret};
 pub use show::print_value;
 pub use template::{Labels, Row, Template, TemplateError, is_usual};

@@ -249,9 +249,19 @@ fn line(row: &Row) -> String {
     format!("{}: {} [{bar:BAR$}] {here}/{size}", row.name, row.state)
 }
 
-/// A size as docker shows it: three or four significant digits, in powers of 1000.
+/// A size as docker shows it in sums and while it works: four significant digits, in powers of 1000.
 #[must_use]
 pub fn human_size(bytes: u64) -> String {
+    size_of_digits(bytes, 4)
+}
+
+/// A size as docker shows it in lists of images and containers: three significant digits.
+#[must_use]
+pub fn short_size(bytes: u64) -> String {
+    size_of_digits(bytes, 3)
+}
+
+fn size_of_digits(bytes: u64, digits: usize) -> String {
     const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
     let mut size = bytes as f64;
     let mut unit = 0;
@@ -259,13 +269,13 @@ pub fn human_size(bytes: u64) -> String {
         size /= 1000.0;
         unit += 1;
     }
-    let decimals = match size {
-        _ if unit == 0 => 0,
-        ..10.0 => 3,
+    let whole = match size {
+        _ if unit == 0 => digits,
+        ..10.0 => 1,
         10.0..100.0 => 2,
-        _ => 1,
+        _ => 3,
     };
-    let number = format!("{size:.decimals$}");
+    let number = format!("{size:.*}", digits.saturating_sub(whole));
     let number =
         if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
     format!("{number}{}", UNITS[unit])
@@ -274,6 +284,15 @@ pub fn human_size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_in_lists_have_three_digits() {
+        let sizes =
+            [(999, "999B"), (1234, "1.23kB"), (120_700_000, "121MB"), (99_900_000, "99.9MB"), (0, "0B")];
+        for (bytes, text) in sizes {
+            assert_eq!(short_size(bytes), text);
+        }
+    }
 
     #[test]
     fn sizes_are_docker_s() {

@@ -1,7 +1,7 @@
 //! `history`: how the layers of an image came about, in docker's columns.
 
 use super::local::{FindError, find};
-use crate::cli::{Context, HistoryArgs, Moment, Row, Template, TemplateError, human_size, is_usual};
+use crate::cli::{Context, HistoryArgs, Moment, Row, Template, TemplateError, is_usual, short_size};
 use crate::image::History;
 use crate::store::{Image, Store, StoreError};
 use mydocker_cmdline::{one_line, print};
@@ -105,7 +105,7 @@ fn row(step: &Step, args: &HistoryArgs, now: Moment) -> Row {
         command,
         or_nothing(created.map(|created| created.since(now))),
         id.to_owned(),
-        if args.is_human() { human_size(step.size) } else { step.size.to_string() },
+        if args.is_human() { short_size(step.size) } else { step.size.to_string() },
     ];
     TITLES.iter().zip(values).map(|((field, _), value)| (*field, one_line(&value).to_string())).collect()
 }

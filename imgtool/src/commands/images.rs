@@ -2,7 +2,7 @@
 
 use super::filter::{FilterError, Filters, LIST};
 use super::listing::{Listed, Listing, Unreadable, digest_in_registry, list};
-use crate::cli::{Context, ImagesArgs, Moment, Row, Template, TemplateError, human_size, is_usual};
+use crate::cli::{Context, ImagesArgs, Moment, Row, Template, TemplateError, is_usual, short_size};
 use crate::store::StoreError;
 use mydocker_cmdline::{one_line, print};
 use std::collections::HashMap;
@@ -84,7 +84,7 @@ fn format(args: &ImagesArgs) -> String {
 impl Listed {
     fn row(&self, size: u64, args: &ImagesArgs, now: Moment) -> Row {
         let id = self.image.id();
-        let size = human_size(size);
+        let size = short_size(size);
         let or_nothing = |text: Option<String>| text.unwrap_or_else(|| "N/A".to_owned());
         let not_known = || "N/A".to_owned();
         let values = [

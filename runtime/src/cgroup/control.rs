@@ -54,6 +54,17 @@ impl Cgroup {
         .map_err(|source| Error::Control("thaw", source))
     }
 
+    /// Lets processes of a frozen cgroup die that were killed: on v1 they do so only when they are thawed.
+    ///
+    /// # Errors
+    /// [`Error::Control`]
+    pub fn let_die(&self) -> Result<(), Error> {
+        match self.freezer() {
+            Ok(Freezer::V1(_)) => self.thaw(),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether somebody wants the cgroup frozen; a cgroup that is gone, or a host without a freezer, is not.
     ///
     /// # Errors

@@ -25,11 +25,6 @@ pub enum PathError {
     /// The kernel refuses the name (a newline would make /proc/PID/cgroup unreadable).
     #[error("/linux/cgroupsPath: {0:?} contains a newline or a NUL byte")]
     Character(String),
-    /// It is a systemd unit, which the cgroupfs driver does not make.
-    #[error(
-        "/linux/cgroupsPath: {0:?} has the form slice:prefix:name of the systemd driver; pass --systemd-cgroup"
-    )]
-    Systemd(String),
 }
 
 impl CgroupPath {
@@ -53,9 +48,18 @@ impl CgroupPath {
         }
         match path.as_str() {
             "" => Err(PathError::Root(text.into())),
-            unit if is_unit(cgroups_path, unit) => Err(PathError::Systemd(text.into())),
             _ => Ok(Self { absolute: text.starts_with('/'), path }),
         }
+    }
+
+    /// Whether it has the form `slice:prefix:name` of the systemd driver. As with runc it is the name of a directory all the
+    /// same: where a kubelet and its containerd disagree about the driver, every container's path looks like this.
+    #[must_use]
+    pub fn looks_like_a_unit(&self) -> bool {
+        !self.absolute
+            && !self.path.contains('/')
+            && self.path.split(':').count() == 3
+            && self.path.contains(".slice:")
     }
 
     /// The directory below the mount point of `hierarchy`, without a slash at either end.
@@ -81,15 +85,6 @@ impl CgroupPath {
         let mode = layout.mode();
         layout.hierarchies.iter().map(move |hierarchy| (hierarchy, self.below(hierarchy, mode)))
     }
-}
-
-/// Whether a written path is `slice:prefix:name`; the cgroup file system takes colons, so an absolute path may
-/// hold them.
-fn is_unit(written: &str, path: &str) -> bool {
-    !path.contains('/')
-        && path.split(':').count() == 3
-        && path.contains(".slice:")
-        && !written.starts_with('/')
 }
 
 #[cfg(test)]
@@ -146,9 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn a_systemd_unit_is_refused_by_name() {
+    fn the_name_of_a_systemd_unit_is_known_and_taken_for_a_directory() {
         let unit = "system.slice:docker:1234";
-        assert_eq!(CgroupPath::parse(unit, "id"), Err(PathError::Systemd(unit.into())));
-        assert_eq!(below("/a:b:c", &v1("/"), Mode::V1), "a:b:c");
+        let is_unit = |path: &str| CgroupPath::parse(path, "id").unwrap().looks_like_a_unit();
+        assert!(is_unit(unit));
+        assert_eq!(below(unit, &v1("/a"), Mode::V1), "a/system.slice:docker:1234");
+        for path in ["/system.slice:docker:1234", "a:b:c", "system.slice:docker", "a/system.slice:b:c", "a"] {
+            assert!(!is_unit(path), "{path}");
+        }
     }
 }

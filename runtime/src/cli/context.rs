@@ -33,7 +33,7 @@ pub struct Context {
 /// Where the state root is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RootSource {
-    /// From `--root`: `list` fails if it does not exist.
+    /// From `--root`.
     Flag,
     /// `/run/mydocker`.
     Default,

@@ -147,7 +147,11 @@ pub fn features() -> Features {
         mount_options: mount_options(),
         linux: linux(),
         annotations: BTreeMap::from([("org.mydocker.runtime.version", env!("CARGO_PKG_VERSION"))]),
-        potentially_unsafe_config_annotations: vec![crate::landlock::ANNOTATION],
+        potentially_unsafe_config_annotations: vec![
+            crate::cgroup::systemd::annotations::PREFIX,
+            crate::criu::CONFIG_ANNOTATION,
+            crate::landlock::ANNOTATION,
+        ],
     }
 }
 
@@ -297,6 +301,12 @@ mod tests {
     fn every_mount_option_that_is_understood_is_promised() {
         let options = features().mount_options;
         assert!(options.contains(&"rro") && options.len() == OPTIONS.len());
+    }
+
+    #[test]
+    fn annotations_that_change_the_host_are_told_of() {
+        let unsafe_ones = features().potentially_unsafe_config_annotations;
+        assert_eq!(unsafe_ones, ["org.systemd.property.", "org.criu.config", "org.mydocker.landlock"]);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! From a bundle's directory to a plan.
 
-use super::launch::Wish;
 use super::report::{failed, refusal};
 use crate::cgroup::systemd::Manager;
 use crate::cgroup::{
@@ -148,10 +147,17 @@ fn place_cgroup(spec: &ValidSpec, id: &str, driver: Driver) -> Result<Placed, Bo
     let no_limits = spec::Resources::default();
     let resources = linux.resources.as_ref().unwrap_or(&no_limits);
     let mut plan = ResourcePlan::from_spec(resources, &linux.devices).map_err(failed("bad-config"))?;
-    let warnings = std::mem::take(&mut plan.warnings);
+    let mut warnings = std::mem::take(&mut plan.warnings);
     let (cgroup, limits, unit) = match driver {
         Driver::Own { forgiving } => {
-            let (cgroup, limits) = place_own(linux, &plan, id, forgiving)?;
+            let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
+            if path.looks_like_a_unit() {
+                warnings.push(format!(
+                    "/linux/cgroupsPath: {:?} is taken for the name of a directory; pass --systemd-cgroup for systemd's",
+                    linux.cgroups_path
+                ));
+            }
+            let (cgroup, limits) = place_own(&path, !linux.cgroups_path.is_empty(), &plan, forgiving)?;
             (cgroup, limits, None)
         }
         Driver::Systemd(instance) => {
@@ -162,23 +168,21 @@ fn place_cgroup(spec: &ValidSpec, id: &str, driver: Driver) -> Result<Placed, Bo
     Ok(Placed { cgroup, limits, unit, warnings })
 }
 
-/// The cgroups that the runtime makes.
+/// The cgroups that the runtime makes. `explicit`: the configuration names their path.
 fn place_own(
-    linux: &spec::Linux,
+    path: &CgroupPath,
+    explicit: bool,
     plan: &ResourcePlan,
-    id: &str,
     forgiving: bool,
 ) -> Result<(CgroupRecord, Lowered), Box<Report>> {
-    let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
-    let explicit = !linux.cgroups_path.is_empty();
     let layout = match Layout::load(plan.controllers()) {
         Err(LayoutError::NotMounted) if forgiving && !explicit && plan.controllers().is_empty() => {
-            return Ok((CgroupRecord::place(&Layout::none(), &path), Lowered::default()));
+            return Ok((CgroupRecord::place(&Layout::none(), path), Lowered::default()));
         }
         other => other.map_err(failed("cgroup"))?,
     };
     let mut limits = plan.lower(&layout).map_err(failed("bad-config"))?;
-    let mut record = CgroupRecord::place(&layout, &path);
+    let mut record = CgroupRecord::place(&layout, path);
     if forgiving {
         record = keep_permitted(record, &mut limits, explicit).map_err(failed("cgroup-permission"))?;
     }
@@ -217,17 +221,17 @@ impl Bundle {
     }
 }
 
-/// A terminal must go somewhere, and a socket must get one.
-pub(super) fn check_terminal(spec: &ValidSpec, wish: &Wish<'_>) -> Result<(), Box<Report>> {
-    let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
+/// A terminal must go somewhere, and a socket must get one. `attended`: the caller waits for the process, and has its
+/// terminal.
+pub(super) fn check_terminal(terminal: bool, socket: bool, attended: bool) -> Result<(), Box<Report>> {
     let refuse = |message: &str| Err(refusal("console", message));
-    match (terminal, wish.launch.console_socket.is_some(), wish.own_terminal) {
+    match (terminal, socket, attended) {
         (true, false, false) => {
             refuse("cannot allocate tty if detached without a console socket: use --console-socket")
         }
-        (false, true, _) => {
-            refuse("cannot use console socket if the process has no terminal: set /process/terminal")
-        }
+        (false, true, _) => refuse(
+            "cannot use console socket if the process has no terminal: ask for one, or leave the socket out",
+        ),
         (true, true, true) => {
             refuse("cannot use console socket if not detached: the terminal comes to the caller")
         }

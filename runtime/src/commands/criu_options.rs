@@ -16,9 +16,6 @@ pub(super) const DESCRIPTORS: &str = "descriptors.json";
 /// criu's configuration for containers, shared with runc.
 const CONFIG_FILE: &str = "/etc/criu/runc.conf";
 
-/// The annotation that names another one, or with an empty value none.
-const CONFIG_ANNOTATION: &str = "org.criu.config";
-
 /// A criu log has some hundred kilobytes.
 const MAX_LOG_BYTES: u64 = 16 << 20;
 
@@ -132,7 +129,7 @@ impl Directories {
 }
 
 fn config_file(annotations: &BTreeMap<String, String>) -> Option<String> {
-    match annotations.get(CONFIG_ANNOTATION) {
+    match annotations.get(criu::CONFIG_ANNOTATION) {
         None => Some(CONFIG_FILE.to_owned()),
         Some(path) if path.is_empty() => None,
         Some(path) => Some(path.clone()),
@@ -211,7 +208,7 @@ mod tests {
     #[test]
     fn the_annotation_names_another_configuration_or_none() {
         let of = |value: Option<&str>| {
-            let pair = value.map(|value| (CONFIG_ANNOTATION.to_owned(), value.to_owned()));
+            let pair = value.map(|value| (criu::CONFIG_ANNOTATION.to_owned(), value.to_owned()));
             config_file(&pair.into_iter().collect())
         };
         assert_eq!(of(None).as_deref(), Some(CONFIG_FILE));

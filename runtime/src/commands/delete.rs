@@ -110,7 +110,7 @@ pub(super) fn forget(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
 /// Whether all processes of the container have ended with the first: what is found in its cgroups then is of another
 /// container, which has taken over the empty cgroup.
 fn has_ended_as_a_whole(record: &Record) -> bool {
-    record.init.is_some() && record.namespaces.contains(&NamespaceKind::Pid)
+    record.init.is_some() && record.owns(NamespaceKind::Pid)
 }
 
 /// Removes the cgroups, where `with_processes` also with everything that lives in them.

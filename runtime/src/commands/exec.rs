@@ -1,18 +1,20 @@
 //! `exec`.
 
 use super::Outcome;
+use super::bundle::check_terminal;
 use super::container::Container;
 use super::launch::{PidFile, require_descriptors};
 use super::report::{cgroup_failed, failed, launch_failed, refusal, require_support};
 use crate::cgroup::{Cgroup, JoinFds};
 use crate::cli::{Context, ExecArgs, Report};
-use crate::engine::{self, Foreground, Inputs, Launch, Until, end};
+use crate::engine::{self, Compiled, Foreground, Inputs, Launch, Until, end};
 use crate::host::HostFacts;
 use crate::plan::{self, ExecOptions};
 use crate::spec::{self, NamespaceKind, Process};
 use crate::state::Status;
 use crate::support;
 use crate::validate;
+use mydocker_sys::process::{Pid, set_affinity};
 
 /// The largest file of `--process`.
 const MAX_PROCESS_BYTES: u64 = spec::MAX_CONFIG_BYTES;
@@ -26,46 +28,54 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
     require_running(&container, args)?;
     let host = HostFacts::probe().map_err(failed("host"))?;
     let config = container.config()?;
-    let process = wanted_process(args, &config)?;
-    // In a user namespace of its own a process can be given everything, whatever the runtime holds outside.
-    let own_users = container.record.namespaces.contains(&NamespaceKind::User);
-    let permitted = if own_users { u64::MAX } else { host.permitted };
-    let facts = validate::Facts { permitted, ..host.facts() };
-    let process = validate::validate_process(&process, "", &facts).map_err(failed("bad-process"))?;
-    for warning in &process.1 {
-        context.log.warning(&format!("{}: {}", warning.pointer, warning.message));
-    }
-    let process = process.0;
-    if args.detach && process.terminal && args.console_socket.is_none() {
-        return Err(refusal(
-            "console",
-            "cannot allocate tty if detached without a console socket: use --console-socket",
-        ));
-    }
-    let mut foreground = match args.detach {
+    let process = judged(&wanted_process(args, &config)?, &container, &host, context)?;
+    check_terminal(process.terminal, args.console_socket.is_some(), !args.detach)?;
+    let foreground = match args.detach {
         true => None,
         false => Some(Foreground::begin(false).map_err(failed("foreground"))?),
     };
     context.timings.mark("config");
-    let mut launched = launch(args, &container, &config, &process, &host, context)?;
+    let launched = launch(args, &container, &config, &process, &host, context)?;
     if let (Some(socket), Some(pidfd)) = (&args.pidfd_socket, launched.pidfd()) {
         engine::send_pidfd(socket, engine::PidfdKind::Further, pidfd).map_err(failed("pidfd-socket"))?;
     }
     context.timings.mark("execve");
+    match foreground {
+        None => launched.release().map(|_| 0).map_err(failed("setup")),
+        Some(foreground) => attend(foreground, launched, context),
+    }
+}
+
+/// The process as it will be, with what is wrong in it told.
+fn judged(
+    process: &Process,
+    container: &Container,
+    host: &HostFacts,
+    context: &Context,
+) -> Result<validate::Process, Box<Report>> {
+    // In a user namespace of its own a process can be given everything, whatever the runtime holds outside.
+    let own_users = container.record.namespaces.contains(&NamespaceKind::User);
+    let permitted = if own_users { u64::MAX } else { host.permitted };
+    let facts = validate::Facts { permitted, ..host.facts() };
+    let (process, warnings) =
+        validate::validate_process(process, "", &facts).map_err(failed("bad-process"))?;
+    for warning in &warnings {
+        context.log.warning(&format!("{}: {}", warning.pointer, warning.message));
+    }
+    Ok(process)
+}
+
+/// Waits for the end of the process, which has the caller's streams and signals meanwhile.
+fn attend(mut foreground: Foreground, mut launched: engine::Launched, context: &Context) -> Outcome {
     let (pid, terminal) = (launched.pid, launched.terminal.take());
     let pidfd = launched.release().map_err(failed("setup"))?;
-    match &mut foreground {
-        None => Ok(0),
-        Some(foreground) => {
-            let exit = foreground.attend(pid, &pidfd, terminal).map_err(|error| {
-                end(&pidfd);
-                failed("foreground")(error)
-            })?;
-            context.timings.mark("program");
-            foreground.end().map_err(failed("foreground"))?;
-            Ok(exit.status())
-        }
-    }
+    let exit = foreground.attend(pid, &pidfd, terminal).map_err(|error| {
+        end(&pidfd);
+        failed("foreground")(error)
+    })?;
+    context.timings.mark("program");
+    foreground.end().map_err(failed("foreground"))?;
+    Ok(exit.status())
 }
 
 fn require_running(container: &Container, args: &ExecArgs) -> Result<(), Box<Report>> {
@@ -186,11 +196,7 @@ fn launch(
     // It was judged when the container was made.
     let landlock = validate::landlock_annotation(&config.annotations).and_then(Result::ok);
     require_support(&support::missing_for_process(process, "", landlock.as_ref()))?;
-    if let (None, Some(path)) = (&container.record.cgroup, args.cgroup.first()) {
-        return Err(refusal("bad-cgroup", format!("--cgroup {path:?}: the container has no cgroup")));
-    }
-    let cgroup = container.record.cgroup.as_ref().map(|record| record.below(&args.cgroup)).transpose();
-    let cgroup = cgroup.map_err(failed("bad-cgroup"))?.map(Cgroup::open);
+    let cgroup = wanted_cgroup(args, container)?;
     let helped = cgroup.as_ref().filter(|cgroup| cgroup.needs_help_to_join());
     let options = ExecOptions {
         id: &container.record.id,
@@ -202,16 +208,7 @@ fn launch(
         is_host_root: host.is_host_root(),
         preserve_fds: args.preserve_fds,
     };
-    let plan = plan::exec(process, &options);
-    plan::lint(&plan).map_err(failed("bad-plan"))?;
-    let compiled = engine::compile(Inputs {
-        plan,
-        environment: Vec::new(),
-        process: Some(process),
-        seccomp,
-        state: container.record.state(Status::Running),
-    })
-    .map_err(failed("bad-config"))?;
+    let compiled = compile(process, &options, seccomp, container)?;
     let alone = cgroup.as_ref().filter(|_| helped.is_none());
     let forgiving = context.forgives_cgroups(host.is_host_root());
     let place = |pid: i32| {
@@ -231,7 +228,52 @@ fn launch(
         euid: host.euid,
         timings: &context.timings,
     };
-    // A process beside the first is nobody's to remember: its caller gets its pid.
+    begin_where_asked(&compiled)?;
+    start(launch, args, container)
+}
+
+/// The container's cgroup, or what of it was asked for.
+fn wanted_cgroup(args: &ExecArgs, container: &Container) -> Result<Option<Cgroup>, Box<Report>> {
+    if let (None, Some(path)) = (&container.record.cgroup, args.cgroup.first()) {
+        return Err(refusal("bad-cgroup", format!("--cgroup {path:?}: the container has no cgroup")));
+    }
+    let record = container.record.cgroup.as_ref().map(|record| record.below(&args.cgroup)).transpose();
+    Ok(record.map_err(failed("bad-cgroup"))?.map(Cgroup::open))
+}
+
+fn compile(
+    process: &validate::Process,
+    options: &ExecOptions<'_>,
+    seccomp: Option<&spec::Seccomp>,
+    container: &Container,
+) -> Result<Compiled, Box<Report>> {
+    let plan = plan::exec(process, options);
+    plan::lint(&plan).map_err(failed("bad-plan"))?;
+    engine::compile(Inputs {
+        plan,
+        environment: Vec::new(),
+        process: Some(process),
+        seccomp,
+        state: container.record.state(Status::Running),
+    })
+    .map_err(failed("bad-config"))
+}
+
+/// The process begins where the runtime is (config.md, execCPUAffinity, initial).
+fn begin_where_asked(compiled: &Compiled) -> Result<(), Box<Report>> {
+    let initial = &compiled.plan.parent.initial_cpus;
+    if initial.is_empty() {
+        return Ok(());
+    }
+    set_affinity(Pid::from_raw(0), initial).map_err(failed("affinity"))
+}
+
+/// A process beside the first is nobody's to remember: its caller gets its pid.
+fn start(
+    launch: Launch<'_>,
+    args: &ExecArgs,
+    container: &Container,
+) -> Result<engine::Launched, Box<Report>> {
     let pid_file = PidFile::new(args.pid_file.as_deref());
     let mut commit = |pid: i32| {
         if let Some(class) = &container.record.intel_rdt {
@@ -239,12 +281,6 @@ fn launch(
         }
         pid_file.write(pid)
     };
-    // The process begins where the runtime is (config.md, execCPUAffinity, initial).
-    let initial = &compiled.plan.parent.initial_cpus;
-    if !initial.is_empty() {
-        mydocker_sys::process::set_affinity(mydocker_sys::process::Pid::from_raw(0), initial)
-            .map_err(failed("affinity"))?;
-    }
     engine::launch(launch, Until::Executed, &mut commit).map_err(|error| {
         pid_file.take_back();
         launch_failed(error)

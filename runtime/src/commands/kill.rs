@@ -5,6 +5,7 @@ use super::report::{cgroup_failed, failed, refusal};
 use super::{Outcome, processes};
 use crate::cgroup::Cgroup;
 use crate::cli::{Context, KillArgs, Report};
+use crate::spec::NamespaceKind;
 use crate::state::{Progress, Status};
 use mydocker_sys::process;
 use std::time::{Duration, Instant};
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 /// How long freezing may take while every process is signalled.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `kill`: sends a signal to the first process, or with `--all` to every process.
+/// `kill`: sends a signal to the first process, or with `--all` to every process. SIGKILL reaches every process in any
+/// case: the kernel ends what is in the pid namespace of the first, and where that is not its own they are ended here.
 ///
 /// # Errors
 /// If the signal is unknown, or the container is neither created nor running (runtime.md, Kill).
@@ -27,9 +29,24 @@ pub fn kill(args: &KillArgs, context: &Context) -> Outcome {
     }
     let Some(init) = container.init()? else { return Err(not_running(&container)) };
     match process::pidfd_kill(&init, signal) {
-        Err(error) if error.errno() == mydocker_sys::Errno::ESRCH => Err(not_running(&container)),
-        other => other.map(|()| 0).map_err(failed("kill")),
+        Err(error) if error.errno() == mydocker_sys::Errno::ESRCH => return Err(not_running(&container)),
+        other => other.map_err(failed("kill"))?,
     }
+    if signal == libc::SIGKILL {
+        end_others(&container)?;
+    }
+    Ok(0)
+}
+
+/// Sees to what a SIGKILL of the first process alone would leave.
+fn end_others(container: &Container) -> Result<(), Box<Report>> {
+    let Some(cgroup) = container.record.cgroup.clone().map(Cgroup::open) else { return Ok(()) };
+    let ended = match container.record.owns(NamespaceKind::Pid) {
+        true if container.status == Status::Paused => cgroup.let_die(),
+        true => Ok(()),
+        false => cgroup.kill_all(libc::SIGKILL, Instant::now() + PATIENCE),
+    };
+    ended.map_err(cgroup_failed)
 }
 
 fn kill_all(container: &Container, signal: i32) -> Outcome {

@@ -49,7 +49,8 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     let bundle = bundle::load(directory, wish.id.as_str(), notify.as_deref(), &host, driver, &context.log)?;
     warn_of_lost_processes(&bundle, context);
     context.timings.mark("config");
-    bundle::check_terminal(&bundle.spec, wish)?;
+    let socket = wish.launch.console_socket.as_deref();
+    bundle::check_terminal(bundle.spec.has_terminal(), socket.is_some(), wish.own_terminal)?;
     require_support(&support::missing(&bundle.spec))?;
     let mut record = new_record(&wish.id, wish.attended, &bundle, &host);
     let compiled = compile(wish, &bundle, &record, &host)?;
@@ -95,7 +96,7 @@ pub(super) fn undo(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
 
 /// Without a cgroup and a pid namespace of its own nobody can tell which processes are the container's.
 fn warn_of_lost_processes(bundle: &Bundle, context: &Context) {
-    if bundle.cgroup.directories.is_empty() && bundle.spec.namespaces.is_host(NamespaceKind::Pid) {
+    if bundle.cgroup.directories.is_empty() && !bundle.spec.namespaces.is_new(NamespaceKind::Pid) {
         context.log.warning(
             "the container has neither a cgroup nor a pid namespace of its own: kill and delete reach its first \
              process alone",
@@ -106,7 +107,7 @@ fn warn_of_lost_processes(bundle: &Bundle, context: &Context) {
 /// What is known of a container before there is anything of it.
 pub(super) fn new_record(id: &ContainerId, attended: bool, bundle: &Bundle, host: &HostFacts) -> Record {
     let spec = &bundle.spec;
-    let own = NamespaceKind::ALL.into_iter().filter(|kind| !spec.namespaces.is_host(*kind));
+    let inside = NamespaceKind::ALL.into_iter().filter(|kind| !spec.namespaces.is_host(*kind));
     Record {
         id: id.to_string(),
         oci_version: spec.spec().oci_version.clone(),
@@ -121,7 +122,8 @@ pub(super) fn new_record(id: &ContainerId, attended: bool, bundle: &Bundle, host
         attended,
         exit: None,
         resources: None,
-        namespaces: own.collect(),
+        namespaces: inside.collect(),
+        joined_namespaces: spec.namespaces.joined().map(|(kind, _)| kind).collect(),
         intel_rdt: None,
     }
 }
@@ -222,7 +224,7 @@ fn set_up(
         place: Some(&place),
         container: None,
         gate: gate.map(|(start, error)| Gate { start, error }),
-        console_socket: wish.launch.console_socket.as_deref().filter(|_| !wish.own_terminal),
+        console_socket: wish.launch.console_socket.as_deref(),
         seccomp: bundle.seccomp(),
         lock: Some(entry.directory()),
         euid: host.euid,

@@ -40,7 +40,7 @@ fn members(container: &Container) -> Result<Vec<(i32, OwnedFd)>, Box<Report>> {
     let Some(init) = container.record.init.filter(|_| container.status != Status::Stopped) else {
         return Ok(Vec::new());
     };
-    if !container.record.namespaces.contains(&NamespaceKind::Pid) {
+    if !container.record.owns(NamespaceKind::Pid) {
         return Err(refusal(
             "cgroup",
             "the container has neither a cgroup nor a pid namespace of its own, so its processes cannot be told from \

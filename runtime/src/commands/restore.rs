@@ -128,28 +128,12 @@ fn bring_back(
     let bundle = bundle::load(directory, id.as_str(), notify.as_deref(), &host, driver, &context.log)?;
     bundle::require_root_directory(&bundle.spec)?;
     require_support(&support::missing(&bundle.spec))?;
-    check_terminal(args, &bundle)?;
+    bundle::check_terminal(bundle.spec.has_terminal(), args.console_socket.is_some(), !args.detach)?;
     let mut record = new_record(&id, !args.detach && !args.keep, &bundle, &host);
     let entry = container::store(context).reserve(&id).map_err(state_failed)?;
     match set_up(args, wish, &bundle, &entry, &mut record, context) {
         Ok((pidfd, terminal)) => Ok(Restored { entry, record, bundle, pidfd, terminal }),
         Err(report) => Err(and_undo(report, undo(entry, &record))),
-    }
-}
-
-/// The terminal of a detached container must go somewhere.
-fn check_terminal(args: &RestoreArgs, bundle: &Bundle) -> Result<(), Box<Report>> {
-    let terminal = bundle.spec.process.as_ref().is_some_and(|process| process.terminal);
-    match (terminal, &args.console_socket, args.detach) {
-        (true, None, true) => Err(refusal(
-            "console",
-            "cannot allocate tty if detached without a console socket: use --console-socket",
-        )),
-        (false, Some(_), _) => Err(refusal(
-            "console",
-            "cannot use console socket if the process has no terminal: set /process/terminal",
-        )),
-        _ => Ok(()),
     }
 }
 

@@ -10,7 +10,8 @@ pub fn errors_in(log: &str) -> String {
         let at = line.find("Error")?;
         // After the time of day comes `Error (file:line): text`.
         let text = line[at..].split_once("): ").map_or(&line[at..], |(_, text)| text);
-        Some(text.trim().to_owned())
+        // What criu kept until its log was open may end in zeros.
+        Some(text.trim_end_matches('\0').trim().to_owned())
     });
     errors.take(MOST).collect::<Vec<_>>().join("; ")
 }
@@ -25,6 +26,7 @@ mod tests {
                    (00.2) Error (criu/vdso.c:381): vdso: Unexpected rt vDSO area bounds\n\
                    Error (criu/kerndat.c:1615): second\nError (x:1): third\nError (x:2): fourth\n";
         assert_eq!(errors_in(log), "vdso: Unexpected rt vDSO area bounds; second; third");
+        assert_eq!(errors_in("Error (criu/vdso.c:381): vdso: Un\0\0\0"), "vdso: Un");
         assert_eq!(errors_in("nothing"), "");
     }
 }

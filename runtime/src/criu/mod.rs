@@ -21,3 +21,6 @@ pub(crate) use mounts::masked_files;
 pub use mounts::{ExternalMounts, for_dump, for_restore};
 pub use request::{CgroupMode, Kind, Notification, Options, PageServer, Reply};
 pub use session::{Error, Helper, Program, Session};
+
+/// The annotation that names a file of criu's own configuration, or with an empty value none.
+pub const CONFIG_ANNOTATION: &str = "org.criu.config";

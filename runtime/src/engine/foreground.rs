@@ -4,7 +4,7 @@ use super::notify::{Notify, NotifyError};
 use mydocker_sys::poll::{Events, Interest, poll};
 use mydocker_sys::process::{self, Exit};
 use mydocker_sys::signal::{SigSet, Signal, SignalQueue};
-use mydocker_sys::{AsFd, Errno, OwnedFd, fs, tty};
+use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, fs, tty};
 
 /// Why the program could not be attended.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,7 @@ pub enum ForegroundError {
 #[derive(Debug)]
 pub struct Foreground {
     signals: SignalQueue,
+    /// Those of standard input before, where it is a terminal.
     modes: Option<tty::Modes>,
     program: Option<process::Pid>,
     /// Where the container says that it is ready, until it has.
@@ -100,8 +101,9 @@ impl Foreground {
     }
 
     fn take_terminal(&mut self, terminal: OwnedFd) -> mydocker_sys::Result<Relay> {
+        // A terminal that nothing is read from keeps its keys: the signals that they make come here and are passed on.
         if tty::is_terminal(fs::STDIN) {
-            self.modes = Some(tty::set_raw(fs::STDIN)?);
+            self.modes = Some(tty::set_raw_input(fs::STDIN)?);
         }
         // The program need not read: a write that waited for it would keep everything else from being attended.
         fs::set_nonblocking(&terminal, true)?;
@@ -129,8 +131,8 @@ impl Foreground {
             match signal.number {
                 libc::SIGCHLD => self.reap_orphans()?,
                 libc::SIGWINCH => {
-                    if let (Some(relay), Ok(size)) = (relay, tty::size(fs::STDIN)) {
-                        tty::set_size(&relay.terminal, size)?;
+                    if let (Some(relay), Some(caller)) = (relay, callers_terminal()) {
+                        tty::set_size(&relay.terminal, tty::size(caller)?)?;
                     }
                 }
                 libc::SIGPIPE | libc::SIGURG => {}
@@ -172,6 +174,18 @@ impl Drop for Foreground {
             drop(tty::set_modes(fs::STDIN, modes));
         }
     }
+}
+
+/// The caller's terminal: whatever of the standard streams is redirected, another may still be one.
+pub(super) fn callers_terminal() -> Option<BorrowedFd<'static>> {
+    [fs::STDIN, fs::STDOUT, fs::STDERR].into_iter().find(|stream| tty::is_terminal(stream))
+}
+
+/// Makes a terminal whose output a caller's terminal shows as large as that. The carriage returns before newlines are the
+/// caller's terminal's to add, so that there are none in a file that the output goes to.
+pub(super) fn match_terminal(terminal: &OwnedFd, caller: BorrowedFd<'_>) -> mydocker_sys::Result<()> {
+    tty::set_size(terminal, tty::size(caller)?)?;
+    tty::pass_newlines(terminal)
 }
 
 struct Ready {

@@ -4,6 +4,7 @@ use super::child::{self, Gate, Slots};
 use super::compile::Compiled;
 use super::console::{self, ConsoleError};
 use super::failure::Failure;
+use super::foreground::{callers_terminal, match_terminal};
 use super::hooks;
 use super::id_map::IdMaps;
 use super::joined::{self, JoinedError};
@@ -19,7 +20,7 @@ use crate::validate::Rlimit;
 use mydocker_sys::fs;
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::process::{self, Exit, Pid};
-use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, mount, tty};
+use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, mount};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -487,8 +488,9 @@ impl Conversation<'_> {
             Some(path) => console::send_terminal(path, &multiplexer)?,
             None => {
                 // Set while the first process waits: a program that asks at once must not see a terminal without size.
-                if let Ok(size) = tty::size(fs::STDIN) {
-                    tty::set_size(&multiplexer, size).map_err(call("give the terminal the caller's size"))?;
+                if let Some(caller) = callers_terminal() {
+                    match_terminal(&multiplexer, caller)
+                        .map_err(call("give the terminal the caller's size"))?;
                 }
                 self.launched.terminal = Some(multiplexer);
             }

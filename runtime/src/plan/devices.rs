@@ -40,6 +40,8 @@ pub(super) fn nodes(spec: &ValidSpec, bind: bool) -> Vec<Node> {
     });
     let configured = |path: &Path| spec.devices.iter().any(|device| device.path == path);
     let devices = defaults.filter(|device| !configured(&device.path)).chain(spec.devices.iter().cloned());
+    // Privileged containers ask for every device of the host, and so for its multiplexer.
+    let devices = devices.filter(|device| device.path != Path::new("/dev/ptmx"));
     let links = LINKS.iter().map(|(name, target)| Node::Link {
         path: Path::new("/dev").join(name),
         target: PathBuf::from(target),

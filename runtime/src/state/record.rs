@@ -3,7 +3,7 @@
 use super::exit::ExitRecord;
 use super::liveness::{Liveness, ProcessRecord};
 use crate::cgroup::CgroupRecord;
-use crate::spec::Resources;
+use crate::spec::{NamespaceKind, Resources};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,7 +47,10 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
     /// The names of the containers' namespaces that exec joins: those of `config.json`.
-    pub namespaces: Vec<crate::spec::NamespaceKind>,
+    pub namespaces: Vec<NamespaceKind>,
+    /// Those of them that were there before: `config.json` gives their paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined_namespaces: Vec<NamespaceKind>,
 }
 
 /// How far a container has come by the runtime's own doing.
@@ -142,6 +145,12 @@ impl State {
 }
 
 impl Record {
+    /// Whether a namespace of this kind was made for the container: neither the host's nor one that was there before.
+    #[must_use]
+    pub fn owns(&self, kind: NamespaceKind) -> bool {
+        self.namespaces.contains(&kind) && !self.joined_namespaces.contains(&kind)
+    }
+
     /// The state of the container at a moment.
     #[must_use]
     pub fn state(&self, status: Status) -> State {

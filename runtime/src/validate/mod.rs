@@ -104,6 +104,12 @@ pub struct ValidSpec {
 }
 
 impl ValidSpec {
+    /// Whether the container's process has a terminal.
+    #[must_use]
+    pub fn has_terminal(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.terminal)
+    }
+
     /// The configuration as it was written.
     #[must_use]
     pub fn spec(&self) -> &Spec {

@@ -4,7 +4,8 @@ use super::CarryError;
 use crate::container::{Container, Containers, Locked, MountKind, State};
 use crate::home::Home;
 use crate::look::status::is_up;
-use crate::prepare::{mount_root, prepare_volumes, rootfs, written_files};
+use crate::plan::files_around;
+use crate::prepare::{mount_root, open_source, prepare_volumes, rootfs, written_files};
 use crate::volume::Copied;
 use mydocker_sys::fs::{OFlag, SFlag, cstring, fstat, mkdirat, open, open_in_root, open_in_root_if_present};
 use mydocker_sys::mount::{
@@ -110,16 +111,18 @@ fn mounted(containers: &Containers, container: &Container) -> Result<OwnedFd, Ca
     mount_root(home, &container)?;
     prepare_volumes(home, &container)?;
     let root = open(&rootfs(home, &container), OFlag::O_PATH | OFlag::O_DIRECTORY)?;
-    for (place, source) in written_files(containers, &container)?.mounted() {
-        if container.mounts.iter().all(|mount| mount.destination != Path::new(place)) {
-            bind(root.as_fd(), source, Path::new(place), CloneMount::One, true)?;
-        }
-    }
+    let files = written_files(containers, &container)?;
+    let (below, above) = files_around(&files, &container);
+    let bind_file = |(place, source): (&str, &Path)| {
+        bind(root.as_fd(), &open(source, OFlag::O_PATH)?, Path::new(place), CloneMount::One, true)
+    };
+    below.into_iter().try_for_each(bind_file)?;
     for mount in container.mounts.iter().filter(|mount| mount.kind != MountKind::Tmpfs) {
         let is_alone = mount.options.iter().any(|option| option == "bind");
         let what = if is_alone { CloneMount::One } else { CloneMount::Recursive };
-        bind(root.as_fd(), &mount.source, &mount.destination, what, mount.writable)?;
+        bind(root.as_fd(), &open_source(mount)?, &mount.destination, what, mount.writable)?;
     }
+    above.into_iter().try_for_each(bind_file)?;
     if container.host_config.readonly_rootfs {
         read_only(&root)?;
     }
@@ -135,17 +138,16 @@ fn read_only(mount: &OwnedFd) -> Result<(), CarryError> {
 /// runtime would make it.
 fn bind(
     root: BorrowedFd<'_>,
-    source: &Path,
+    source: &OwnedFd,
     place: &Path,
     what: CloneMount,
     writable: bool,
 ) -> Result<(), CarryError> {
-    let source = open(source, OFlag::O_PATH)?;
-    let tree = open_tree(&source, what)?;
+    let tree = open_tree(source, what)?;
     if !writable {
         read_only(&tree)?;
     }
-    let is_directory = fstat(&source)?.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
+    let is_directory = fstat(source)?.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
     let target = match open_in_root_if_present(root, place, OFlag::O_PATH)? {
         Some(target) => target,
         None => make_target(root, place, is_directory)?,

@@ -309,9 +309,9 @@ pub struct LimitArgs {
     /// How often it may write to a device in a second
     #[arg(long, value_name = "DEVICE")]
     pub device_write_iops: Vec<String>,
-    /// How readily its memory is swapped out: 0 to 100
-    #[arg(long, value_name = "NUMBER")]
-    pub memory_swappiness: Option<u64>,
+    /// How readily its memory is swapped out: 0 to 100; -1 as elsewhere
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    pub memory_swappiness: Option<i64>,
     /// Do not kill it for want of memory
     #[arg(long)]
     pub oom_kill_disable: bool,
@@ -332,7 +332,7 @@ pub struct SecurityArgs {
     /// Capability to do without; ALL for all
     #[arg(long, value_name = "CAPABILITY")]
     pub cap_drop: Vec<String>,
-    /// no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE, label=..., systempaths=unconfined
+    /// no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE, label=disable|type:TYPE|..., systempaths=unconfined
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<String>,
     /// Device of the host: PATH[:PATH-INSIDE[:rwm]]

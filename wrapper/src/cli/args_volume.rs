@@ -18,6 +18,9 @@ pub struct VolumeCreateArgs {
     /// The volume's name; without one it is anonymous
     #[arg(value_name = "VOLUME")]
     pub name: Option<String>,
+    /// The same, as docker once had it
+    #[arg(long = "name", value_name = "VOLUME", conflicts_with = "name", hide = true)]
+    pub old_name: Option<String>,
 }
 
 /// `volume ls`

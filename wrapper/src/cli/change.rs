@@ -1,6 +1,7 @@
 //! Changing containers, and carrying files and images out of them: the commands and their dispatch.
 
 use super::args_change::{CommitArgs, CpArgs, DiffArgs, ExportArgs, RenameArgs, UpdateArgs};
+use super::refused::OF_UPDATE;
 use super::{Command, Outcome};
 use crate::commands::{self, carry};
 use crate::home::Home;
@@ -49,7 +50,8 @@ pub(super) const CHANGE: &[Entry<Command>] = &[
     entry!("update", "Change the limits of containers", UpdateArgs, |args| Command::Change(
         ChangeCommand::Update(args)
     ))
-    .with_example("mydocker update --memory 200m --cpus 1.5 web"),
+    .with_example("mydocker update --memory 200m --cpus 1.5 web")
+    .with_refused(OF_UPDATE),
 ];
 
 pub(super) fn dispatch(command: ChangeCommand, home: &Home) -> Outcome {

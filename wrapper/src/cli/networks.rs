@@ -4,7 +4,7 @@ use super::args_network::{
     NetworkConnectArgs, NetworkCreateArgs, NetworkDisconnectArgs, NetworkInspectArgs, NetworkLsArgs,
     NetworkPruneArgs, NetworkRmArgs, PortArgs,
 };
-use super::refused::{OF_NETWORK_CONNECT, OF_NETWORK_CREATE};
+use super::refused::{OF_NETWORK_CONNECT, OF_NETWORK_CREATE, OF_NETWORK_INSPECT};
 use super::{Command, Outcome};
 use crate::commands::networks;
 use crate::home::Home;
@@ -63,7 +63,8 @@ const IN_GROUP: &[Entry<Command>] = &[
     entry!("inspect", "Tell all about networks", NetworkInspectArgs, |args| Command::Network(
         NetworkCommand::Inspect(args)
     ))
-    .with_example("mydocker network inspect back"),
+    .with_example("mydocker network inspect back")
+    .with_refused(OF_NETWORK_INSPECT),
     entry!("ls", "List networks", NetworkLsArgs, |args| Command::Network(NetworkCommand::Ls(args)))
         .with_example("mydocker network ls"),
     entry!(

@@ -88,12 +88,19 @@ pub(super) const OF_RUN: Flags = &[
     ("cpu-rt-period", "leave it out, and use --cpu-period"),
     ("cpu-rt-runtime", "leave it out, and use --cpu-quota"),
     ("use-api-socket", "there is no daemon whose socket it could be; leave it out"),
-    ("disable-content-trust", "no pull looks at signatures; leave it out"),
+    ("disable-content-trust", "policy.json says whose signatures a pull asks for; leave it out"),
     ("isolation", WINDOWS),
     ("cpu-count", WINDOWS),
     ("cpu-percent", WINDOWS),
     ("io-maxbandwidth", WINDOWS),
     ("io-maxiops", WINDOWS),
+];
+
+/// Those of `update`.
+pub(super) const OF_UPDATE: Flags = &[
+    ("kernel-memory", "kernels do not limit it any more; leave it out"),
+    ("cpu-rt-period", "leave it out, and use --cpu-period"),
+    ("cpu-rt-runtime", "leave it out, and use --cpu-quota"),
 ];
 
 /// Those of `rm`.
@@ -116,6 +123,9 @@ pub(super) const OF_NETWORK_CREATE: Flags = &[
     ("ipam-opt", "addresses are given by this command alone; leave it out"),
     ("aux-address", "keep addresses from containers with --ip-range"),
 ];
+
+/// Those of `network inspect`.
+pub(super) const OF_NETWORK_INSPECT: Flags = &[("verbose", NO_SWARM), ("v", NO_SWARM)];
 
 /// Those of `network connect`.
 pub(super) const OF_NETWORK_CONNECT: Flags = &[

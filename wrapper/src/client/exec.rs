@@ -18,8 +18,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-/// What the runtime ends with where it could not do its own part.
-const CANNOT: u8 = 126;
+/// The status of a command that is not run, through no fault of its name.
+pub const CANNOT: u8 = 126;
 
 /// Why a command cannot be run.
 #[derive(Debug, thiserror::Error)]

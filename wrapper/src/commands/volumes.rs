@@ -39,8 +39,9 @@ pub fn create(args: &VolumeCreateArgs, home: &Home) -> Outcome {
         return Err(VolumeError::Driver(args.driver.clone()).into());
     }
     let volumes = Volumes::open(home)?;
-    let was_there = args.name.as_deref().is_some_and(|name| volumes.find(name).is_ok());
-    let volume = volumes.create(args.name.as_deref(), pairs(&args.label), pairs(&args.opt))?;
+    let name = args.name.as_deref().or(args.old_name.as_deref());
+    let was_there = name.is_some_and(|name| volumes.find(name).is_ok());
+    let volume = volumes.create(name, pairs(&args.label), pairs(&args.opt))?;
     if !was_there {
         record(home, &Event::new(Kind::Volume, "create", &volume.name).with("driver", DRIVER));
     }

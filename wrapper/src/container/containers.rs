@@ -1,6 +1,6 @@
 //! All containers of a home.
 
-use super::{Container, Process, Seen, State, Status, look, names};
+use super::{Container, Process, Seen, State, Status, full, look, names};
 use crate::home::Home;
 use mydocker_sys::fs::{AT_FDCWD, lock_exclusive, symlinkat, unlink_if_present};
 use mydocker_sys::process::getpid;
@@ -410,13 +410,21 @@ fn read_json<T: DeserializeOwned>(path: &Path, id: &str) -> Result<T, Containers
         .map_err(|source| ContainersError::Damaged { path: path.to_owned(), source })
 }
 
-/// Writes a record aside and renames it, so that a reader sees the old one or the new one.
+/// Writes a record aside and renames it, so that a reader sees the old one or the new one; where there is no room for two,
+/// over the old one.
 fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), ContainersError> {
     let aside = path.with_extension("json.new");
     let text = serde_json::to_vec(value)
         .map_err(|source| ContainersError::Damaged { path: path.to_owned(), source })?;
-    fs::write(&aside, text).map_err(failed("write", &aside))?;
-    fs::rename(&aside, path).map_err(failed("rename", &aside))
+    match fs::write(&aside, &text) {
+        Err(error) if full::is_full(&error) => {
+            unlink_if_present(AT_FDCWD, &aside)?;
+            // The disk that is full is what there is to be told.
+            full::overwrite(path, &text).map_err(|_| failed("write", &aside)(error))
+        }
+        Err(error) => Err(failed("write", &aside)(error)),
+        Ok(()) => fs::rename(&aside, path).map_err(failed("rename", &aside)),
+    }
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ContainersError {

@@ -6,10 +6,12 @@
 //! state        what became of it; its monitor writes it, everybody reads it
 //! truth        the status that a state and the processes that still live add up to
 //! containers   all containers of a home: by id, by name
+//! full         records on a disk without room
 //! names        names for those that were given none
 //! ```
 
 mod containers;
+mod full;
 mod names;
 mod record;
 mod settings;

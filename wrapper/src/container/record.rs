@@ -136,6 +136,9 @@ pub struct Mount {
     /// Whether a bind's source is made as a directory if it is not there (`-v`), or refused (`--mount`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub create_source: bool,
+    /// What of a volume is mounted, if not all of it: a path below its root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subpath: Option<PathBuf>,
     /// What a volume is made with that is not there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub volume_options: BTreeMap<String, String>,

@@ -232,6 +232,21 @@ pub struct PortBinding {
     /// The host's port; one that is free if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_port: Option<u16>,
+    /// The last of the host's ports of which one that is free is wanted, where `host_port` is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_host_port: Option<u16>,
+}
+
+impl PortBinding {
+    /// The host's port, or the first and the last of several, as docker writes them; empty for any.
+    #[must_use]
+    pub fn host_ports(&self) -> String {
+        match (self.host_port, self.last_host_port) {
+            (Some(first), Some(last)) => format!("{first}-{last}"),
+            (Some(port), None) => port.to_string(),
+            (None, _) => String::new(),
+        }
+    }
 }
 
 /// When a container that has ended is started again.

@@ -271,6 +271,7 @@ mod tests {
             protocol: "tcp".to_owned(),
             host_ip: None,
             host_port: Some(8080),
+            last_host_port: None,
         };
         web.container.host_config.port_bindings.push(published);
         let mut db = listed("db");

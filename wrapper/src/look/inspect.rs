@@ -84,7 +84,7 @@ fn host_config(container: &Container) -> Value {
     for port in &settings.port_bindings {
         let binding = json!({
             "HostIp": port.host_ip.map(|ip| ip.to_string()).unwrap_or_default(),
-            "HostPort": port.host_port.map(|port| port.to_string()).unwrap_or_default(),
+            "HostPort": port.host_ports(),
         });
         push(&mut bindings, &format!("{}/{}", port.container_port, port.protocol), binding);
     }
@@ -275,6 +275,7 @@ mod tests {
             protocol: "tcp".to_owned(),
             host_ip: None,
             host_port: Some(8080),
+            last_host_port: None,
         };
         web.container.host_config.port_bindings = vec![binding];
         web.container.config.image.exposed_ports.insert("443".to_owned(), json!({}));
@@ -292,6 +293,7 @@ mod tests {
             options: Vec::new(),
             copy_up: true,
             create_source: false,
+            subpath: None,
             volume_options: Default::default(),
             volume_labels: Default::default(),
         }];

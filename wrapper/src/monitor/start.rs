@@ -246,9 +246,15 @@ fn finish(mut command: Command, log: &Path) -> Result<(), StartError> {
     }
     let (text, status) = match last_error(log) {
         Some(error) => (error.text, error.status),
-        None => (format!("the OCI runtime ended with {status}, and does not say why"), 125),
+        None => (format!("the OCI runtime ended with {status}, and does not say why{}", silence(log)), 125),
     };
     Err(StartError::Runtime { status, text })
+}
+
+/// Why a runtime may have been silent: there is no room for what it would say.
+fn silence(log: &Path) -> String {
+    let written = fs::write(log, "{}\n");
+    written.err().map_or_else(String::new, |error| format!(": {} cannot be written: {error}", log.display()))
 }
 
 fn created(run: &Path) -> Result<Process, StartError> {

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 const DEADLINE: Duration = Duration::from_secs(5);
 /// After which time a question is asked again.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// The signal by which it reads its files anew.
+const HANGUP: i32 = 1;
 /// The file with its process.
 const PID_FILE: &str = "aardvark.pid";
 
@@ -71,6 +73,20 @@ impl Server {
         files::remove(&self.directory.join(PID_FILE))
     }
 
+    /// Tells it all the names of a container on a network, which netavark has no word for.
+    pub(super) fn rename(&self, id: &str, network: &str, names: &[String]) -> Result<(), NetworkError> {
+        let Some(process) = self.process()? else { return Ok(()) };
+        // Later versions of netavark add '%' and what kind of a network it is.
+        let is_its = |file: &String| file.split('%').next() == Some(network);
+        for file in files::names_in(&self.directory)?.into_iter().filter(is_its) {
+            let path = self.directory.join(file);
+            let Some(text) = files::read(&path)? else { continue };
+            let text = renamed(&String::from_utf8_lossy(&text), id, &names.join(","));
+            files::write_by(&self.directory.with_extension("new"), &path, text.as_bytes())?;
+        }
+        Ok(pidfd_kill(&process, HANGUP)?)
+    }
+
     /// Waits until it knows a container by `name`: what the container asks first must not come too early. It tells
     /// containers of their own networks only, so that the question is asked from the container's namespace.
     pub(super) fn wait_for(&self, namespace: &Path, info: &Info, name: &str) -> Result<(), NetworkError> {
@@ -83,6 +99,20 @@ impl Server {
             Err(error) => Err(failed(error)),
         }
     }
+}
+
+/// A file of the server's in which a container has other names. Its lines: the container's id, its addresses of IPv4, of IPv6,
+/// its names, and the servers that it has others' names from.
+fn renamed(text: &str, id: &str, names: &str) -> String {
+    let line = |line: &str| {
+        let mut words: Vec<&str> = line.split(' ').collect();
+        match words.get_mut(3) {
+            Some(old) if line.split(' ').next() == Some(id) => *old = names,
+            _ => {}
+        }
+        words.join(" ") + "\n"
+    };
+    text.lines().map(line).collect()
 }
 
 /// Asks the server at `address` for `name` until it knows it, or it is too late.
@@ -138,6 +168,15 @@ fn is_answer(bytes: &[u8], id: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_names_of_one_container_are_others() {
+        let text = "10.1.0.1,fd00::1\nab 10.1.0.2  old,al\nabc 10.1.0.3 fd00::3 old,cd 192.0.2.1\n";
+        let found = renamed(text, "ab", "new,al");
+        assert_eq!(found, text.replacen("old", "new", 1));
+        assert_eq!(renamed(text, "abc", "x"), text.replace("old,cd", "x"));
+        assert_eq!(renamed(text, "b", "x"), text);
+    }
 
     #[test]
     fn a_question_is_of_the_form_of_dns() {

@@ -69,7 +69,11 @@ pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Net
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), NetworkError> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".new");
-    let aside = Path::new(&aside);
+    write_by(Path::new(&aside), path, bytes)
+}
+
+/// The same by a file `aside`, for a directory whose files others take for what they are named.
+pub(super) fn write_by(aside: &Path, path: &Path, bytes: &[u8]) -> Result<(), NetworkError> {
     fs::write(aside, bytes).map_err(failed("write", aside))?;
     fs::rename(aside, path).map_err(failed("rename", aside))
 }

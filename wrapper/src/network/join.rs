@@ -13,6 +13,7 @@ use crate::container::{Attachment, Container, Endpoint, PublishedPort};
 use crate::events::{Event, Kind, record};
 use crate::home::Home;
 use std::collections::BTreeMap;
+use std::iter;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -47,6 +48,15 @@ pub(super) fn part(home: &Home, id: &str, network: &str, is_whole: bool) -> Resu
         None => Ok(()),
         Some(ask) if ask.port.is_some() => default::part(home, id, network, &ask, is_whole),
         Some(_) => Host::open(home)?.part(id, network),
+    }
+}
+
+/// Tells a network that a container on it has another name.
+pub(super) fn rename(home: &Home, container: &Container, place: Place<'_>) -> Result<(), NetworkError> {
+    match Joined::new(home).ask(&container.id, &place.network.name)? {
+        // The default bridge knows no names.
+        Some(ask) if ask.port.is_none() => Host::open(home)?.rename(container, place, ask),
+        _ => Ok(()),
     }
 }
 
@@ -105,6 +115,26 @@ impl Host {
         }
         tell(&self.home, "connect", &info, &network.name, &container.id);
         Ok(endpoint(container, place, mac, &addresses))
+    }
+
+    /// Tells the name server another name of a container, and notes it for whoever undoes what was made.
+    fn rename(&self, container: &Container, place: Place<'_>, mut ask: Ask) -> Result<(), NetworkError> {
+        let network = place.network;
+        let aliases = names(container, place)?;
+        ask.container_name.clone_from(&container.name);
+        if let Some(options) = ask.networks.get_mut(&network.host_name()) {
+            options.aliases.clone_from(&aliases);
+        }
+        self.joined.note(&container.id, &network.name, &ask)?;
+        if !network.names {
+            return Ok(());
+        }
+        let all: Vec<String> = iter::once(container.name.clone()).chain(aliases).collect();
+        self.server.rename(&container.id, &network.host_name(), &all)?;
+        let name = container.name.to_ascii_lowercase();
+        // One with a dot is no name of this network for who asks.
+        let known = if name.contains('.') { container.short_id() } else { &name };
+        self.server.wait_for(&self.home.netns(&container.id), &Info::of(network, 0), known)
     }
 
     /// Takes a container off a network, of which nothing is left then.

@@ -59,5 +59,5 @@ pub use networks::Networks;
 pub use record::{Ipam, Network, Pool, is_predefined};
 pub use resolver::Resolver;
 pub use subnet::{Subnet, SubnetError};
-pub use up::{Up, connect, disconnect, down, namespace, told, up};
+pub use up::{Up, connect, disconnect, down, namespace, rename, told, up};
 pub use wish::Wish;

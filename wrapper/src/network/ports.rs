@@ -9,11 +9,12 @@ use super::record::{HOST_ADDRESS, Network};
 use crate::container::{Container, PortBinding, PublishedPort};
 use mydocker_sys::Errno;
 use mydocker_sys::port::{Transport, hold, number};
+use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 /// How often a port is chosen that is free on all of the addresses.
-const TRIES: u32 = 16;
+const TRIES: usize = 16;
 
 /// Ports and the sockets that keep them.
 #[derive(Debug, Default)]
@@ -35,7 +36,13 @@ pub(super) fn wanted(container: &Container) -> Result<Vec<PortBinding>, NetworkE
             |binding: &PortBinding| binding.container_port == container_port && binding.protocol == protocol;
         if !bindings.iter().any(is_said) {
             let protocol = protocol.to_owned();
-            bindings.push(PortBinding { container_port, protocol, host_ip: None, host_port: None });
+            bindings.push(PortBinding {
+                container_port,
+                protocol,
+                host_ip: None,
+                host_port: None,
+                last_host_port: None,
+            });
         }
     }
     Ok(bindings)
@@ -65,13 +72,11 @@ fn take_one(
 ) -> Result<(), NetworkError> {
     let transport = transport(binding)?;
     let addresses = host_addresses(binding, network)?;
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let taken = take_on_all(binding, transport, &addresses, is_taken);
-        match taken {
-            // Free on one address, and not on the other one.
-            Err(NetworkError::PortTaken(_)) if binding.host_port.is_none() && tries < TRIES => {}
+    let mut choices = choices(binding).peekable();
+    while let Some(choice) = choices.next() {
+        match take_on_all(binding, transport, choice, &addresses, is_taken) {
+            // Another one may be free, also where this one was on one address and not on the other.
+            Err(NetworkError::PortTaken(_)) if choices.peek().is_some() => {}
             other => {
                 let (ports, sockets) = other?;
                 held.ports.extend(ports);
@@ -80,17 +85,27 @@ fn take_one(
             }
         }
     }
+    Ok(())
+}
+
+/// The ports of the host that may be taken, one after the other; 0 is any that is free.
+fn choices(binding: &PortBinding) -> impl Iterator<Item = u16> {
+    let (ports, times) = match (binding.host_port, binding.last_host_port) {
+        (None, _) => (0..=0, TRIES),
+        (Some(first), last) => (first..=last.unwrap_or(first), 1),
+    };
+    iter::repeat_n(ports, times).flatten()
 }
 
 /// One port on each of the addresses.
 fn take_on_all(
     binding: &PortBinding,
     transport: Transport,
+    mut host_port: u16,
     addresses: &[IpAddr],
     is_taken: &impl Fn(&PublishedPort) -> bool,
 ) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>), NetworkError> {
     let (mut ports, mut sockets) = (Vec::new(), Vec::new());
-    let mut host_port = binding.host_port.unwrap_or(0);
     for host_ip in addresses.iter().copied() {
         let address = SocketAddr::new(host_ip, host_port);
         let socket = hold(transport, address).map_err(|error| not_held(binding, address, error))?;
@@ -214,7 +229,8 @@ mod tests {
 
     fn binding(host_ip: Option<&str>, host_port: Option<u16>) -> PortBinding {
         let host_ip = host_ip.map(|text| text.parse().expect("an address"));
-        PortBinding { container_port: 80, protocol: "tcp".to_owned(), host_ip, host_port }
+        let protocol = "tcp".to_owned();
+        PortBinding { container_port: 80, protocol, host_ip, host_port, last_host_port: None }
     }
 
     #[test]
@@ -235,6 +251,18 @@ mod tests {
         let error = take(&[binding(None, Some(port))], &net, |_| true).expect_err("an orphan has it");
         assert!(matches!(error, NetworkError::PortTaken(_)), "{error}");
         take(&[binding(None, Some(port)), binding(None, Some(port))], &net, |_| false).expect("free again");
+    }
+
+    #[test]
+    fn of_several_ports_one_that_is_free_is_taken() {
+        let net = network(&["10.1.0.0/24"]);
+        let first = take(&[binding(None, None)], &net, |_| false).expect("a free port");
+        let taken = first.ports[0].host_port;
+        let choice = |last| PortBinding { last_host_port: Some(last), ..binding(None, Some(taken)) };
+        assert!(take(&[choice(taken)], &net, |_| false).is_err());
+        let last = taken.saturating_add(20);
+        let second = take(&[choice(last)], &net, |_| false).expect("one of them is free");
+        assert!((taken + 1..=last).contains(&second.ports[0].host_port));
     }
 
     #[test]

@@ -125,9 +125,15 @@ pub(super) fn own_names(container: &Container) -> String {
         "" => container.short_id(),
         name => name,
     };
-    match container.config.domainname.as_str() {
-        "" => host.to_owned(),
-        domain => format!("{host}.{domain} {host}"),
+    names(host, &container.config.domainname)
+}
+
+/// A host's name with its domain, which may be a part of it already, and without.
+fn names(host: &str, domain: &str) -> String {
+    let whole = if domain.is_empty() { host.to_owned() } else { format!("{host}.{domain}") };
+    match whole.split_once('.') {
+        Some((first, _)) if !first.is_empty() => format!("{whole} {first}"),
+        _ => whole,
     }
 }
 
@@ -144,5 +150,12 @@ mod tests {
         assert_eq!(resolver.search, ["a.example", "b.example"]);
         assert_eq!(resolver.options, ["ndots:2", "edns0", "rotate"]);
         assert_eq!(Resolver::parse(""), Resolver::default());
+    }
+
+    #[test]
+    fn a_container_has_its_name_with_and_without_its_domain() {
+        assert_eq!(names("box", ""), "box");
+        assert_eq!(names("box", "lan"), "box.lan box");
+        assert_eq!(names("box.lan", ""), "box.lan box");
     }
 }

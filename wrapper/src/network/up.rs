@@ -1,6 +1,6 @@
 //! A container's network from before its start to after its end, and what changes in between.
 
-use super::join::{Place, interface, join, part};
+use super::join::{Place, interface, join, part, rename as rename_on};
 use super::joined::Joined;
 use super::networks::is_up;
 use super::record::Network;
@@ -313,6 +313,23 @@ pub fn connect(
     }
     container.networks.push(Attachment { network: network.name.clone(), ..wish });
     Ok(containers.save(&container)?)
+}
+
+/// Tells the networks of a container that runs that it has another name.
+///
+/// # Errors
+/// [`NetworkError`].
+pub fn rename(containers: &Containers, container: &Container) -> Result<(), NetworkError> {
+    let home = containers.home();
+    let live = Joined::new(home).networks(&container.id)?;
+    if live.is_empty() || !is_up(containers, &container.id) {
+        return Ok(());
+    }
+    let places = places(&Networks::open(home)?, container)?;
+    let mut live = places.iter().filter(|(network, _)| live.contains(&network.name));
+    live.try_for_each(|(network, wish)| {
+        rename_on(home, container, Place { network, wish, number: 0, ports: &[] })
+    })
 }
 
 /// Takes a container off a network: at once if it runs, and for its next start.

@@ -77,7 +77,8 @@ fn process(process: &mut Value, container: &Container, facts: &Facts) {
 }
 
 /// Docker's, less what is dropped, and what is added; `ALL` comes first, whichever way it was typed.
-fn capabilities(container: &Container) -> Vec<String> {
+#[must_use]
+pub fn capabilities(container: &Container) -> Vec<String> {
     let host = &container.host_config;
     let all = all_capabilities();
     if host.privileged {
@@ -115,7 +116,7 @@ fn linux(linux: &mut Value, container: &Container, facts: &Facts) {
         linux["maskedPaths"] = json!([]);
         linux["readonlyPaths"] = json!([]);
     }
-    if let Some(label) = &facts.security.label {
+    if let Some(label) = facts.security.file_label() {
         linux["mountLabel"] = json!(label);
     }
     if container.mounts.iter().any(|mount| mount.propagation.ends_with("shared")) {
@@ -126,7 +127,7 @@ fn linux(linux: &mut Value, container: &Container, facts: &Facts) {
     let filter = match &facts.security.seccomp {
         _ if host.privileged && facts.security.seccomp == Seccomp::Default => None,
         Seccomp::Unconfined => None,
-        Seccomp::File(_) => facts.seccomp.clone(),
+        Seccomp::Profile(_) => facts.seccomp.clone(),
         Seccomp::Default => Some(default_seccomp(&capabilities(container))),
     };
     if let Some(filter) = filter {

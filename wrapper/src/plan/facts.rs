@@ -15,10 +15,12 @@ pub struct Facts {
     pub user: User,
     /// What `--security-opt` says.
     pub security: Security,
-    /// A filter of system calls that was read from a file.
+    /// The filter of system calls that `--security-opt` gives, as the runtime takes it.
     pub seccomp: Option<Value>,
     /// Namespaces that the container joins.
     pub joined: Joined,
+    /// Where what is mounted at a place is found, if not at the mount's source.
+    pub sources: BTreeMap<PathBuf, PathBuf>,
     /// Files that are mounted over the image's.
     pub files: Files,
     /// Devices of the host.

@@ -19,8 +19,9 @@ mod tests;
 
 use crate::container::{CgroupManager, Container};
 
-pub use config::config;
+pub use config::{capabilities, config};
 pub use facts::{DeviceNode, Facts, Files, Joined};
+pub use mounts::files_around;
 pub use resources::device_rule;
 pub use security::{Seccomp, Security, SecurityError};
 

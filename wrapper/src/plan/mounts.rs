@@ -1,6 +1,6 @@
 //! What is mounted where.
 
-use super::{Facts, INIT};
+use super::{Facts, Files, INIT};
 use crate::container::{Container, Mount, MountKind};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -18,12 +18,32 @@ pub fn mounts(base: &[Value], container: &Container, facts: &Facts) -> Vec<Value
     if ipc == "none" {
         mounts.retain(|mount| place(mount) != "/dev/shm");
     }
-    for (name, source) in facts.files.mounted().filter(|(name, _)| !is_asked(name)) {
-        mounts.push(bind(source, name, &[]));
-    }
+    let (below, above) = files_around(&facts.files, container);
+    mounts.extend(below.into_iter().map(|(name, source)| bind(source, name, &[])));
     mounts.extend(facts.init.as_ref().map(|init| bind(init, INIT, &["ro", "nosuid", "nodev"])));
-    mounts.extend(container.mounts.iter().map(asked));
+    mounts.extend(container.mounts.iter().map(|mount| asked(mount, facts)));
+    mounts.extend(above.into_iter().map(|(name, source)| bind(source, name, &[])));
     mounts
+}
+
+/// The files of a container at whose places nothing else is asked for, with these places: those that are mounted before what
+/// is asked for, and those that are mounted after it.
+#[must_use]
+pub fn files_around<'a>(files: &'a Files, container: &Container) -> (Vec<File<'a>>, Vec<File<'a>>) {
+    let is_asked = |place: &str| container.mounts.iter().any(|mount| mount.destination == Path::new(place));
+    let files = files.mounted().filter(|(name, _)| !is_asked(name));
+    files.partition(|(name, _)| !lies_in_a_mount(name, container))
+}
+
+/// The place of a file, and where the file is.
+type File<'a> = (&'static str, &'a Path);
+
+/// Whether a file of the container lies in what is mounted over `/etc`, and not below it out of sight. Where nothing can be
+/// made there is no place for it.
+fn lies_in_a_mount(name: &str, container: &Container) -> bool {
+    let over = |mount: &&Mount| Path::new(name).starts_with(&mount.destination);
+    // Mounts are sorted: the last one is what is seen.
+    container.mounts.iter().rfind(over).is_some_and(|mount| mount.writable)
 }
 
 /// Changes one of the usual mounts to what the container wants of it.
@@ -58,7 +78,7 @@ fn bind(source: &Path, destination: &str, options: &[&str]) -> Value {
     json!({ "destination": destination, "type": "bind", "source": source, "options": options })
 }
 
-fn asked(mount: &Mount) -> Value {
+fn asked(mount: &Mount, facts: &Facts) -> Value {
     let mut options: Vec<&str> = mount.options.iter().map(String::as_str).collect();
     let access = if mount.writable { "rw" } else { "ro" };
     if mount.kind == MountKind::Tmpfs {
@@ -72,5 +92,6 @@ fn asked(mount: &Mount) -> Value {
     }
     options.push(if mount.propagation.is_empty() { "rprivate" } else { &mount.propagation });
     options.push(access);
-    json!({ "destination": mount.destination, "type": "bind", "source": mount.source, "options": options })
+    let source = facts.sources.get(&mount.destination).unwrap_or(&mount.source);
+    json!({ "destination": mount.destination, "type": "bind", "source": source, "options": options })
 }

@@ -1,6 +1,10 @@
 //! `--security-opt`.
 
-use std::path::PathBuf;
+use serde_json::Value;
+
+/// The parts of a label of SELinux, and what containers have of each where nothing else is asked for.
+const LABEL: [(&str, &str); 4] =
+    [("user", "system_u"), ("role", "system_r"), ("type", "container_t"), ("level", "s0")];
 
 /// What `--security-opt` says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,14 +29,14 @@ pub enum Seccomp {
     Default,
     /// There is none.
     Unconfined,
-    /// A file in docker's or the OCI's format.
-    File(PathBuf),
+    /// One in docker's or the OCI's format.
+    Profile(Value),
 }
 
 /// An option that is not known.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "--security-opt {0:?} is not known; there are no-new-privileges, seccomp=FILE, seccomp=unconfined, apparmor=PROFILE, label=disable, label=LABEL and systempaths=unconfined"
+    "--security-opt {0:?} is not known; there are no-new-privileges, seccomp=FILE, seccomp=unconfined, apparmor=PROFILE, label=disable, label=LABEL, label=user:, role:, type: or level: with a part of one, and systempaths=unconfined"
 )]
 pub struct SecurityError(String);
 
@@ -50,15 +54,72 @@ impl Security {
                 ("no-new-privileges", "false") => security.no_new_privileges = false,
                 ("seccomp", "unconfined") => security.seccomp = Seccomp::Unconfined,
                 ("seccomp", "builtin") => security.seccomp = Seccomp::Default,
-                ("seccomp", path) if !path.is_empty() => security.seccomp = Seccomp::File(path.into()),
+                ("seccomp", profile) if profile.starts_with('{') => {
+                    let profile = serde_json::from_str(profile);
+                    security.seccomp = Seccomp::Profile(profile.map_err(|_| SecurityError(option.clone()))?);
+                }
                 ("apparmor", "unconfined") => security.apparmor = None,
                 ("apparmor", profile) if !profile.is_empty() => security.apparmor = Some(profile.to_owned()),
                 ("label", "disable") => security.label = None,
+                ("label", part) if has_part(part) => security.label = with_part(security.label, part),
                 ("label", label) if label.split(':').count() >= 4 => security.label = Some(label.to_owned()),
                 ("systempaths", "unconfined") => security.unmasked = true,
                 _ => return Err(SecurityError(option.clone())),
             }
         }
         Ok(security)
+    }
+
+    /// The label of the container's files, which goes with that of its processes.
+    #[must_use]
+    pub fn file_label(&self) -> Option<String> {
+        let mut parts = self.label.as_deref()?.splitn(4, ':');
+        let (user, level) = (parts.next()?, parts.nth(2)?);
+        Some(format!("{user}:object_r:container_file_t:{level}"))
+    }
+}
+
+/// Whether a text is a part of a label, such as `type:spc_t`.
+fn has_part(text: &str) -> bool {
+    text.split_once(':')
+        .is_some_and(|(name, value)| LABEL.iter().any(|(known, _)| *known == name) && !value.is_empty())
+}
+
+/// The label, or the usual one, with another part.
+fn with_part(label: Option<String>, part: &str) -> Option<String> {
+    let (name, value) = part.split_once(':')?;
+    let at = LABEL.iter().position(|(known, _)| *known == name)?;
+    let label = label.unwrap_or_else(|| LABEL.map(|(_, usual)| usual).join(":"));
+    let mut parts: Vec<&str> = label.splitn(LABEL.len(), ':').collect();
+    *parts.get_mut(at)? = value;
+    Some(parts.join(":"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(options: &[&str]) -> Option<String> {
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        Security::parse(&options).expect("known options").label
+    }
+
+    #[test]
+    fn labels_come_whole_or_in_parts() {
+        let whole = "label=a_u:b_r:c_t:s0:c1,c2";
+        assert_eq!(label(&[whole]).as_deref(), Some("a_u:b_r:c_t:s0:c1,c2"));
+        assert_eq!(label(&["label=type:spc_t"]).as_deref(), Some("system_u:system_r:spc_t:s0"));
+        let parts = ["label:level:s0:c1,c2", "label=user:me_u"];
+        assert_eq!(label(&parts).as_deref(), Some("me_u:system_r:container_t:s0:c1,c2"));
+        assert_eq!(label(&[whole, "label=disable"]), None);
+        for wrong in ["label=foo", "label=type:", "label=colour:red"] {
+            assert!(Security::parse(&[wrong.to_owned()]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn files_have_a_label_of_their_own() {
+        let security = Security { label: Some("a_u:b_r:c_t:s0:c1".to_owned()), ..Security::default() };
+        assert_eq!(security.file_label().as_deref(), Some("a_u:object_r:container_file_t:s0:c1"));
     }
 }

@@ -4,7 +4,7 @@ use super::root::rootfs;
 use super::{PrepareError, failed, seccomp, shm};
 use crate::container::{Container, Containers, Device, Status};
 use crate::network;
-use crate::plan::{DeviceNode, Facts, Files, Joined, Seccomp, Security};
+use crate::plan::{DeviceNode, Facts, Files, Joined, Seccomp, Security, capabilities};
 use mydocker_bundles::{User, UserError, find_user};
 use mydocker_sys::fs::{OFlag, major, minor, open};
 use mydocker_sys::namespace::is_first_user_namespace;
@@ -26,7 +26,7 @@ pub fn find(containers: &Containers, container: &Container, files: Files) -> Res
     let root = rootfs(containers.home(), container);
     let security = Security::parse(&host.security_opt)?;
     let seccomp = match &security.seccomp {
-        Seccomp::File(path) => Some(seccomp::load(path, &host.cap_add, host.privileged)?),
+        Seccomp::Profile(profile) => Some(seccomp::lower(profile, &capabilities(container))),
         Seccomp::Default | Seccomp::Unconfined => None,
     };
     let init = host.init.then(std::env::current_exe).transpose();
@@ -40,6 +40,7 @@ pub fn find(containers: &Containers, container: &Container, files: Files) -> Res
         security,
         seccomp,
         joined: joined(containers, container)?,
+        sources: BTreeMap::new(),
         files,
         devices: devices(container)?,
         init: init.map_err(failed("find", Path::new("/proc/self/exe")))?,

@@ -4,6 +4,7 @@
 //! root      the root file system: layers or a directory, under the container's changes
 //! pieces    the same for an ordinary user's view of the host's root, directory by directory
 //! volumes   sources of mounts: made where they are missing, filled from the image
+//! parts     what of volumes is mounted alone
 //! shm       shared memory that other containers may have
 //! files     hostname, hosts, resolv.conf
 //! facts     what the plan depends on: users, devices, namespaces of others
@@ -16,6 +17,7 @@
 
 mod facts;
 mod files;
+mod parts;
 mod pieces;
 mod root;
 mod seccomp;
@@ -25,7 +27,7 @@ mod volumes;
 pub use facts::{limits_swap, user};
 pub use files::written as written_files;
 pub use root::{layer_paths, mount as mount_root, rootfs};
-pub use volumes::prepare as prepare_volumes;
+pub use volumes::{open_source, prepare as prepare_volumes};
 
 use crate::container::{Container, Containers, ContainersError, State};
 use crate::home::Home;
@@ -76,6 +78,9 @@ pub enum PrepareError {
     /// The source of a bind mount.
     #[error("invalid mount config for type \"bind\": bind source path does not exist: {0}")]
     NoSource(String),
+    /// A part of a volume.
+    #[error("volume {0} has no {1:?}, which volume-subpath names; make it first")]
+    NoPart(String, PathBuf),
     /// A device.
     #[error(
         "error gathering device information while adding custom device {0:?}: it is no device of the host"
@@ -104,9 +109,6 @@ pub enum PrepareError {
     /// `--security-opt`.
     #[error(transparent)]
     Security(#[from] SecurityError),
-    /// A filter that is none.
-    #[error("the seccomp profile {0:?} is not accepted: {1}")]
-    Seccomp(PathBuf, String),
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
@@ -134,11 +136,13 @@ fn make(containers: &Containers, container: &Container) -> Result<Up, PrepareErr
     root::mount(home, container)?;
     volume::mount(home, container)?;
     volumes::prepare(home, container)?;
+    let parts = parts::mount(home, container)?;
     let up = network::up(containers, container)?;
     let files = files::write(containers, container, &up)?;
     let shm = shm::mount(home, container)?;
     let mut facts = facts::find(containers, container, files)?;
     facts.joined.shm = facts.joined.shm.or(shm);
+    facts.sources = parts;
     let path = home.container(&container.id).join("bundle/config.json");
     let text = serde_json::to_vec(&config(container, &facts))
         .map_err(|error| failed("write", &path)(error.into()))?;
@@ -166,6 +170,7 @@ pub fn undo(home: &Home, container: &Container) -> Vec<PrepareError> {
     let mut errors = Vec::new();
     errors.extend(network::down(home, container, &State::default()).into_iter().map(PrepareError::from));
     errors.extend(shm::unmount(home, container).err());
+    errors.extend(parts::unmount(home, container).err());
     errors.extend(volume::unmount(home, container).err().map(PrepareError::from));
     errors.extend(root::unmount(home, container).err());
     errors

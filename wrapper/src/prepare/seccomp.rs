@@ -1,10 +1,8 @@
-//! Files with filters of system calls: the OCI's format, or docker's, whose rules depend on capabilities, on the
-//! architecture and on the kernel.
+//! Filters of system calls: the OCI's format, or docker's, whose rules depend on capabilities, on the architecture and on
+//! the kernel.
 
-use super::{PrepareError, failed};
 use serde_json::{Value, json};
 use std::fs;
-use std::path::Path;
 
 /// Docker's name of this host's architecture.
 #[cfg(target_arch = "x86_64")]
@@ -16,30 +14,21 @@ const ARCHITECTURE: (&str, &str) = ("arm64", "SCMP_ARCH_AARCH64");
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ARCHITECTURE: (&str, &str) = (std::env::consts::ARCH, "");
 
-/// Reads a file, and makes it `linux.seccomp`.
-///
-/// # Errors
-/// [`PrepareError`]: it cannot be read, or is no filter.
-pub fn load(path: &Path, added: &[String], privileged: bool) -> Result<Value, PrepareError> {
-    let bytes = fs::read(path).map_err(failed("read the seccomp profile", path))?;
-    let refuse = |problem: String| PrepareError::Seccomp(path.to_owned(), problem);
-    let profile: Value = serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
+/// What becomes `linux.seccomp` of a profile, for a container with these capabilities. The OCI's format is left as it is.
+#[must_use]
+pub fn lower(profile: &Value, capabilities: &[String]) -> Value {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    lower(&profile, &Host { added, privileged, release: &release }).map_err(refuse)
+    lower_for(profile, &Host { capabilities, release: &release })
 }
 
 struct Host<'a> {
-    added: &'a [String],
-    privileged: bool,
+    capabilities: &'a [String],
     release: &'a str,
 }
 
 impl Host<'_> {
     fn has(&self, capability: &str) -> bool {
-        let is_added = |name: &String| name == capability || name == "ALL";
-        self.privileged
-            || mydocker_bundles::CAPABILITIES.contains(&capability)
-            || self.added.iter().any(is_added)
+        self.capabilities.iter().any(|name| name == capability)
     }
 
     /// Whether the kernel is at least of a version such as `4.8`.
@@ -51,11 +40,7 @@ impl Host<'_> {
     }
 }
 
-/// Docker's format becomes the OCI's, which is left as it is.
-fn lower(profile: &Value, host: &Host<'_>) -> Result<Value, String> {
-    if profile["defaultAction"].as_str().is_none() {
-        return Err("it has no \"defaultAction\"".to_owned());
-    }
+fn lower_for(profile: &Value, host: &Host<'_>) -> Value {
     let mut lowered = profile.clone();
     if let Some(map) = profile["archMap"].as_array() {
         let own = map.iter().find(|entry| entry["architecture"] == ARCHITECTURE.1);
@@ -70,7 +55,7 @@ fn lower(profile: &Value, host: &Host<'_>) -> Result<Value, String> {
                 && any(&rule["excludes"], host))
     });
     lowered["syscalls"] = fitting.map(plain).collect();
-    Ok(lowered)
+    lowered
 }
 
 /// A rule without docker's additions.
@@ -131,13 +116,14 @@ mod tests {
                 { "names": ["later"], "action": "SCMP_ACT_ALLOW", "includes": { "minKernel": "99.1" } },
             ],
         });
-        let host = Host { added: &[], privileged: false, release: "6.1.0-18-amd64" };
-        let lowered = lower(&profile, &host).expect("a profile");
+        let host = Host { capabilities: &["CAP_CHOWN".to_owned()], release: "6.1.0-18-amd64" };
+        let lowered = lower_for(&profile, &host);
         let rules = lowered["syscalls"].as_array().expect("rules");
         let names: Vec<_> = rules.iter().map(|rule| rule["names"][0].as_str().expect("a name")).collect();
         assert_eq!(names, ["read", "clone", "ptrace"]);
         assert_eq!(lowered["architectures"], json!([ARCHITECTURE.1, "SCMP_ARCH_X32"]));
         assert!(rules.iter().all(|rule| rule.as_object().expect("a rule").len() == 2));
-        assert!(lower(&json!({}), &host).is_err());
+        let host = Host { capabilities: &["CAP_SYS_ADMIN".to_owned()], ..host };
+        assert_eq!(lower_for(&profile, &host)["syscalls"][1]["names"], json!(["mount"]));
     }
 }

@@ -59,6 +59,18 @@ fn fill(root: &Path, mount: &Mount) -> Result<(), PrepareError> {
     Ok(mydocker_sys::process::chdir(Path::new("/"))?)
 }
 
+/// The source of a bind or a volume. What is named as a part of a volume is found below it, whatever links containers have
+/// put there; who has the descriptor has that, whatever is put there later.
+///
+/// # Errors
+/// [`PrepareError::NoPart`], or what the kernel says.
+pub fn open_source(mount: &Mount) -> Result<OwnedFd, PrepareError> {
+    let source = open(&mount.source, OFlag::O_PATH)?;
+    let Some(part) = &mount.subpath else { return Ok(source) };
+    let found = open_in_root_if_present(&source, part, OFlag::O_PATH)?;
+    found.ok_or_else(|| PrepareError::NoPart(mount.name.clone().unwrap_or_default(), part.clone()))
+}
+
 fn directory(path: &Path) -> Result<OwnedFd, PrepareError> {
     Ok(open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?)
 }

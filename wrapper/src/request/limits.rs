@@ -27,6 +27,9 @@ const ULIMITS: &[&str] = &[
     "stack",
 ];
 
+/// The shortest time of a health check, in nanoseconds.
+const SHORTEST_TIME: i64 = 1_000_000;
+
 /// Reads `NAME=SOFT[:HARD]`; -1 and `unlimited` are no limit.
 ///
 /// # Errors
@@ -78,12 +81,12 @@ pub fn device(text: &str) -> Result<Device, RequestError> {
     })
 }
 
-/// Reads `0.5` processors: billionths.
+/// Reads `0.5` processors: billionths. None at all are no limit.
 ///
 /// # Errors
 /// [`RequestError::Value`].
 pub fn cpus(text: &str) -> Result<u64, RequestError> {
-    let number = scaled(text, 1_000_000_000).filter(|number| *number >= 10_000_000);
+    let number = scaled(text, 1_000_000_000).filter(|number| *number == 0 || *number >= 10_000_000);
     number.ok_or_else(|| bad("cpus", text, "it is no number of at least 0.01"))
 }
 
@@ -183,8 +186,10 @@ pub fn healthcheck(image: Option<Healthcheck>, args: &LifeArgs) -> Result<Option
     if let Some(command) = &args.health_cmd {
         check.test = vec!["CMD-SHELL".to_owned(), command.clone()];
     }
-    let time =
-        |flag, text: &Option<String>, old: i64| text.as_ref().map_or(Ok(old), |text| nanoseconds(flag, text));
+    let time = |flag, text: &Option<String>, old: i64| match text {
+        Some(text) => time_between(flag, text),
+        None => Ok(old),
+    };
     check.interval = time("health-interval", &args.health_interval, check.interval)?;
     check.timeout = time("health-timeout", &args.health_timeout, check.timeout)?;
     check.start_period = time("health-start-period", &args.health_start_period, check.start_period)?;
@@ -196,6 +201,15 @@ pub fn healthcheck(image: Option<Healthcheck>, args: &LifeArgs) -> Result<Option
         check.retries = retries;
     }
     Ok((!check.test.is_empty()).then_some(check))
+}
+
+/// Reads a time of a health check: none, or one that leaves the host time for something else.
+fn time_between(flag: &'static str, text: &str) -> Result<i64, RequestError> {
+    let time = nanoseconds(flag, text)?;
+    if time == 0 || time >= SHORTEST_TIME {
+        return Ok(time);
+    }
+    Err(bad(flag, text, "it is less than 1ms"))
 }
 
 /// Reads the name of a capability, in any case and without `CAP_` if one likes, or `ALL`.
@@ -242,7 +256,7 @@ mod tests {
         assert_eq!((&*zero.path_in_container, &*zero.cgroup_permissions), ("/dev/zero".as_ref(), "r"));
         assert!(["null", "/dev/null:x:y", "/a:/b:c:d"].iter().all(|text| device(text).is_err()));
         assert_eq!(cpus("1.5").expect("a number"), 1_500_000_000);
-        assert!(["0", "-1", "x", ""].iter().all(|text| cpus(text).is_err()));
+        assert!(["0.001", "-1", "x", ""].iter().all(|text| cpus(text).is_err()));
         assert_eq!(throttle("device-read-bps", "/dev/sda:1mb").expect("a rate").rate, 1 << 20);
         assert_eq!(throttle("device-read-iops", "/dev/sda:10").expect("a rate").rate, 10);
         assert!(

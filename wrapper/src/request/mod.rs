@@ -6,6 +6,7 @@
 //! variables  -e, --env-file, --label, --label-file
 //! ports      -p 127.0.0.1:8080-8082:80-82/tcp
 //! mounts     -v, --mount, --tmpfs
+//! security   --security-opt
 //! limits     --ulimit, --device, --cpus, --restart, --health-...
 //! whole      all of them together
 //! ```
@@ -13,6 +14,7 @@
 mod limits;
 mod mounts;
 mod ports;
+mod security;
 mod size;
 mod variables;
 mod whole;
@@ -20,6 +22,7 @@ mod whole;
 pub use limits::{check_cpus, cpus, mac_address, restart_policy};
 pub use ports::{exposed, published};
 pub use size::{bytes, nanoseconds};
+pub use variables::environment;
 pub use whole::{Origin, build};
 
 use std::io;

@@ -8,6 +8,10 @@ use std::path::{Component, Path, PathBuf};
 /// Words of `-v` that say how a bind propagates.
 const PROPAGATIONS: &[&str] = &["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
+/// What docker has for hosts that share files with a virtual machine. Here there is none between, so that they are all the
+/// same.
+const CONSISTENCIES: &[&str] = &["default", "consistent", "cached", "delegated"];
+
 /// Reads what `-v` takes: `HOST-PATH:PATH[:OPTIONS]`, `VOLUME:PATH[:OPTIONS]`, or `PATH` for an anonymous volume.
 ///
 /// # Errors
@@ -31,28 +35,39 @@ pub fn volume(text: &str) -> Result<Mount, RequestError> {
     } else {
         named(source, destination).ok_or_else(|| wrong(VOLUME_NAME))?
     };
-    mount.mode = mode.to_owned();
     mount.create_source = mount.kind == MountKind::Bind;
-    for word in mode.split(',').filter(|word| !word.is_empty()) {
+    apply(mode, &mut mount).map_err(|problem| wrong(&problem))?;
+    Ok(mount)
+}
+
+/// The options of `-v`, of which none may say what another one denies.
+fn apply(mode: &str, mount: &mut Mount) -> Result<(), String> {
+    let words = || mode.split(',').filter(|word| !word.is_empty());
+    let count = |among: &[&str]| words().filter(|word| among.contains(word)).count();
+    if count(&["ro", "readonly", "rw"]) > 1 || count(PROPAGATIONS) > 1 {
+        return Err("two of its options say different things about the same".to_owned());
+    }
+    mount.mode = mode.to_owned();
+    let is_bind = mount.kind == MountKind::Bind;
+    for word in words() {
         match word {
             "ro" | "readonly" => mount.writable = false,
             "rw" => {}
+            word if CONSISTENCIES.contains(&word) && is_bind => {}
             // What is not to be filled from the image.
-            "nocopy" if mount.kind == MountKind::Volume => mount.copy_up = false,
+            "nocopy" if !is_bind => mount.copy_up = false,
             // Labels of SELinux, which docker leaves out as well where that is off.
             "z" | "Z" => {}
-            word if PROPAGATIONS.contains(&word) && mount.kind == MountKind::Bind => {
-                word.clone_into(&mut mount.propagation)
-            }
+            word if PROPAGATIONS.contains(&word) && is_bind => word.clone_into(&mut mount.propagation),
             "nosuid" | "nodev" | "noexec" | "suid" | "dev" | "exec" => mount.options.push(word.to_owned()),
             _ => {
-                return Err(wrong(&format!(
+                return Err(format!(
                     "the option {word:?} is not known; there are ro, rw, nocopy, z, Z, nosuid, nodev, noexec and the propagations"
-                )));
+                ));
             }
         }
     }
-    Ok(mount)
+    Ok(())
 }
 
 const VOLUME_NAME: &str = "it is neither an absolute path nor the name of a volume; names begin with a letter or a digit, and letters, digits, '_', '.' and '-' follow";
@@ -97,6 +112,7 @@ fn empty(kind: MountKind, destination: PathBuf) -> Mount {
         options: Vec::new(),
         copy_up: false,
         create_source: false,
+        subpath: None,
         volume_options: BTreeMap::new(),
         volume_labels: BTreeMap::new(),
     }
@@ -108,13 +124,20 @@ pub fn anonymous(destination: &str) -> Option<Mount> {
     absolute(destination).and_then(|destination| named("", destination))
 }
 
-/// The path without `.` and doubled slashes; `None` for one that is not absolute, leads upwards, or is the root.
+/// The path without `.`, `..` and doubled slashes, which is a matter of words alone; `None` for one that is not absolute,
+/// or is the root.
 fn absolute(text: &str) -> Option<PathBuf> {
     let path = Path::new(text);
-    let is_plain =
-        |part: Component<'_>| matches!(part, Component::Normal(_) | Component::RootDir | Component::CurDir);
-    let is_fine = path.is_absolute() && path.components().all(is_plain) && path.components().count() > 1;
-    is_fine.then(|| path.components().collect())
+    let mut plain = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => plain.push(name),
+            // Nothing is above the root.
+            Component::ParentDir => drop(plain.pop()),
+            _ => {}
+        }
+    }
+    (path.is_absolute() && plain.parent().is_some()).then_some(plain)
 }
 
 /// Reads what `--tmpfs` takes: `PATH[:OPTIONS]`.
@@ -170,7 +193,9 @@ struct Given {
     readonly: bool,
     propagation: Option<String>,
     is_recursive: Option<bool>,
+    is_readonly_below: bool,
     nocopy: bool,
+    subpath: Option<PathBuf>,
     create_source: bool,
     options: Vec<String>,
     volume_options: BTreeMap<String, String>,
@@ -196,24 +221,45 @@ impl Given {
             "readonly" | "ro" => self.readonly = truth()?,
             "bind-propagation" if PROPAGATIONS.contains(&&*text()?) => self.propagation = Some(text()?),
             "bind-propagation" => {
-                return Err(format!("the propagation {:?} is none of {PROPAGATIONS:?}", text()?));
+                return Err(format!("the propagation {:?} is none of {}", text()?, PROPAGATIONS.join(", ")));
             }
-            "bind-recursive" => self.is_recursive = Some(!matches!(&*text()?, "disabled")),
+            "bind-recursive" => self.recursion(&text()?)?,
+            "consistency" if CONSISTENCIES.contains(&&*text()?) => {}
+            "consistency" => {
+                return Err(format!("the consistency {:?} is none of {}", text()?, CONSISTENCIES.join(", ")));
+            }
             "bind-nonrecursive" => self.is_recursive = Some(!truth()?),
             "bind-create-src" => self.create_source = truth()?,
             "volume-nocopy" => self.nocopy = truth()?,
-            "tmpfs-size" => self
-                .options
-                .push(format!("size={}", bytes("mount", &text()?).map_err(|error| error.to_string())?)),
-            "tmpfs-mode" => self.options.push(format!("mode={}", text()?)),
+            "volume-subpath" => self.subpath = Some(below(&text()?)?),
+            "tmpfs-size" => {
+                let size = bytes("mount", &text()?).map_err(|_| "tmpfs-size is no size, such as 64m")?;
+                self.options.push(format!("size={size}"));
+            }
+            "tmpfs-mode" => {
+                u32::from_str_radix(&text()?, 8)
+                    .map_err(|_| "tmpfs-mode is no octal number, such as 1777")?;
+                self.options.push(format!("mode={}", text()?));
+            }
             "volume-opt" => pair(&text()?, &mut self.volume_options),
             "volume-label" => pair(&text()?, &mut self.volume_labels),
             "volume-driver" if value == Some("local") => {}
             _ => {
                 return Err(format!(
-                    "the field {key:?} is not known; there are type, source, target, readonly, bind-propagation, bind-nonrecursive, volume-nocopy, volume-opt, volume-label, tmpfs-size and tmpfs-mode"
+                    "the field {key:?} is not known; there are type, source, target, readonly, bind-propagation, bind-recursive, bind-nonrecursive, bind-create-src, consistency, volume-nocopy, volume-subpath, volume-opt, volume-label, volume-driver, tmpfs-size and tmpfs-mode"
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// What is mounted below the source comes as well, or does not, or is read-only like the source.
+    fn recursion(&mut self, word: &str) -> Result<(), String> {
+        match word {
+            "enabled" | "writable" => self.is_recursive = Some(true),
+            "readonly" => (self.is_recursive, self.is_readonly_below) = (Some(true), true),
+            "disabled" => self.is_recursive = Some(false),
+            _ => return Err("bind-recursive is none of enabled, disabled, writable and readonly".to_owned()),
         }
         Ok(())
     }
@@ -239,8 +285,13 @@ impl Given {
         if self.is_recursive == Some(false) {
             mount.options.push("bind".to_owned());
         }
+        if self.is_readonly_below {
+            mount.options.push("rro".to_owned());
+        }
         mount.writable = !self.readonly;
-        mount.copy_up &= !self.nocopy;
+        // What is a part of a volume is there already.
+        mount.copy_up &= !self.nocopy && self.subpath.is_none();
+        mount.subpath = self.subpath;
         mount.create_source = self.create_source;
         mount.options.extend(self.options);
         mount.volume_options = self.volume_options;
@@ -250,12 +301,18 @@ impl Given {
 
     fn check(&self, kind: MountKind) -> Result<(), String> {
         let has_bind = self.propagation.is_some() || self.is_recursive.is_some() || self.create_source;
-        let has_volume = self.nocopy || !self.volume_options.is_empty() || !self.volume_labels.is_empty();
+        let has_volume = self.nocopy
+            || self.subpath.is_some()
+            || !self.volume_options.is_empty()
+            || !self.volume_labels.is_empty();
         let misfit = match kind {
             MountKind::Bind => has_volume || !self.options.is_empty(),
             MountKind::Volume => has_bind || !self.options.is_empty(),
             MountKind::Tmpfs => has_bind || has_volume,
         };
+        if self.is_readonly_below && !self.readonly {
+            return Err("bind-recursive=readonly goes with readonly".to_owned());
+        }
         if misfit {
             Err(format!("there are fields that a mount of type {kind:?} does not have").to_lowercase())
         } else {
@@ -264,13 +321,24 @@ impl Given {
     }
 }
 
+/// The path of a part of a volume.
+fn below(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    let is_below = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    let plain: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    if path.components().all(is_below) && !plain.as_os_str().is_empty() {
+        return Ok(plain);
+    }
+    Err(format!("volume-subpath {text:?} is no path below the volume, such as 'cache/web'"))
+}
+
 fn pair(text: &str, pairs: &mut BTreeMap<String, String>) {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     pairs.insert(name.to_owned(), value.to_owned());
 }
 
 fn kind(text: &str) -> Result<MountKind, String> {
-    match text {
+    match &*text.to_ascii_lowercase() {
         "bind" => Ok(MountKind::Bind),
         "volume" => Ok(MountKind::Volume),
         "tmpfs" => Ok(MountKind::Tmpfs),
@@ -312,6 +380,8 @@ mod tests {
         );
         assert_eq!(mount.destination, Path::new("/var/cache"));
         assert!(volume("/data").expect("an anonymous one").anonymous);
+        assert_eq!(volume("/a:/b/../../c").expect("a bind").destination, Path::new("/c"));
+        assert!(volume("/a:/b:cached,ro").is_ok());
         for text in [
             "data",
             "a:b",
@@ -319,7 +389,10 @@ mod tests {
             "a:/",
             "../x:/a",
             "/a:/b:c",
-            "/a:/b/../c",
+            "/a:/b/..",
+            "/a:/b:ro,rw",
+            "/a:/b:slave,shared",
+            "vol:/b:cached",
             "/a:/b:ro:x",
             "a b:/c",
             "/a:/b:nocopy",
@@ -335,6 +408,11 @@ mod tests {
         let memory = mount("type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=1777").expect("a tmpfs");
         assert!(memory.options.ends_with(&["size=1048576".to_owned(), "mode=1777".to_owned()]));
         assert!(mount("target=/t,src=vol").expect("a volume").copy_up);
+        let part = mount("src=vol,dst=/b,volume-subpath=./c/d").expect("a part of a volume");
+        assert_eq!((part.subpath.as_deref(), part.copy_up), (Some(Path::new("c/d")), false));
+        assert!(mount("type=BIND,src=/a,dst=/b,consistency=cached").is_ok());
+        let below = mount("type=bind,src=/a,dst=/b,ro,bind-recursive=readonly").expect("a bind");
+        assert_eq!(below.options, ["rro"]);
         for text in [
             "",
             "type=bind,target=/a",
@@ -343,6 +421,14 @@ mod tests {
             "target=a",
             "type=bind,src=a,dst=/b",
             "target=/a,colour=red",
+            "type=tmpfs,target=/a,tmpfs-mode=9",
+            "type=bind,src=/a,dst=/b,consistency=none",
+            "type=bind,src=/a,dst=/b,volume-subpath=c",
+            "src=vol,dst=/b,volume-subpath=../c",
+            "src=vol,dst=/b,volume-subpath=/c",
+            "src=vol,dst=/b,volume-subpath=.",
+            "type=bind,src=/a,dst=/b,bind-recursive=never",
+            "type=bind,src=/a,dst=/b,bind-recursive=readonly",
         ] {
             assert!(mount(text).is_err(), "{text}");
         }

@@ -1,4 +1,5 @@
-//! Ports: `[[IP:]HOST-PORT:]PORT[/PROTOCOL]`, each port a number or a range.
+//! Ports: `[[IP:]HOST-PORT:]PORT[/PROTOCOL]`, each port a number or a range. One port of the container and a range of the
+//! host's ask for one of these that is free.
 
 use super::{RequestError, bad};
 use crate::container::PortBinding;
@@ -24,20 +25,21 @@ pub fn published(text: &str) -> Result<Vec<PortBinding>, RequestError> {
     let container = range(container)?;
     let host = host.map(range).transpose()?;
     let length = container.1 - container.0;
-    let host = match host {
-        None => None,
-        Some((first, last)) if last - first == length => Some(first),
-        Some(_) => {
-            return Err(wrong(
-                "the ranges of the host's and of the container's ports are not of the same length; a port that is free is chosen where no port of the host is given",
-            ));
-        }
+    let last_host_port = match host {
+        Some((first, last)) if last - first != length => Some(last),
+        _ => None,
     };
+    if last_host_port.is_some() && length > 0 {
+        return Err(wrong(
+            "the ranges of the host's and of the container's ports are not of the same length",
+        ));
+    }
     let binding = |offset: u16| PortBinding {
         container_port: container.0 + offset,
         protocol: protocol.clone(),
         host_ip: address,
-        host_port: host.map(|first| first + offset),
+        host_port: host.map(|(first, _)| first + offset),
+        last_host_port,
     };
     Ok((0..=length).map(binding).collect())
 }
@@ -105,6 +107,8 @@ mod tests {
         assert_eq!(read("127.0.0.1::80"), [(address("127.0.0.1"), None, 80, tcp())]);
         assert_eq!(read("[::1]:8080:80"), [(address("::1"), Some(8080), 80, tcp())]);
         assert_eq!(read("8000-8001:80-81"), [(None, Some(8000), 80, tcp()), (None, Some(8001), 81, tcp())]);
+        let choice = &published("8000-8010:80").expect("a choice")[0];
+        assert_eq!((choice.host_port, choice.last_host_port), (Some(8000), Some(8010)));
         for text in ["", "0", "65536", "80:", "x:80", "1-2:1-3", "2-1:2-1", "80/ipx", "host:80:80", "1:2:3:4"]
         {
             assert!(published(text).is_err(), "{text}");

@@ -5,19 +5,20 @@ use super::limits::{
     weight,
 };
 use super::mounts::{anonymous, mount, tmpfs, volume};
+use super::security::security_options;
 use super::variables::{environment, labels, pairs};
 use super::{RequestError, bad, bytes, exposed, published};
 use crate::cli::{ContainerArgs, NetworkArgs};
 use crate::clock;
 use crate::container::{
     Attachment, CgroupManager, Config, Container, HostConfig, ImageOf, LogConfig, Mount, MountKind, Root,
-    ThrottleDevice,
+    ThrottleDevice, Ulimit,
 };
 use crate::log::LogSettings;
 use crate::plan::device_rule;
 use mydocker_img::image::ContainerConfig;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// The smallest limit of memory: with less the kernel cannot run a program.
@@ -92,7 +93,7 @@ fn config(
     if let Some(user) = &process.user {
         image.user.clone_from(user);
     }
-    if let Some(directory) = &process.workdir {
+    if let Some(directory) = process.workdir.as_ref().filter(|directory| !directory.is_empty()) {
         if !directory.starts_with('/') {
             return Err(bad("workdir", directory, "the path is not absolute"));
         }
@@ -122,11 +123,10 @@ fn config(
 /// The host's name comes with the host's namespace, and is filled in when the container starts.
 fn hostname(id: &str, args: &ContainerArgs) -> Result<String, RequestError> {
     let is_host = args.security.uts.as_deref() == Some("host");
-    match &args.process.hostname {
+    match args.process.hostname.as_ref().filter(|name| !name.is_empty()) {
         Some(_) if is_host => Err(RequestError::Together("--hostname does not go with --uts host")),
         Some(name)
-            if name.is_empty()
-                || name.len() > 64
+            if name.len() > 64
                 || !name
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')) =>
@@ -194,12 +194,12 @@ fn host_config(args: &ContainerArgs, runtime: &str) -> Result<HostConfig, Reques
         oom_kill_disable: limits.oom_kill_disable,
         privileged: security.privileged,
         readonly_rootfs: args.volumes.read_only,
-        security_opt: security.security_opt.clone(),
+        security_opt: security_options(&security.security_opt)?,
         shm_size: match size("shm-size", &args.volumes.shm_size)? {
             0 => 64 << 20,
             size => size,
         },
-        sysctls: pairs("sysctl", &security.sysctl)?,
+        sysctls: sysctls(&security.sysctl)?,
         runtime: args.origin.runtime.clone().unwrap_or_else(|| runtime.to_owned()),
         init: args.process.init,
         memory,
@@ -225,9 +225,9 @@ fn host_config(args: &ContainerArgs, runtime: &str) -> Result<HostConfig, Reques
         blkio_device_write_bps: rates("device-write-bps", &limits.device_write_bps)?,
         blkio_device_read_iops: rates("device-read-iops", &limits.device_read_iops)?,
         blkio_device_write_iops: rates("device-write-iops", &limits.device_write_iops)?,
-        memory_swappiness: limits.memory_swappiness,
+        memory_swappiness: limits.memory_swappiness.filter(|number| *number >= 0).map(i64::unsigned_abs),
         pids_limit: limits.pids_limit.unwrap_or(0),
-        ulimits: args.process.ulimit.iter().map(|text| ulimit(text)).collect::<Result<_, _>>()?,
+        ulimits: ulimits(&args.process.ulimit)?,
         devices: security.device.iter().map(|text| device(text)).collect::<Result<_, _>>()?,
         device_cgroup_rules: device_rules(&security.device_cgroup_rule)?,
         cgroup_parent: limits.cgroup_parent.clone().unwrap_or_default(),
@@ -239,6 +239,24 @@ fn host_config(args: &ContainerArgs, runtime: &str) -> Result<HostConfig, Reques
 
 fn rates(flag: &'static str, typed: &[String]) -> Result<Vec<ThrottleDevice>, RequestError> {
     typed.iter().map(|text| throttle(flag, text)).collect()
+}
+
+/// The last of a name wins, as docker has it.
+fn ulimits(typed: &[String]) -> Result<Vec<Ulimit>, RequestError> {
+    let mut ulimits: Vec<Ulimit> = Vec::new();
+    for text in typed {
+        let limit = ulimit(text)?;
+        ulimits.retain(|other| other.name != limit.name);
+        ulimits.push(limit);
+    }
+    Ok(ulimits)
+}
+
+fn sysctls(typed: &[String]) -> Result<BTreeMap<String, String>, RequestError> {
+    match typed.iter().find(|text| !text.contains('=')) {
+        Some(text) => Err(bad("sysctl", text, "it has no value; write NAME=VALUE")),
+        None => pairs("sysctl", typed),
+    }
 }
 
 fn device_rules(typed: &[String]) -> Result<Vec<String>, RequestError> {
@@ -421,20 +439,58 @@ fn mounts(args: &ContainerArgs, config: &Config) -> Result<Vec<Mount>, RequestEr
 }
 
 fn check(args: &ContainerArgs, host: &HostConfig) -> Result<(), RequestError> {
-    let together = |problem| Err(RequestError::Together(problem));
     if host.auto_remove && host.restart_policy.name != Default::default() {
         return together("--rm does not go with --restart: what is removed cannot be started again");
     }
+    check_processors(host)?;
+    check_memory(args, host)?;
+    check_numbers(host)?;
+    check_cgroup_parent(host)?;
+    if host.network_mode.starts_with("container:") {
+        check_shared_network(args, host)?;
+    }
+    if !args.process.attach.is_empty()
+        && args.process.attach.iter().any(|name| name.eq_ignore_ascii_case("stdin"))
+        && !args.process.interactive
+    {
+        return together("--attach stdin needs --interactive");
+    }
+    Ok(())
+}
+
+fn together(problem: &'static str) -> Result<(), RequestError> {
+    Err(RequestError::Together(problem))
+}
+
+fn check_processors(host: &HostConfig) -> Result<(), RequestError> {
     if host.nano_cpus > 0 && (host.cpu_period > 0 || host.cpu_quota != 0) {
         return together("--cpus does not go with --cpu-period and --cpu-quota: they say the same");
     }
-    check_cpus(host.nano_cpus)?;
+    check_cpus(host.nano_cpus)
+}
+
+fn check_memory(args: &ContainerArgs, host: &HostConfig) -> Result<(), RequestError> {
+    if host.memory > 0 && host.memory < LEAST_MEMORY {
+        let typed = args.limits.memory.as_deref().unwrap_or_default();
+        return Err(bad("memory", typed, "it is less than 6m, with which no program runs"));
+    }
+    if host.memory > 0 && host.memory_reservation > host.memory {
+        return together("--memory-reservation is what is left of --memory at least, and cannot be more");
+    }
+    let swap = u64::try_from(host.memory_swap).unwrap_or(u64::MAX);
+    if host.memory_swap > 0 && host.memory == 0 {
+        return together("--memory-swap is memory and swap together, and needs --memory");
+    }
+    if host.memory_swap != 0 && swap < host.memory {
+        return together("--memory-swap is memory and swap together, and cannot be less than --memory");
+    }
+    Ok(())
+}
+
+fn check_numbers(host: &HostConfig) -> Result<(), RequestError> {
     if !(-1000..=1000).contains(&host.oom_score_adj) {
-        return Err(bad(
-            "oom-score-adj",
-            &host.oom_score_adj.to_string(),
-            "it is not between -1000 and 1000",
-        ));
+        let typed = host.oom_score_adj.to_string();
+        return Err(bad("oom-score-adj", &typed, "it is not between -1000 and 1000"));
     }
     if host.blkio_weight != 0 && !(10..=1000).contains(&host.blkio_weight) {
         return Err(bad("blkio-weight", &host.blkio_weight.to_string(), "it is not between 10 and 1000"));
@@ -442,50 +498,34 @@ fn check(args: &ContainerArgs, host: &HostConfig) -> Result<(), RequestError> {
     if let Some(swappiness) = host.memory_swappiness.filter(|number| *number > 100) {
         return Err(bad("memory-swappiness", &swappiness.to_string(), "it is not between 0 and 100"));
     }
-    if host.memory > 0 && host.memory < LEAST_MEMORY {
-        return Err(bad(
-            "memory",
-            args.limits.memory.as_deref().unwrap_or_default(),
-            "it is less than 6m, with which no program runs",
-        ));
-    }
-    if host.cgroup_manager == CgroupManager::Systemd
-        && !host.cgroup_parent.is_empty()
-        && !host.cgroup_parent.ends_with(".slice")
-    {
+    Ok(())
+}
+
+fn check_cgroup_parent(host: &HostConfig) -> Result<(), RequestError> {
+    let is_systemd = host.cgroup_manager == CgroupManager::Systemd;
+    if is_systemd && !host.cgroup_parent.is_empty() && !host.cgroup_parent.ends_with(".slice") {
         return Err(bad(
             "cgroup-parent",
             &host.cgroup_parent,
             "systemd makes the cgroups here, so write a slice, such as batch.slice, or use --cgroup-manager cgroupfs",
         ));
     }
-    let swap = u64::try_from(host.memory_swap).unwrap_or(u64::MAX);
-    if host.memory_swap != 0 && host.memory == 0 {
-        return together("--memory-swap is memory and swap together, and needs --memory");
+    Ok(())
+}
+
+fn check_shared_network(args: &ContainerArgs, host: &HostConfig) -> Result<(), RequestError> {
+    if args.process.hostname.as_ref().is_some_and(|name| !name.is_empty()) {
+        return together("--hostname does not go with --network container:NAME, whose name it is");
     }
-    if host.memory_swap != 0 && swap < host.memory {
-        return together("--memory-swap is memory and swap together, and cannot be less than --memory");
+    if !host.port_bindings.is_empty() || host.publish_all_ports {
+        return together(
+            "--publish does not go with --network container:NAME; publish the ports of that container",
+        );
     }
-    if host.network_mode.starts_with("container:") {
-        if args.process.hostname.is_some() {
-            return together("--hostname does not go with --network container:NAME, whose name it is");
-        }
-        if !host.port_bindings.is_empty() || host.publish_all_ports {
-            return together(
-                "--publish does not go with --network container:NAME; publish the ports of that container",
-            );
-        }
-        if !host.dns.is_empty() || !host.extra_hosts.is_empty() {
-            return together(
-                "--dns and --add-host do not go with --network container:NAME, whose files it shares",
-            );
-        }
-    }
-    if !args.process.attach.is_empty()
-        && args.process.attach.iter().any(|name| name.eq_ignore_ascii_case("stdin"))
-        && !args.process.interactive
-    {
-        return together("--attach stdin needs --interactive");
+    if !host.dns.is_empty() || !host.extra_hosts.is_empty() {
+        return together(
+            "--dns and --add-host do not go with --network container:NAME, whose files it shares",
+        );
     }
     Ok(())
 }

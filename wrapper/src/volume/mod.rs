@@ -107,6 +107,16 @@ pub enum VolumeError {
         /// What the kernel says.
         source: mydocker_sys::Error,
     },
+    /// The kernel does not know what it is.
+    #[error(
+        "cannot mount volume {name}: the kernel has no file system {kind:?}; load its module, or make the volume of another one"
+    )]
+    FileSystem {
+        /// Its name.
+        name: String,
+        /// Its `type=`.
+        kind: String,
+    },
     /// Nobody knows the server that it is on.
     #[error("cannot find the address of {name:?}, which the volume is to be mounted from")]
     Server {

@@ -10,6 +10,7 @@
 use super::{Volume, VolumeError, Volumes, failed};
 use crate::container::{Container, MountKind};
 use crate::home::Home;
+use mydocker_sys::Errno;
 use mydocker_sys::lock::{lock_exclusive, try_lock_shared};
 use mydocker_sys::mount::{MntFlags, MsFlags, is_mount_point, mount as mount_at, umount};
 use std::collections::BTreeMap;
@@ -174,9 +175,13 @@ fn mount_file_system(volume: &Volume) -> Result<(), VolumeError> {
     };
     let data = c_string(data.join(",").as_bytes())?;
     let target = c_string(volume.path.as_os_str().as_bytes())?;
-    let (kind, device) = (c_string(kind.as_bytes())?, c_string(device.as_bytes())?);
-    let mounted = mount_at(Some(&device), &target, Some(&kind), flags, Some(&data));
-    mounted.map_err(|source| VolumeError::Mount { name: volume.name.clone(), source })
+    let (file_system, device) = (c_string(kind.as_bytes())?, c_string(device.as_bytes())?);
+    let mounted = mount_at(Some(&device), &target, Some(&file_system), flags, Some(&data));
+    let name = volume.name.clone();
+    mounted.map_err(|source| match source.errno() {
+        Errno::ENODEV => VolumeError::FileSystem { name, kind: kind.to_owned() },
+        _ => VolumeError::Mount { name, source },
+    })
 }
 
 /// What `o=` says: flags, and what is for the file system.

@@ -28,6 +28,7 @@ fn container_with(containers: &Containers, volumes: &[&Volume]) -> Container {
         options: Vec::new(),
         copy_up: true,
         create_source: false,
+        subpath: None,
         volume_options: BTreeMap::new(),
         volume_labels: BTreeMap::new(),
     };

@@ -5,7 +5,8 @@ use crate::dbus::Value;
 use crate::dbus::text::{self, TextError};
 use std::collections::BTreeMap;
 
-const PREFIX: &str = "org.systemd.property.";
+/// How the names of the annotations begin.
+pub const PREFIX: &str = "org.systemd.property.";
 
 /// Why an annotation is no property.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -1,14 +1,16 @@
 //! `exec`: a command in a container that runs.
 
 use crate::attach::{Connection, Streams};
-use crate::cli::{ExecArgs, Outcome};
-use crate::client::exec::{Session, run_plainly};
+use crate::cli::{ExecArgs, Failure, Outcome};
+use crate::client::exec::{CANNOT, Session, run_plainly};
+use crate::client::{BadKeys, Keys};
 use crate::container::{Container, Containers, ContainersError, State, Status};
 use crate::events::{Event, record};
 use crate::home::Home;
 use crate::monitor::runtime_of;
 use crate::oci::Oci;
 use crate::prepare::user;
+use crate::request::{RequestError, environment as variables};
 use mydocker_bundles::{UserError, all_capabilities};
 use mydocker_sys::fs::{AT_FDCWD, OFlag, STDIN, STDOUT, open, unlink_if_present};
 use mydocker_sys::tty::{is_terminal, size};
@@ -32,14 +34,14 @@ enum ExecError {
     NotATerminal,
     #[error("unable to find user {0}")]
     User(String, #[source] UserError),
-    #[error("cannot read the file of variables {0:?}")]
-    EnvFile(PathBuf, #[source] io::Error),
     #[error("cannot read the container's configuration {0:?}")]
     Config(PathBuf, #[source] io::Error),
     #[error("cannot write {0:?}")]
     Write(PathBuf, #[source] io::Error),
-    #[error("{0:?} is no variable: it has no name, or a space in it")]
-    Env(String),
+    #[error(transparent)]
+    Variables(#[from] RequestError),
+    #[error(transparent)]
+    Keys(#[from] BadKeys),
     #[error(transparent)]
     System(#[from] mydocker_sys::Error),
     #[error(transparent)]
@@ -55,6 +57,7 @@ pub fn exec(args: &ExecArgs, home: &Home) -> Outcome {
     let container = containers.find(&args.name)?;
     let state = containers.state(&container.id)?;
     check(&container, &state)?;
+    Keys::parse(&args.detach_keys).map_err(ExecError::from)?;
     let is_foreground_terminal = args.tty && !args.detach;
     if is_foreground_terminal && args.interactive && !is_terminal(STDIN) {
         return Err(ExecError::NotATerminal.into());
@@ -63,7 +66,7 @@ pub fn exec(args: &ExecArgs, home: &Home) -> Outcome {
     let log = place.join(format!("exec-{}.log", std::process::id()));
     let oci = Oci::new(home, runtime_of(&container, home)).logging_to(&log);
     let process = place.join(format!("exec-{}.json", std::process::id()));
-    write_process(&process, &described(args, home, &container, &state)?)?;
+    write_process(&process, &described(args, home, &container, &state).map_err(failure)?)?;
     let mut command = oci.command("exec");
     command.arg("--process").arg(&process);
     let session = Session { command, id: container.id.clone(), log, directory: place };
@@ -105,6 +108,14 @@ impl<'a> Telling<'a> {
 
     fn end(&self, status: u8) {
         record(self.home, &self.event("exec_die").with("exitCode", status));
+    }
+}
+
+/// As docker: a user whom the container does not know is a command that cannot be run there.
+fn failure(error: ExecError) -> Failure {
+    match error {
+        ExecError::User(..) => Failure { error: error.into(), status: CANNOT },
+        other => other.into(),
     }
 }
 
@@ -150,7 +161,8 @@ fn environment(env: &mut Value, args: &ExecArgs, container: &Container) -> Resul
     let mut all: Vec<String> = serde_json::from_value(env.take()).unwrap_or_default();
     let has_term = container.config.image.env.iter().any(|variable| variable.starts_with("TERM="));
     let term = (args.tty && !has_term).then(|| "TERM=xterm".to_owned());
-    for variable in term.into_iter().chain(variables(args)?) {
+    let host = |name: &str| std::env::var(name).ok();
+    for variable in term.into_iter().chain(variables(&[], &args.env_file, &args.env, host)?) {
         let name = variable.split('=').next().unwrap_or_default().to_owned() + "=";
         all.retain(|other| !other.starts_with(&name));
         all.push(variable);
@@ -178,28 +190,4 @@ fn capabilities(process: &mut Value, privileged: bool) {
 
 fn write_process(path: &Path, process: &Value) -> Result<(), ExecError> {
     fs::write(path, process.to_string()).map_err(|error| ExecError::Write(path.to_owned(), error))
-}
-
-/// The variables of files and flags; one without a value is this program's own, and none if this program has none.
-fn variables(args: &ExecArgs) -> Result<Vec<String>, ExecError> {
-    let mut all = Vec::new();
-    for path in &args.env_file {
-        let text = fs::read_to_string(path).map_err(|error| ExecError::EnvFile(path.clone(), error))?;
-        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim_start);
-        all.extend(lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned));
-    }
-    all.extend(args.env.iter().cloned());
-    let mut found = Vec::new();
-    for variable in all {
-        let name = variable.split('=').next().unwrap_or_default();
-        if name.is_empty() || name.contains(char::is_whitespace) {
-            return Err(ExecError::Env(variable));
-        }
-        if variable.contains('=') {
-            found.push(variable);
-        } else if let Ok(value) = std::env::var(name) {
-            found.push(format!("{name}={value}"));
-        }
-    }
-    Ok(found)
 }

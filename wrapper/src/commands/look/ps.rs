@@ -8,7 +8,7 @@ use crate::look::row::{TITLES, row};
 use crate::look::status::is_up;
 use crate::look::{Filters, Listed, Listing, size, table};
 use mydocker_cmdline::print;
-use mydocker_img::cli::{Labels, Moment, Row, human_size};
+use mydocker_img::cli::{Labels, Moment, Row, short_size};
 use mydocker_img::commands::find;
 use mydocker_img::digest::Digest;
 use mydocker_img::store::Store;
@@ -72,7 +72,7 @@ fn ancestor(home: &Home, text: &str) -> Ancestor {
 /// What the changes take, and with them what they lie on.
 fn size_of(home: &Home, listed: &Listed) -> Result<String, std::io::Error> {
     let (own, below) = sizes(home, listed)?;
-    Ok(format!("{} (virtual {})", human_size(own), human_size(own + below)))
+    Ok(format!("{} (virtual {})", short_size(own), short_size(own + below)))
 }
 
 /// What a container's changes take, and what they lie on. Nobody measures a directory of the host.

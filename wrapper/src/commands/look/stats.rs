@@ -8,7 +8,7 @@ use crate::look::table::{self, Titles};
 use crate::look::usage::Usage;
 use crate::look::{Listed, Listing};
 use mydocker_cmdline::{one_line, print};
-use mydocker_img::cli::{Row, Template, human_size};
+use mydocker_img::cli::{Row, Template, short_size};
 use mydocker_sys::Errno;
 use mydocker_sys::fs::STDOUT;
 use mydocker_sys::poll::{Interest, poll};
@@ -113,7 +113,7 @@ fn row(args: &StatsArgs, listed: &Listed, now: Option<Sample>, before: Option<&S
     let limit = usage.memory_limit.unwrap_or(memory).min(memory);
     let used = usage.memory.unwrap_or(0);
     let share = if limit == 0 { 0.0 } else { used as f64 / limit as f64 * 100.0 };
-    let pair = |(one, other): (u64, u64)| format!("{} / {}", human_size(one), human_size(other));
+    let pair = |(one, other): (u64, u64)| format!("{} / {}", short_size(one), short_size(other));
     let cpu = now.zip(before).map_or(0.0, |(now, before)| cpu_share(&now, before));
     let is_there = now.is_some();
     let or_none = |text: String, none: &str| if is_there { text } else { none.to_owned() };

@@ -10,7 +10,7 @@ use crate::look::table::{self, Titles};
 use crate::look::{Listed, Listing, row, size};
 use crate::volume::{Volumes, users};
 use mydocker_cmdline::{one_line, print};
-use mydocker_img::cli::{Moment, Row, human_size};
+use mydocker_img::cli::{Moment, Row, human_size, short_size};
 use mydocker_sys::process::output;
 use serde_json::Value;
 use std::error::Error;
@@ -125,7 +125,7 @@ fn tool(home: &Home, words: &[&str]) -> Result<String, ImageToolError> {
 fn verbose(home: &Home, containers: &[(&Listed, u64)], volumes: &[VolumeUse]) -> Outcome {
     let now = Moment::now();
     let rows: Vec<Row> =
-        containers.iter().map(|(one, bytes)| row::row(one, now, false, &human_size(*bytes))).collect();
+        containers.iter().map(|(one, bytes)| row::row(one, now, false, &short_size(*bytes))).collect();
     let containers =
         table::template(None, None, CONTAINER_COLUMNS, row::TITLES)?.render(row::TITLES, &rows)?;
     let rows: Vec<Row> = volumes.iter().map(volume_row).collect();
