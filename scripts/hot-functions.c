@@ -1,5 +1,5 @@
 /* hot-functions PROGRAM ARGUMENT...: runs a program instruction by instruction, and its children up to their execve, and
- * prints the offset of each address that was executed, in hexadecimal digits. */
+ * prints each address that was executed, in hexadecimal digits: the program has to be at fixed addresses. */
 #define _GNU_SOURCE
 #include <err.h>
 #include <signal.h>
@@ -57,6 +57,6 @@ int main(int argc, char **argv) {
         ptrace(PTRACE_SINGLESTEP, pid, 0, event || sig == SIGTRAP || sig == SIGSTOP ? 0 : sig);
     }
     for (unsigned long offset = 0; offset < LONGEST; offset++)
-        if (seen[offset]) printf("%lx\n", offset);
+        if (seen[offset]) printf("%lx\n", base + offset);
     return result != 0;
 }
