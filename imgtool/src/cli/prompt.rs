@@ -26,29 +26,36 @@ pub fn ask(question: &str) -> io::Result<String> {
 /// # Errors
 /// What the kernel says of standard input, or of the terminal.
 pub fn ask_secret(question: &str) -> io::Result<String> {
-    put(question)?;
     if !tty::is_terminal(io::stdin()) {
-        return answer();
+        return ask(question);
     }
-    let shown = tty::hide_typing(io::stdin()).map_err(of_kernel)?;
-    let typed = await_line();
-    // Whatever happened: on a terminal that shows nothing one cannot see what one does next.
-    tty::set_modes(io::stdin(), &shown).map_err(of_kernel)?;
-    put("\n")?;
+    let ends = SigSet::from_iter(ENDS);
+    // Before the terminal is changed: a signal from here on waits until the terminal is as it was.
+    let before = block(&ends).map_err(of_kernel)?;
+    let asked = ask_unseen(question, &ends);
     // Where a signal has come, this is where the process ends.
-    set_mask(&typed?).map_err(of_kernel)?;
+    set_mask(&before).map_err(of_kernel)?;
+    asked?;
     answer()
 }
 
-/// Waits until a line is typed, or until a signal has come that ends the process when the mask that is returned is set.
-fn await_line() -> io::Result<SigSet> {
-    let ends = SigSet::from_iter(ENDS);
-    let before = block(&ends).map_err(of_kernel)?;
-    let signals = SignalQueue::new(&ends).map_err(of_kernel)?;
+/// Asks on a terminal that shows nothing, and waits until a line is typed or until one of these signals, which are blocked,
+/// has come.
+fn ask_unseen(question: &str, ends: &SigSet) -> io::Result<()> {
+    let signals = SignalQueue::new(ends).map_err(of_kernel)?;
+    // Before the question: whoever has seen it, which may be a script, can answer at once.
+    let shown = tty::hide_typing(io::stdin()).map_err(of_kernel)?;
+    let typed = put(question).and_then(|()| await_line(&signals));
+    // Whatever happened: on a terminal that shows nothing one cannot see what one does next.
+    tty::set_modes(io::stdin(), &shown).map_err(of_kernel)?;
+    put("\n")?;
+    typed
+}
+
+fn await_line(signals: &SignalQueue) -> io::Result<()> {
     let stdin = io::stdin();
     let interests = [Interest::read(stdin.as_fd()), Interest::read(signals.as_fd())];
-    poll(&interests, None, "an answer").map_err(of_kernel)?;
-    Ok(before)
+    poll(&interests, None, "an answer").map_err(of_kernel).map(drop)
 }
 
 fn put(text: &str) -> io::Result<()> {
