@@ -458,3 +458,19 @@ fn privileged_a_directory_on_a_full_disk_is_left_as_it_was() {
     let said = run(command.args(["--mount", "sh", "-ec", &script]).current_dir(img.path("")));
     assert_eq!(said, "No space left on device\n".repeat(6));
 }
+
+#[test]
+fn privileged_what_went_wrong_is_told_even_if_nothing_can_be_taken_back() {
+    let img = with_second_layer(Img::with_busybox(), BUSYBOX, "gzip");
+    let script = format!(
+        "calls=unlink,unlinkat,rmdir; img='{} --root store'; strace=\"strace -f -qq -o log -e trace=$calls\"; \
+         for words in 'save --format oci-dir {NEW} -o' 'unpack {NEW}' 'bundle {NEW}'; do \
+         mkdir small; mount -t tmpfs -o size=512k tmpfs small; \
+         if $strace -e inject=$calls:error=EBUSY $img $words small/new 2>error; then exit 9; fi; \
+         grep -o 'No space left on device' error; grep -q INJECTED log; ls small; umount small; rmdir small; done",
+        mydocker_tests::img::program().display()
+    );
+    let mut command = Command::new("unshare");
+    let said = run(command.args(["--mount", "sh", "-ec", &script]).current_dir(img.path("")));
+    assert_eq!(said, "No space left on device\nnew\n".repeat(3));
+}

@@ -68,7 +68,8 @@ pub fn bundle(args: &BundleArgs, context: &Context) -> Result<(), BundleError> {
     };
     let made = made.and_then(|()| configure(&image, &args.directory));
     if made.is_err() {
-        take_back(&store, args.overlay, &args.directory, is_new)?;
+        // What was wrong first is what has to be mended; if this fails too, the next attempt says that something is there.
+        take_back(&store, args.overlay, &args.directory, is_new).unwrap_or_default();
     }
     made
 }

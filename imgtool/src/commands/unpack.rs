@@ -1,6 +1,6 @@
 //! `unpack`: an image becomes a root file system.
 
-use super::bundle::{BundleError, failed, make_directory, unpack_into};
+use super::bundle::{BundleError, make_directory, unpack_into};
 use super::local::find;
 use crate::carry::take_back;
 use crate::cli::{Context, UnpackArgs};
@@ -18,7 +18,8 @@ pub fn unpack(args: &UnpackArgs, context: &Context) -> Result<(), BundleError> {
     let is_new = make_directory(&args.directory)?;
     let unpacked = unpack_into(&store, &jobs, &args.directory);
     if unpacked.is_err() {
-        take_back(&args.directory, is_new).map_err(failed("empty", &args.directory))?;
+        // What was wrong first is what has to be mended; if this fails too, the next attempt says that something is there.
+        take_back(&args.directory, is_new).unwrap_or_default();
     }
     unpacked
 }

@@ -236,7 +236,8 @@ impl Ingest {
     /// [`IngestError`].
     pub fn commit(self) -> Result<VerifiedBlob, IngestError> {
         if let Err(error) = self.verify() {
-            fs::remove_file(&self.path).map_err(failed("remove", &self.path))?;
+            // If it cannot be removed now, the next attempt finds the same and tries again.
+            fs::remove_file(&self.path).unwrap_or_default();
             return Err(error);
         }
         // No fsync: the caller syncs the file system once, before the tag that makes the blob visible is recorded.
