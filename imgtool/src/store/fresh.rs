@@ -168,27 +168,45 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn add(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
-        self.add_with(Algorithm::Sha256, bytes)
+        let mut blob = FreshBlob::begin(self)?;
+        blob.write(bytes)?;
+        blob.commit(self)
     }
 
     /// Puts a small blob that has this digest into the store, unless it is there.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
+    /// [`StoreError::WrongDigest`] if it has another, or [`StoreError::Io`].
     pub fn keep(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.has_blob(digest) { Ok(()) } else { self.add_with(digest.algorithm(), bytes).map(drop) }
-    }
-
-    fn add_with(&self, algorithm: Algorithm, bytes: &[u8]) -> Result<Digest, StoreError> {
-        let mut blob = FreshBlob::begin_with(self, algorithm)?;
+        if self.has_blob(digest) {
+            return Ok(());
+        }
+        let mut blob = FreshBlob::begin_with(self, digest.algorithm())?;
         blob.write(bytes)?;
-        blob.commit(self)
+        let sealed = blob.seal();
+        if sealed.digest != *digest {
+            return Err(StoreError::WrongDigest { expected: digest.clone(), found: sealed.digest.clone() });
+        }
+        sealed.commit(self)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_is_what_its_digest_says() {
+        let place = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&place.path().join("store")).expect("a store");
+        let (right, wrong) = (Digest::sha256(b"right"), Digest::sha256(b"wrong"));
+        store.keep(&right, b"right").expect("room");
+        assert_eq!(store.read_blob(&right, 5).expect("a blob"), b"right");
+        let said = store.keep(&wrong, b"other").expect_err("another digest").to_string();
+        assert!(said.contains(wrong.as_str()) && said.contains(Digest::sha256(b"other").as_str()), "{said}");
+        assert!(!store.has_blob(&wrong));
+        assert_eq!(fs::read_dir(store.root().join("ingest")).expect("a directory").count(), 0);
+    }
 
     #[test]
     fn what_a_killed_process_of_the_same_id_left_is_in_nobody_s_way() {

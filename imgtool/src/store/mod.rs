@@ -121,6 +121,14 @@ pub enum StoreError {
         /// Where and why.
         source: serde_json::Error,
     },
+    /// What is to be put into the store is not what its name says.
+    #[error("what was to be kept as {expected} is {found}")]
+    WrongDigest {
+        /// What it should be.
+        expected: Digest,
+        /// What it is.
+        found: Digest,
+    },
     /// A blob is not what its name says.
     #[error(
         "blob {digest} in the image store is damaged; 'mydocker-img fsck --repair' takes it away, so that the image can be pulled again"
