@@ -7,12 +7,16 @@ use std::ffi::OsStr;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// How many pulls run at once.
 const PULLS: usize = 200;
 
 /// How many images they are of.
 const IMAGES: usize = 20;
+
+/// How long all of them may take.
+const LIMIT: Duration = Duration::from_secs(280);
 
 /// What every image has in common, in bytes.
 const SHARED: usize = 16 << 20;
@@ -40,7 +44,9 @@ fn privileged_two_hundred_pulls_of_shared_layers_take_the_room_of_one() {
     let mount = Invocation::new(&img.path("out"), ["mount", "-t", "tmpfs", "-o", &size, "tmpfs"]);
     mount.arg(&store).run().succeeds().discard();
     let names: Vec<_> = (0..IMAGES).map(|number| registry.name(&format!("a:{number}"))).collect();
-    let pulls: Vec<_> = (0..PULLS).map(|number| img.pull(&names[number % IMAGES]).spawn()).collect();
+    // All share few processors, and each waits for the others.
+    let pull = |number: usize| img.pull(&names[number % IMAGES]).deadline(LIMIT);
+    let pulls: Vec<_> = (0..PULLS).map(|number| pull(number).spawn()).collect();
     for pull in pulls {
         pull.wait().succeeds().discard();
     }
@@ -96,11 +102,12 @@ fn who_is_slow_to_begin_a_blob_takes_the_one_that_came_meanwhile() {
     let (img, name) = (Img::new(), registry.name("a:1"));
     let hex = &layer["sha256:".len()..];
     let blob = img.layout().join("blobs/sha256").join(hex);
-    let (unfinished, log) = (img.path("store/ingest").join(format!("sha256-{hex}")), img.path("log"));
-    let slow = ["strace", "-f", "-qq", "-e", "trace=openat", "-e", "inject=openat:delay_enter=1500000"];
+    let log = img.path("log");
+    // Of each thread the first look alone: the blob is missed, and ten seconds pass before it is begun.
+    let slow =
+        ["strace", "-f", "-qq", "-e", "trace=openat", "-e", "inject=openat:delay_exit=10000000:when=1"];
     let words = slow.iter().map(|word| OsStr::new(*word));
-    let paths =
-        [OsStr::new("-o"), log.as_ref(), "-P".as_ref(), blob.as_ref(), "-P".as_ref(), unfinished.as_ref()];
+    let paths = [OsStr::new("-o"), log.as_ref(), "-P".as_ref(), blob.as_ref()];
     let pull = img.pull(&name).through(words.chain(paths)).spawn();
     wait::until("the blob to be missed", || {
         fs::read_to_string(&log).is_ok_and(|text| text.contains("ENOENT")).then_some(())
