@@ -117,7 +117,8 @@ pub enum LoadError {
 }
 
 /// Loads the images of an archive, compressed or not, into a store, which has to be held. With a `name` the only image of the
-/// archive gets that, and no other. `admit` is asked whether such a thing may come in, when it is known what it is; `told` hears how it goes.
+/// archive gets that, and no other. `admit` is asked whether such a thing may come in, when it is known what it is; `told`
+/// hears how it goes.
 ///
 /// # Errors
 /// [`LoadError`], or that of `admit`; then the names of the store are what they were.

@@ -23,8 +23,8 @@ const PARALLEL: usize = 3;
 /// How much is read from a connection at once, in bytes.
 const CHUNK: usize = 256 << 10;
 
-/// How long to wait before looking again whether another process has brought in a blob, or unpacked a layer. The kernel knows no wait for a lock
-/// and for something else at once.
+/// How long to wait before looking again whether another process has brought in a blob, or unpacked a layer. The kernel knows
+/// no wait for a lock and for something else at once.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// One who is told how a pull goes. Calls come from several threads.
