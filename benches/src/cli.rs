@@ -93,7 +93,9 @@ pub fn main(args: &Args) -> Result<()> {
     if !args.no_write {
         let file = |ending: &str| format!("docs/{}.{ending}", asked.group.stem());
         std::fs::write(file("md"), &text).with_context(|| format!("writing {}", file("md")))?;
-        std::fs::write(file("svg"), plot::svg(&results)).context("writing the plot")?;
+        if asked.group.has_plot() {
+            std::fs::write(file("svg"), plot::svg(&results)).context("writing the plot")?;
+        }
     }
     Ok(())
 }

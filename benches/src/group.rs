@@ -94,6 +94,11 @@ impl Group {
         }
     }
 
+    /// Whether a plot belongs to the report. Of the virtual machine only what is printed comes back.
+    pub fn has_plot(self) -> bool {
+        self != Self::Systemd
+    }
+
     /// The heading of the report.
     pub fn title(self) -> &'static str {
         match self {

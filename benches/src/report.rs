@@ -18,12 +18,12 @@ machine are others.
 /// The whole report.
 pub fn markdown(results: &Results, verdicts: &[Verdict]) -> String {
     let group = results.group;
-    let mut text = format!(
-        "# {}\n\nMade by `{}`, which writes this file and the plot.\n\n![median wall times]({}.svg)\n\n## How\n\n",
-        group.title(),
-        group.made_by(),
-        group.stem()
-    );
+    let mut text = format!("# {}\n\nMade by `{}`, which writes this file", group.title(), group.made_by());
+    text += &match group.has_plot() {
+        true => format!(" and the plot.\n\n![median wall times]({}.svg)\n\n", group.stem()),
+        false => ".\n\n".into(),
+    };
+    text += "## How\n\n";
     text += METHOD;
     text += group.method();
     text += &repeats(results);

@@ -79,17 +79,21 @@ fn privileged_kill_all_reaches_every_process() {
 #[test]
 fn privileged_sigkill_reaches_every_process_where_the_first_has_no_pid_namespace_of_its_own() {
     let runtime = Runtime::new();
-    let script = "trap : TERM; sleep 1000 & echo $! >/child; echo ready; while :; do wait; done";
+    // The child tells of a TERM of its own; the first waits for it again after each signal.
+    let script = "trap 'echo first' TERM; (trap 'echo child' TERM; echo ready; while :; do sleep 0.02; done) & \
+        echo $! >/child; while :; do wait; done";
     let bundle = runtime.bundle().script(script).without_namespace("pid");
     let running = runtime.spawn(&bundle);
     running.wait_for_output("ready");
     let child: i32 =
         fs::read_to_string(bundle.path("child")).expect("written").trim().parse().expect("a pid");
     runtime.kill(bundle.id(), "TERM").succeeds();
+    running.wait_for_output("first");
     assert!(procfs::is_alive(child), "any other signal is for the first process alone");
     runtime.kill(bundle.id(), "KILL").succeeds();
     wait::for_exit(child);
-    running.wait().exits(137);
+    let outcome = running.wait().exits(137);
+    assert!(!outcome.stdout.contains("child"), "{}", outcome.stdout);
 }
 
 #[test]

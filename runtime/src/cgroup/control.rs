@@ -54,15 +54,16 @@ impl Cgroup {
         .map_err(|source| Error::Control("thaw", source))
     }
 
-    /// Lets processes of a frozen cgroup die that were killed: on v1 they do so only when they are thawed.
+    /// Lets processes of a frozen cgroup die that were killed: on v1 they do so only when they are thawed. A cgroup that is
+    /// gone has let them.
     ///
     /// # Errors
     /// [`Error::Control`]
     pub fn let_die(&self) -> Result<(), Error> {
-        match self.freezer() {
-            Ok(Freezer::V1(_)) => self.thaw(),
-            _ => Ok(()),
-        }
+        let Ok(Freezer::V1(directory)) = self.freezer() else { return Ok(()) };
+        present(set(directory, "freezer.state", "THAWED"))
+            .map(drop)
+            .map_err(|source| Error::Control("thaw", source))
     }
 
     /// Whether somebody wants the cgroup frozen; a cgroup that is gone, or a host without a freezer, is not.

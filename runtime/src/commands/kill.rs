@@ -42,8 +42,7 @@ pub fn kill(args: &KillArgs, context: &Context) -> Outcome {
 fn end_others(container: &Container) -> Result<(), Box<Report>> {
     let Some(cgroup) = container.record.cgroup.clone().map(Cgroup::open) else { return Ok(()) };
     let ended = match container.record.owns(NamespaceKind::Pid) {
-        true if container.status == Status::Paused => cgroup.let_die(),
-        true => Ok(()),
+        true => cgroup.let_die(),
         false => cgroup.kill_all(libc::SIGKILL, Instant::now() + PATIENCE),
     };
     ended.map_err(cgroup_failed)

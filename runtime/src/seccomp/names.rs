@@ -1,8 +1,8 @@
 //! From the name of a system call to its numbers.
 //!
 //! A name is looked up once for all architectures, in a hash table that the compiler (rustc) builds from the
-//! generated rows. The names lie in one block without pointers: a static program that is loaded at a random address
-//! would otherwise relocate every one of them at each start, used or not.
+//! generated rows. The names lie in one block without pointers: a program that is loaded at a random address, as one of a
+//! debug build is, would otherwise relocate every one of them at each start, used or not.
 
 use super::arch::{ARM_PRIVATE, Arch};
 use super::table::{NONE, ROWS};
