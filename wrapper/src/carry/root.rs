@@ -148,10 +148,12 @@ fn bind(
         read_only(&tree)?;
     }
     let is_directory = fstat(source)?.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
+    // A link that leads to nothing is covered itself, as the runtime does it.
     let target = match open_in_root_if_present(root, place, OFlag::O_PATH)? {
-        Some(target) => target,
-        None => make_target(root, place, is_directory)?,
+        None => open_in_root_if_present(root, place, OFlag::O_PATH | OFlag::O_NOFOLLOW)?,
+        found => found,
     };
+    let target = target.map_or_else(|| make_target(root, place, is_directory), Ok)?;
     Ok(attach(tree, target)?)
 }
 

@@ -398,6 +398,11 @@ fn lock(path: &Path) -> Result<Locked, ContainersError> {
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path, id: &str) -> Result<T, ContainersError> {
+    let is_partial = |error: &ContainersError| matches!(error, ContainersError::Damaged { .. });
+    full::whole(is_partial, || read_json_once(path, id))
+}
+
+fn read_json_once<T: DeserializeOwned>(path: &Path, id: &str) -> Result<T, ContainersError> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(ContainersError::NotFound(id.to_owned()));

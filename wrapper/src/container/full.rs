@@ -11,8 +11,11 @@ pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
+/// How often a record is read that is no document.
+const READINGS: usize = 10;
+
 /// Writes a document of JSON over another one, in the blocks that this one has. It is one write, and blanks fill what was
-/// longer, so that whoever is killed leaves one of the two whole.
+/// longer: a kill comes before or after it. Not every file system keeps readers out meanwhile: see [`whole`].
 ///
 /// # Errors
 /// There is no other one, or it has not blocks enough, which is found out before anything is written.
@@ -26,6 +29,20 @@ pub(super) fn overwrite(path: &Path, text: &[u8]) -> io::Result<()> {
     let length = usize::try_from(found.len()).unwrap_or(0).max(text.len());
     text.resize(length, b' ');
     file.write_all_at(&text, 0)
+}
+
+/// Reads a record until it is a document: what is written over it may be seen in part for a moment.
+///
+/// # Errors
+/// That of the last reading.
+pub(super) fn whole<T, E>(is_partial: impl Fn(&E) -> bool, read: impl Fn() -> Result<T, E>) -> Result<T, E> {
+    for _ in 1..READINGS {
+        match read() {
+            Err(error) if is_partial(&error) => std::thread::yield_now(),
+            other => return other,
+        }
+    }
+    read()
 }
 
 #[cfg(test)]
@@ -44,8 +61,28 @@ mod tests {
             serde_json::from_slice(&fs::read(&path).expect("a file")).expect("one document");
         assert_eq!(found, serde_json::json!([1]));
         overwrite(&path, br#"{"longer":"than before"}"#).expect("the block has room");
-        let whole = fs::read(&path).expect("a file");
+        let before = fs::read(&path).expect("a file");
         assert!(overwrite(&path, &vec![b' '; 1 << 20]).is_err());
-        assert_eq!(fs::read(&path).expect("a file"), whole);
+        assert_eq!(fs::read(&path).expect("a file"), before);
+    }
+
+    #[test]
+    fn what_is_seen_in_part_is_read_again_and_what_is_damaged_not_for_ever() {
+        let count = std::cell::Cell::new(0);
+        let partial_until = |last: usize| {
+            count.set(0);
+            whole(
+                |error| *error == "half",
+                || {
+                    count.set(count.get() + 1);
+                    if count.get() < last { Err("half") } else { Ok(count.get()) }
+                },
+            )
+        };
+        assert_eq!(partial_until(1), Ok(1));
+        assert_eq!(partial_until(3), Ok(3));
+        assert_eq!((partial_until(usize::MAX), count.get()), (Err("half"), READINGS));
+        let gone: Result<(), _> = whole(|error| *error == "half", || Err("gone"));
+        assert_eq!(gone, Err("gone"));
     }
 }

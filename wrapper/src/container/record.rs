@@ -5,7 +5,7 @@ use mydocker_img::image::{ContainerConfig, Descriptor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A container as it was asked for. The names of the fields are docker's where docker has the field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,12 @@ impl Container {
     #[must_use]
     pub fn short_id(&self) -> &str {
         self.id.get(..12).unwrap_or(&self.id)
+    }
+
+    /// What is mounted over a place in the container: mounts are sorted, and the last one is what is seen.
+    #[must_use]
+    pub fn mount_over(&self, place: &Path) -> Option<&Mount> {
+        self.mounts.iter().rfind(|mount| place.starts_with(&mount.destination))
     }
 
     /// What is run: entry point and arguments.

@@ -251,9 +251,13 @@ fn finish(mut command: Command, log: &Path) -> Result<(), StartError> {
     Err(StartError::Runtime { status, text })
 }
 
-/// Why a runtime may have been silent: there is no room for what it would say.
+/// Why a runtime may have been silent: there is no room for what it would say. Another file beside its log shows that, for
+/// whoever wants to know more looks into the log.
 fn silence(log: &Path) -> String {
-    let written = fs::write(log, "{}\n");
+    let probe = log.with_extension("probe");
+    let written = fs::write(&probe, "{}\n");
+    // What is left of it goes with the directory.
+    drop(remove(&probe));
     written.err().map_or_else(String::new, |error| format!(": {} cannot be written: {error}", log.display()))
 }
 
@@ -271,4 +275,20 @@ fn make_directory(path: &Path) -> Result<(), StartError> {
 fn remove(path: &Path) -> Result<(), StartError> {
     mydocker_sys::fs::unlink_if_present(mydocker_sys::fs::AT_FDCWD, path)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_of_a_silent_runtime_stays() {
+        let place = tempfile::tempdir().expect("room");
+        let log = place.path().join("runtime.log");
+        fs::write(&log, "a word\n").expect("room");
+        assert_eq!(silence(&log), "");
+        assert_eq!(fs::read_to_string(&log).expect("it is there"), "a word\n");
+        assert_eq!(fs::read_dir(place.path()).expect("a directory").count(), 1);
+        assert!(silence(Path::new("/no/such/runtime.log")).contains("cannot be written"));
+    }
 }

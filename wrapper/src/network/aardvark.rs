@@ -4,6 +4,7 @@
 use super::netavark::{Info, tool};
 use super::{NetworkError, files, netns};
 use crate::container::Process;
+use mydocker_sys::Errno;
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::process::{Pid, pidfd_kill, pidfd_open};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -73,9 +74,9 @@ impl Server {
         files::remove(&self.directory.join(PID_FILE))
     }
 
-    /// Tells it all the names of a container on a network, which netavark has no word for.
-    pub(super) fn rename(&self, id: &str, network: &str, names: &[String]) -> Result<(), NetworkError> {
-        let Some(process) = self.process()? else { return Ok(()) };
+    /// Tells it all the names of a container on a network, which netavark has no word for, and says whether there is a
+    /// server to be told. The next one reads the same file.
+    pub(super) fn rename(&self, id: &str, network: &str, names: &[String]) -> Result<bool, NetworkError> {
         // Later versions of netavark add '%' and what kind of a network it is.
         let is_its = |file: &String| file.split('%').next() == Some(network);
         for file in files::names_in(&self.directory)?.into_iter().filter(is_its) {
@@ -84,7 +85,11 @@ impl Server {
             let text = renamed(&String::from_utf8_lossy(&text), id, &names.join(","));
             files::write_by(&self.directory.with_extension("new"), &path, text.as_bytes())?;
         }
-        Ok(pidfd_kill(&process, HANGUP)?)
+        let Some(process) = self.process()? else { return Ok(false) };
+        match pidfd_kill(&process, HANGUP) {
+            Err(error) if error.errno() == Errno::ESRCH => Ok(false),
+            other => Ok(other.map(|()| true)?),
+        }
     }
 
     /// Waits until it knows a container by `name`: what the container asks first must not come too early. It tells
@@ -176,6 +181,20 @@ mod tests {
         assert_eq!(found, text.replacen("old", "new", 1));
         assert_eq!(renamed(text, "abc", "x"), text.replace("old,cd", "x"));
         assert_eq!(renamed(text, "b", "x"), text);
+    }
+
+    #[test]
+    fn names_are_written_down_for_the_next_server_where_there_is_none() {
+        let place = tempfile::tempdir().expect("room");
+        let server = Server::new(place.path());
+        std::fs::create_dir(&server.directory).expect("room");
+        let file = server.directory.join("net%int");
+        std::fs::write(&file, "10.1.0.1\nab 10.1.0.2  old,al\n").expect("room");
+        std::fs::write(server.directory.join(PID_FILE), std::process::id().to_string()).expect("room");
+        let told = server.rename("ab", "net", &["new".to_owned(), "al".to_owned()]);
+        assert!(!told.expect("files that can be written"));
+        let found = std::fs::read_to_string(&file).expect("a file");
+        assert_eq!(found, "10.1.0.1\nab 10.1.0.2  new,al\n");
     }
 
     #[test]

@@ -130,7 +130,9 @@ impl Host {
             return Ok(());
         }
         let all: Vec<String> = iter::once(container.name.clone()).chain(aliases).collect();
-        self.server.rename(&container.id, &network.host_name(), &all)?;
+        if !self.server.rename(&container.id, &network.host_name(), &all)? {
+            return Ok(());
+        }
         let name = container.name.to_ascii_lowercase();
         // One with a dot is no name of this network for who asks.
         let known = if name.contains('.') { container.short_id() } else { &name };

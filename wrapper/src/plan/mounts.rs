@@ -27,7 +27,7 @@ pub fn mounts(base: &[Value], container: &Container, facts: &Facts) -> Vec<Value
 }
 
 /// The files of a container at whose places nothing else is asked for, with these places: those that are mounted before what
-/// is asked for, and those that are mounted after it.
+/// is asked for, and those that are mounted after it, which lie in it.
 #[must_use]
 pub fn files_around<'a>(files: &'a Files, container: &Container) -> (Vec<File<'a>>, Vec<File<'a>>) {
     let is_asked = |place: &str| container.mounts.iter().any(|mount| mount.destination == Path::new(place));
@@ -38,12 +38,8 @@ pub fn files_around<'a>(files: &'a Files, container: &Container) -> (Vec<File<'a
 /// The place of a file, and where the file is.
 type File<'a> = (&'static str, &'a Path);
 
-/// Whether a file of the container lies in what is mounted over `/etc`, and not below it out of sight. Where nothing can be
-/// made there is no place for it.
 fn lies_in_a_mount(name: &str, container: &Container) -> bool {
-    let over = |mount: &&Mount| Path::new(name).starts_with(&mount.destination);
-    // Mounts are sorted: the last one is what is seen.
-    container.mounts.iter().rfind(over).is_some_and(|mount| mount.writable)
+    container.mount_over(Path::new(name)).is_some()
 }
 
 /// Changes one of the usual mounts to what the container wants of it.

@@ -33,12 +33,20 @@ pub enum Seccomp {
     Profile(Value),
 }
 
-/// An option that is not known.
+/// An option that is not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "--security-opt {0:?} is not known; there are no-new-privileges, seccomp=FILE, seccomp=unconfined, apparmor=PROFILE, label=disable, label=LABEL, label=user:, role:, type: or level: with a part of one, and systempaths=unconfined"
-)]
-pub struct SecurityError(String);
+pub enum SecurityError {
+    /// It is not known.
+    #[error(
+        "--security-opt {0:?} is not known; there are no-new-privileges, seccomp=FILE, seccomp=unconfined, apparmor=PROFILE, label=disable, label=LABEL, label=user:, role:, type: or level: with a part of one, and systempaths=unconfined"
+    )]
+    Unknown(String),
+    /// A container of an earlier version has the name of a filter's file, and not the filter.
+    #[error(
+        "the container was made by a version that did not keep filters, and has --security-opt {0:?} instead of one; create it anew"
+    )]
+    NotKept(String),
+}
 
 impl Security {
     /// Reads the options, whose names and values docker separates with `=`, and once with `:`.
@@ -56,15 +64,17 @@ impl Security {
                 ("seccomp", "builtin") => security.seccomp = Seccomp::Default,
                 ("seccomp", profile) if profile.starts_with('{') => {
                     let profile = serde_json::from_str(profile);
-                    security.seccomp = Seccomp::Profile(profile.map_err(|_| SecurityError(option.clone()))?);
+                    let unknown = |_| SecurityError::Unknown(option.clone());
+                    security.seccomp = Seccomp::Profile(profile.map_err(unknown)?);
                 }
+                ("seccomp", path) if !path.is_empty() => return Err(SecurityError::NotKept(option.clone())),
                 ("apparmor", "unconfined") => security.apparmor = None,
                 ("apparmor", profile) if !profile.is_empty() => security.apparmor = Some(profile.to_owned()),
                 ("label", "disable") => security.label = None,
                 ("label", part) if has_part(part) => security.label = with_part(security.label, part),
                 ("label", label) if label.split(':').count() >= 4 => security.label = Some(label.to_owned()),
                 ("systempaths", "unconfined") => security.unmasked = true,
-                _ => return Err(SecurityError(option.clone())),
+                _ => return Err(SecurityError::Unknown(option.clone())),
             }
         }
         Ok(security)
@@ -114,6 +124,16 @@ mod tests {
         assert_eq!(label(&[whole, "label=disable"]), None);
         for wrong in ["label=foo", "label=type:", "label=colour:red"] {
             assert!(Security::parse(&[wrong.to_owned()]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_filter_that_was_not_kept_is_told_from_what_is_not_known() {
+        let error = |option: &str| Security::parse(&[option.to_owned()]).expect_err("no known option");
+        let text = error("seccomp=/etc/filter.json").to_string();
+        assert!(text.contains("/etc/filter.json") && text.contains("create it anew"), "{text}");
+        for option in ["seccomp=", "seccomp={", "shirt=red"] {
+            assert_eq!(error(option), SecurityError::Unknown(option.to_owned()));
         }
     }
 

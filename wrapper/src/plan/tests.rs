@@ -140,6 +140,8 @@ fn flags_that_do_not_fit_together_are_refused() {
         &["--cpus=1", "--cpu-quota=5"],
         &["--memory=1m"],
         &["--memory-swap=1g"],
+        &["--memory-swappiness=-5"],
+        &["--memory-swappiness=101"],
         &["--network=host", "--network=other"],
         &["--network=container:x", "--publish=80:80"],
         &["--volume=/a:/b", "--tmpfs=/b"],

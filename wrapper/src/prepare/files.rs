@@ -1,11 +1,17 @@
 //! `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf`: made for the container, mounted over the image's.
 
+use super::volumes::open_source;
 use super::{PrepareError, failed};
-use crate::container::{Container, Containers, ContainersError};
+use crate::container::{Container, Containers, ContainersError, MountKind};
 use crate::network::Up;
 use crate::plan::Files;
+use crate::request::plain;
+use mydocker_sys::fs::{OFlag, SFlag, fstat, open_in_root_if_present, readlinkat};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// How many links are followed to the place of a file.
+const LINKS: usize = 8;
 
 /// What every `/etc/hosts` begins with.
 const LOCAL: &str = "127.0.0.1\tlocalhost
@@ -31,6 +37,46 @@ pub fn write(containers: &Containers, container: &Container, up: &Up) -> Result<
     Ok(files_in(&directory))
 }
 
+/// Leaves out those that have no place: where the container may not write nothing is made, and what is there is covered.
+///
+/// # Errors
+/// The source of a mount cannot be looked into.
+pub fn placed(files: Files, container: &Container) -> Result<Files, PrepareError> {
+    let kept = |place: &str, file: Option<PathBuf>| match file {
+        Some(_) if !has_place(Path::new(place), container)? => Ok::<_, PrepareError>(None),
+        file => Ok(file),
+    };
+    Ok(Files {
+        hostname: kept("/etc/hostname", files.hostname)?,
+        hosts: kept("/etc/hosts", files.hosts)?,
+        resolv_conf: kept("/etc/resolv.conf", files.resolv_conf)?,
+    })
+}
+
+/// Whether a file can be mounted at a place: it is there, or can be made. Links lead to other places of the container.
+fn has_place(place: &Path, container: &Container) -> Result<bool, PrepareError> {
+    let mut place = place.to_owned();
+    for _ in 0..LINKS {
+        let Some(mount) = container.mount_over(&place).filter(|mount| !mount.writable) else {
+            return Ok(true);
+        };
+        if mount.kind == MountKind::Tmpfs {
+            return Ok(false);
+        }
+        let below = place.strip_prefix(&mount.destination).unwrap_or(&place);
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+        let Some(found) = open_in_root_if_present(open_source(mount)?, below, flags)? else {
+            return Ok(false);
+        };
+        let kind = fstat(&found)?.st_mode & SFlag::S_IFMT.bits();
+        if kind != SFlag::S_IFLNK.bits() {
+            return Ok(kind == SFlag::S_IFREG.bits());
+        }
+        place = plain(&place.with_file_name(readlinkat(&found, Path::new(""))?));
+    }
+    Ok(false)
+}
+
 /// Those that were written when it was last started; none where those of another container are shared that is gone.
 ///
 /// # Errors
@@ -38,7 +84,7 @@ pub fn write(containers: &Containers, container: &Container, up: &Up) -> Result<
 pub fn written(containers: &Containers, container: &Container) -> Result<Files, PrepareError> {
     match owner(containers, container) {
         Err(PrepareError::Containers(ContainersError::NotFound(_))) => Ok(Files::default()),
-        other => Ok(files_in(&other?)),
+        other => placed(files_in(&other?), container),
     }
 }
 

@@ -138,7 +138,7 @@ fn make(containers: &Containers, container: &Container) -> Result<Up, PrepareErr
     volumes::prepare(home, container)?;
     let parts = parts::mount(home, container)?;
     let up = network::up(containers, container)?;
-    let files = files::write(containers, container, &up)?;
+    let files = files::placed(files::write(containers, container, &up)?, container)?;
     let shm = shm::mount(home, container)?;
     let mut facts = facts::find(containers, container, files)?;
     facts.joined.shm = facts.joined.shm.or(shm);

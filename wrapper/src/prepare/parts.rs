@@ -6,7 +6,9 @@ use super::{PrepareError, failed, make_directory};
 use crate::container::Container;
 use crate::home::Home;
 use mydocker_sys::fs::{OFlag, SFlag, fstat, open};
-use mydocker_sys::mount::{Clone as CloneMount, MntFlags, attach, open_tree, umount};
+use mydocker_sys::mount::{
+    Attributes, Clone as CloneMount, MntFlags, MsFlags, attach, open_tree_with, umount,
+};
 use mydocker_sys::{Errno, OwnedFd};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -32,10 +34,18 @@ pub fn mount(home: &Home, container: &Container) -> Result<BTreeMap<PathBuf, Pat
         let place = directory(home, &container.id).join(number.to_string());
         let source = open_source(mount)?;
         let target = make(&place, &source)?;
-        attach(open_tree(&source, CloneMount::Recursive)?, target)?;
+        attach(copy(&source)?, target)?;
         sources.insert(mount.destination.clone(), place);
     }
     Ok(sources)
+}
+
+/// A copy of what is there and mounted below it. It is nobody's peer: on a host whose mounts are shared, what is taken off
+/// with the copy would else be taken off the volume.
+fn copy(source: &OwnedFd) -> Result<OwnedFd, PrepareError> {
+    let propagation = MsFlags::MS_PRIVATE.bits();
+    let private = Attributes { propagation, recursive: true, ..Attributes::default() };
+    Ok(open_tree_with(source, Path::new(""), CloneMount::Recursive, private)?)
 }
 
 /// A place of the kind of what comes there.

@@ -20,6 +20,7 @@ mod variables;
 mod whole;
 
 pub use limits::{check_cpus, cpus, mac_address, restart_policy};
+pub use mounts::plain;
 pub use ports::{exposed, published};
 pub use size::{bytes, nanoseconds};
 pub use variables::environment;

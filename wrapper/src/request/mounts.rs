@@ -53,7 +53,7 @@ fn apply(mode: &str, mount: &mut Mount) -> Result<(), String> {
         match word {
             "ro" | "readonly" => mount.writable = false,
             "rw" => {}
-            word if CONSISTENCIES.contains(&word) && is_bind => {}
+            word if CONSISTENCIES.contains(&word) => {}
             // What is not to be filled from the image.
             "nocopy" if !is_bind => mount.copy_up = false,
             // Labels of SELinux, which docker leaves out as well where that is off.
@@ -128,6 +128,13 @@ pub fn anonymous(destination: &str) -> Option<Mount> {
 /// or is the root.
 fn absolute(text: &str) -> Option<PathBuf> {
     let path = Path::new(text);
+    let plain = plain(path);
+    (path.is_absolute() && plain.parent().is_some()).then_some(plain)
+}
+
+/// The same of a path that is absolute.
+#[must_use]
+pub fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::from("/");
     for part in path.components() {
         match part {
@@ -137,7 +144,7 @@ fn absolute(text: &str) -> Option<PathBuf> {
             _ => {}
         }
     }
-    (path.is_absolute() && plain.parent().is_some()).then_some(plain)
+    plain
 }
 
 /// Reads what `--tmpfs` takes: `PATH[:OPTIONS]`.
@@ -313,6 +320,9 @@ impl Given {
         if self.is_readonly_below && !self.readonly {
             return Err("bind-recursive=readonly goes with readonly".to_owned());
         }
+        if kind == MountKind::Volume && self.subpath.is_some() && self.source.is_empty() {
+            return Err("volume-subpath needs source: a volume without a name is new and empty".to_owned());
+        }
         if misfit {
             Err(format!("there are fields that a mount of type {kind:?} does not have").to_lowercase())
         } else {
@@ -381,7 +391,7 @@ mod tests {
         assert_eq!(mount.destination, Path::new("/var/cache"));
         assert!(volume("/data").expect("an anonymous one").anonymous);
         assert_eq!(volume("/a:/b/../../c").expect("a bind").destination, Path::new("/c"));
-        assert!(volume("/a:/b:cached,ro").is_ok());
+        assert!(volume("/a:/b:cached,ro").is_ok() && volume("vol:/b:cached").is_ok());
         for text in [
             "data",
             "a:b",
@@ -392,7 +402,6 @@ mod tests {
             "/a:/b/..",
             "/a:/b:ro,rw",
             "/a:/b:slave,shared",
-            "vol:/b:cached",
             "/a:/b:ro:x",
             "a b:/c",
             "/a:/b:nocopy",
@@ -424,6 +433,7 @@ mod tests {
             "type=tmpfs,target=/a,tmpfs-mode=9",
             "type=bind,src=/a,dst=/b,consistency=none",
             "type=bind,src=/a,dst=/b,volume-subpath=c",
+            "dst=/b,volume-subpath=c",
             "src=vol,dst=/b,volume-subpath=../c",
             "src=vol,dst=/b,volume-subpath=/c",
             "src=vol,dst=/b,volume-subpath=.",

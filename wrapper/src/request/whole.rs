@@ -225,7 +225,7 @@ fn host_config(args: &ContainerArgs, runtime: &str) -> Result<HostConfig, Reques
         blkio_device_write_bps: rates("device-write-bps", &limits.device_write_bps)?,
         blkio_device_read_iops: rates("device-read-iops", &limits.device_read_iops)?,
         blkio_device_write_iops: rates("device-write-iops", &limits.device_write_iops)?,
-        memory_swappiness: limits.memory_swappiness.filter(|number| *number >= 0).map(i64::unsigned_abs),
+        memory_swappiness: swappiness(limits.memory_swappiness)?,
         pids_limit: limits.pids_limit.unwrap_or(0),
         ulimits: ulimits(&args.process.ulimit)?,
         devices: security.device.iter().map(|text| device(text)).collect::<Result<_, _>>()?,
@@ -235,6 +235,17 @@ fn host_config(args: &ContainerArgs, runtime: &str) -> Result<HostConfig, Reques
         annotations: pairs("annotation", &args.origin.annotation)?,
         detach_keys: String::new(),
     })
+}
+
+/// -1 leaves it to the host, as with docker.
+fn swappiness(typed: Option<i64>) -> Result<Option<u64>, RequestError> {
+    match typed {
+        None | Some(-1) => Ok(None),
+        Some(number @ 0..=100) => Ok(Some(number.unsigned_abs())),
+        Some(number) => {
+            Err(bad("memory-swappiness", &number.to_string(), "it is neither between 0 and 100 nor -1"))
+        }
+    }
 }
 
 fn rates(flag: &'static str, typed: &[String]) -> Result<Vec<ThrottleDevice>, RequestError> {
@@ -494,9 +505,6 @@ fn check_numbers(host: &HostConfig) -> Result<(), RequestError> {
     }
     if host.blkio_weight != 0 && !(10..=1000).contains(&host.blkio_weight) {
         return Err(bad("blkio-weight", &host.blkio_weight.to_string(), "it is not between 10 and 1000"));
-    }
-    if let Some(swappiness) = host.memory_swappiness.filter(|number| *number > 100) {
-        return Err(bad("memory-swappiness", &swappiness.to_string(), "it is not between 0 and 100"));
     }
     Ok(())
 }
