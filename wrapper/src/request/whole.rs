@@ -243,7 +243,7 @@ fn swappiness(typed: Option<i64>) -> Result<Option<u64>, RequestError> {
         None | Some(-1) => Ok(None),
         Some(number @ 0..=100) => Ok(Some(number.unsigned_abs())),
         Some(number) => {
-            Err(bad("memory-swappiness", &number.to_string(), "it is neither between 0 and 100 nor -1"))
+            Err(bad("memory-swappiness", &number.to_string(), "it is not between 0 and 100, and not -1"))
         }
     }
 }
