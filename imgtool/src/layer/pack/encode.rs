@@ -18,8 +18,8 @@ const BLOCK: usize = 512 << 10;
 /// What a block of gzip may refer to, in bytes.
 const WINDOW: usize = 32 << 10;
 
-/// What zlib gives for a third of the time of its default, at the cost of some per cent of length.
-const GZIP_LEVEL: u32 = 3;
+/// Whoever commits waits for it: six tenths of the time of level 3, for a quarter more of length.
+const GZIP_LEVEL: u32 = 1;
 
 const ZSTD_LEVEL: i32 = 3;
 
