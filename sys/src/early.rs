@@ -2,8 +2,9 @@
 //!
 //! A program that executes itself again from a read-only view of its binary would pay the start of the C library (the
 //! relocations of a static program, questions to the processor that a virtual machine answers slowly, the heap) twice,
-//! and the first time for nothing. So the usual case is dealt with here, with three system calls. Whatever fails is left
-//! to the program, which asks [`runs_from_readonly_mount`] and does the same again with all that it takes to say why.
+//! and the first time for nothing. So the usual case is dealt with here, with three system calls, or five before Linux
+//! 6.15. Whatever fails is left to the program, which asks [`runs_from_readonly_mount`] and does the same again with all
+//! that it takes to say why.
 //!
 //! Nothing is relocated yet and there is no thread-local storage: this code makes its system calls itself, reads the
 //! words byte by byte so that no function of the C library takes the place of a loop, and uses no table of pointers. A build
@@ -23,8 +24,7 @@ pub fn runs_from_readonly_mount() -> bool {
 }
 
 /// Executes the program again from a read-only view of its binary if one of its words `asks` for that. Returns where the
-/// binary is on a read-only mount already, and where the kernel refuses something (before Linux 6.15 it has no
-/// `open_tree_attr(2)`).
+/// binary is on a read-only mount already, and where the kernel refuses something.
 ///
 /// # Safety
 /// `stack` is what the kernel gave to the first instruction: the number of arguments, their pointers, a null pointer, the
@@ -73,11 +73,8 @@ pub unsafe fn is(word: *const u8, other: &CStr) -> bool {
 unsafe fn enter(args: *const *const u8, env: *const *const u8) {
     let own = c"/proc/self/exe".as_ptr();
     let mut place = std::mem::MaybeUninit::<libc::statfs64>::uninit();
-    let readonly =
-        libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
-    let flags = libc::OPEN_TREE_CLONE as usize | libc::O_CLOEXEC as usize;
-    // SAFETY: the path ends in NUL; the kernel fills place, whose layout on machines of 64 bits is that of statfs, and
-    // reads readonly, of which the length is given; the lists are the caller's promise.
+    // SAFETY: the path ends in NUL; the kernel fills place, whose layout on machines of 64 bits is that of statfs; the lists
+    // are the caller's promise.
     unsafe {
         if call(libc::SYS_statfs as usize, [own.addr(), place.as_mut_ptr().addr(), 0, 0, 0]) != 0 {
             return;
@@ -85,12 +82,7 @@ unsafe fn enter(args: *const *const u8, env: *const *const u8) {
         if (*place.as_ptr()).f_flags as u64 & libc::ST_RDONLY != 0 {
             return READONLY.store(true, Ordering::Relaxed);
         }
-        let attributes = [&raw const readonly as usize, size_of::<libc::mount_attr>()];
-        let here = libc::AT_FDCWD as usize;
-        let view = call(
-            crate::mount::SYS_OPEN_TREE_ATTR as usize,
-            [here, own.addr(), flags, attributes[0], attributes[1]],
-        );
+        let view = readonly_view(own);
         if view < 0 {
             return;
         }
@@ -98,6 +90,39 @@ unsafe fn enter(args: *const *const u8, env: *const *const u8) {
         let list = [view as usize, empty, args.addr(), env.addr(), libc::AT_EMPTY_PATH as usize];
         call(libc::SYS_execveat as usize, list);
         call(libc::SYS_close as usize, [view as usize, 0, 0, 0, 0]);
+    }
+}
+
+/// The descriptor of a detached copy of the mount that `path` is on, which nobody can write to, or a negative number.
+///
+/// # Safety
+/// `path` ends in NUL.
+#[inline(always)]
+unsafe fn readonly_view(path: *const libc::c_char) -> isize {
+    let readonly =
+        libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let [attributes, size] = [(&raw const readonly).addr(), size_of::<libc::mount_attr>()];
+    let flags = libc::OPEN_TREE_CLONE as usize | libc::O_CLOEXEC as usize;
+    let here = libc::AT_FDCWD as usize;
+    // SAFETY: the path is the caller's promise, and the kernel reads readonly, of which the length is given.
+    unsafe {
+        let view =
+            call(crate::mount::SYS_OPEN_TREE_ATTR as usize, [here, path.addr(), flags, attributes, size]);
+        if view != -(libc::ENOSYS as isize) {
+            return view;
+        }
+        // Before Linux 6.15 it takes two calls.
+        let view = call(libc::SYS_open_tree as usize, [here, path.addr(), flags, 0, 0]);
+        if view < 0 {
+            return view;
+        }
+        let empty = [view as usize, c"".as_ptr().addr(), libc::AT_EMPTY_PATH as usize, attributes, size];
+        let refused = call(libc::SYS_mount_setattr as usize, empty);
+        if refused < 0 {
+            call(libc::SYS_close as usize, [view as usize, 0, 0, 0, 0]);
+            return refused;
+        }
+        view
     }
 }
 

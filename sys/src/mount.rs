@@ -1,9 +1,11 @@
 //! Mounts, by descriptor: the new mount API (Linux 5.2, `mount_setattr` 5.12) and the few old calls still needed.
 
 use crate::error::{Context, Result, check, describe};
+use nix::errno::Errno;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use nix::mount::{MntFlags, MsFlags};
 pub use rustix::mount::{MountAttrFlags, MountPropagationFlags};
@@ -76,6 +78,9 @@ pub fn open_tree_with(
 /// Of `<asm-generic/unistd.h>`: the same number on every architecture but alpha.
 pub(crate) const SYS_OPEN_TREE_ATTR: libc::c_long = 467;
 
+/// Whether the kernel was found to have no `open_tree_attr(2)`, which need not be asked for each mount.
+static LACKS_OPEN_TREE_ATTR: AtomicBool = AtomicBool::new(false);
+
 /// `open_tree_attr(2)`; `None` whenever it fails: older kernels do not have it, and the two calls say more clearly what
 /// is wrong.
 fn open_tree_attr(
@@ -84,6 +89,9 @@ fn open_tree_attr(
     clone: Clone,
     attributes: Attributes<'_>,
 ) -> Result<Option<OwnedFd>> {
+    if LACKS_OPEN_TREE_ATTR.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
     let attr = attributes.to_kernel();
     let mut flags = libc::OPEN_TREE_CLONE as i32 | libc::O_CLOEXEC;
     if path.as_os_str().is_empty() {
@@ -104,6 +112,9 @@ fn open_tree_attr(
             size_of::<libc::mount_attr>(),
         )
     };
+    if ret < 0 && Errno::last() == Errno::ENOSYS {
+        LACKS_OPEN_TREE_ATTR.store(true, Ordering::Relaxed);
+    }
     // SAFETY: a call that succeeded gives a new descriptor that nobody else owns.
     Ok((ret >= 0).then(|| unsafe { OwnedFd::from_raw_fd(ret as i32) }))
 }
