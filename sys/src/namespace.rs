@@ -1,7 +1,7 @@
 //! Namespaces: entering, leaving and naming them.
 
 use crate::error::{Context, Result, describe};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 pub use nix::sched::CloneFlags;
 
@@ -63,11 +63,12 @@ pub fn set_domainname(name: &str) -> Result<()> {
     crate::error::check(ret.into(), "setdomainname", || format!("{name:?}")).map(drop)
 }
 
-/// Brings `lo` up in the network namespace of the caller (`SIOCSIFFLAGS`, netdevice(7)).
+/// Brings `lo` up in the network namespace of the caller (`SIOCSIFFLAGS`, netdevice(7)). Returns the socket through which
+/// that was asked, for a caller that lets execve close it.
 ///
 /// # Errors
 /// What the kernel says.
-pub fn raise_loopback() -> Result<()> {
+pub fn raise_loopback() -> Result<OwnedFd> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
     let control = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
         .context("socket", || "AF_INET, SOCK_DGRAM".into())?;
@@ -80,5 +81,5 @@ pub fn raise_loopback() -> Result<()> {
     let ret = unsafe {
         libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&control), libc::SIOCSIFFLAGS as _, &raw const request)
     };
-    crate::error::check(ret.into(), "ioctl", || "SIOCSIFFLAGS, lo, IFF_UP".into()).map(drop)
+    crate::error::check(ret.into(), "ioctl", || "SIOCSIFFLAGS, lo, IFF_UP".into()).map(|_| control)
 }

@@ -66,6 +66,8 @@ pub struct Lowered {
     pub usage_below: Vec<(u64, Cow<'static, str>)>,
     /// Controllers of cgroup v2 that must be there; the rest of what the host offers is enabled where it can be.
     pub unified: ControllerSet,
+    /// What cgroup v2 offers at its root; empty where nobody looked.
+    pub offered: ControllerSet,
     /// Whether the writes set the CPUs of a v1 cpuset, which otherwise come from the parent.
     pub cpus: bool,
     /// The same of its memory nodes.
@@ -84,7 +86,7 @@ impl ResourcePlan {
     /// # Errors
     /// [`PlanError::Unavailable`] for a limit whose controller no hierarchy has, and what only one version can do.
     pub fn lower(&self, layout: &Layout) -> Result<Lowered, PlanError> {
-        let mut lowered = Lowered::default();
+        let mut lowered = Lowered { offered: layout.unified_controllers, ..Lowered::default() };
         for setting in &self.settings {
             match place(setting, layout)? {
                 Place::V1(controller) => lowered.v1(setting, controller)?,

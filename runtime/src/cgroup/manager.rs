@@ -170,7 +170,7 @@ impl Cgroup {
     /// Those of [`Cgroup::create`].
     pub fn complete(&mut self, limits: &Lowered) -> Result<(), Error> {
         let v1 = |directory: &Directory| !directory.is_unified();
-        let made = self.make(&v1, limits).and_then(|()| self.enable_controllers(limits.unified));
+        let made = self.make(&v1, limits).and_then(|()| self.enable_controllers(limits));
         let applied = made.and_then(|()| self.apply(limits));
         applied.map_err(|cause| self.undone(&v1, cause))
     }
@@ -184,13 +184,19 @@ impl Cgroup {
     }
 
     /// Makes cgroup v2 hand its controllers down to the container.
-    pub(super) fn enable_controllers(&self, required: ControllerSet) -> Result<(), Error> {
+    pub(super) fn enable_controllers(&self, limits: &Lowered) -> Result<(), Error> {
         let Some(directory) = self.record.unified() else { return Ok(()) };
+        let required = limits.unified;
         if self.record.mode != Mode::V2 && required.is_empty() {
             return Ok(());
         }
-        let wanted = controllers_of(&directory.upper(directory.depth()))?;
         let here = controllers_of(&directory.upper(0))?;
+        let mut offered = limits.offered.iter().map(Controller::unified_name).peekable();
+        if offered.peek().is_some() && offered.all(|name| has(&here, name)) {
+            return Ok(());
+        }
+        // A kernel may have some that are not known by name.
+        let wanted = controllers_of(&directory.upper(directory.depth()))?;
         if wanted.split_whitespace().any(|name| !has(&here, name)) {
             for up in (1..=directory.depth()).rev() {
                 hand_down(&directory.upper(up), &wanted, required)?;

@@ -110,7 +110,7 @@ impl Cgroup {
     /// # Errors
     /// [`Error::Changed`] with the refusal and every file that keeps its new value.
     pub fn update(&self, limits: &Lowered, devices_before: Option<&Devices>) -> Result<(), Error> {
-        self.enable_controllers(limits.unified)?;
+        self.enable_controllers(limits)?;
         let saved = self.contents(limits)?;
         self.apply(limits).map_err(|cause| self.take_back(cause, &saved, devices_before))
     }

@@ -197,7 +197,11 @@ impl<'a> Child<'a> {
             Step::Unshare { kinds } => Ok(namespace::unshare(clone_flags(kinds))?),
             Step::SetTimeOffsets { offsets } => identity::set_time_offsets(offsets),
             Step::BecomeNamespaceRoot => identity::become_namespace_root(),
-            Step::RaiseLoopback => Ok(namespace::raise_loopback()?),
+            Step::RaiseLoopback => {
+                let socket = namespace::raise_loopback()?;
+                self.keep(socket);
+                Ok(())
+            }
             Step::NewSession => new_session(),
             Step::NewKeyring { name } => identity::new_keyring(name),
             Step::SetHostname { name } => Ok(namespace::set_hostname(name)?),

@@ -65,7 +65,7 @@ pub fn raise_loopback_of(pid: i32) -> Result<(), String> {
         let path = format!("/proc/{pid}/ns/net");
         let file = fs::open(Path::new(&path), OFlag::O_RDONLY)?;
         namespace::setns(&file, namespace::CloneFlags::CLONE_NEWNET)?;
-        Ok(namespace::raise_loopback()?)
+        Ok(namespace::raise_loopback().map(drop)?)
     })
 }
 
