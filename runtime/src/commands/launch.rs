@@ -55,34 +55,55 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     let mut record = new_record(&wish.id, wish.attended, &bundle, &host);
     let compiled = compile(wish, &bundle, &record, &host)?;
     context.timings.mark("plan");
-    for warning in compiled.seccomp.iter().flat_map(|seccomp| &seccomp.warnings) {
-        context.log.warning(&warning.to_string());
-    }
-    if context.log.is_debug() {
-        compiled.plan.steps.iter().for_each(|step| context.log.debug(&format!("planned: {step}")));
-    }
+    tell(&compiled, context);
     let entry = container::store(context).reserve(&wish.id).map_err(state_failed)?;
-    let set_up = make_notify(wish, &entry).and_then(|notify| {
-        Ok((set_up(wish, &bundle, &compiled, &entry, &mut record, &host, context)?, notify))
-    });
-    match set_up {
+    let set_up = SetUp {
+        wish,
+        bundle: &bundle,
+        compiled: &compiled,
+        entry: &entry,
+        record: RefCell::new(&mut record),
+        pid_file: PidFile::new(wish.launch.pid_file.as_deref()),
+        host: &host,
+        context,
+    };
+    match set_up.run() {
         Ok((launched, notify)) => {
             // Its pages are still shared with the first process: freeing it piece by piece would copy them.
             std::mem::forget(compiled);
             Ok(Up { entry, record, launched, bundle, notify })
         }
-        Err(report) => {
-            // A root file system that is no directory is the most frequent cause, and costs nothing until it is one.
-            let report = bundle::require_root_directory(&bundle.spec).err().unwrap_or(report);
-            let hook_failed = report.code == "hook";
-            let report = and_undo(report, undo(entry, &record));
-            if hook_failed {
-                // runtime.md, Lifecycle 3 to 5: the life goes on with the destruction, and so with these hooks.
-                let poststop = &bundle.spec.spec().hooks.poststop;
-                run_poststop(poststop, &record.state(Status::Stopped), &context.log);
-            }
-            Err(report)
-        }
+        Err(report) => Err(give_up(report, entry, &record, &bundle, context)),
+    }
+}
+
+/// Takes back what was set up until something failed.
+fn give_up(
+    report: Box<Report>,
+    entry: Entry,
+    record: &Record,
+    bundle: &Bundle,
+    context: &Context,
+) -> Box<Report> {
+    // A root file system that is no directory is the most frequent cause, and costs nothing until it is one.
+    let report = bundle::require_root_directory(&bundle.spec).err().unwrap_or(report);
+    let hook_failed = report.code == "hook";
+    let report = and_undo(report, undo(entry, record));
+    if hook_failed {
+        // runtime.md, Lifecycle 3 to 5: the life goes on with the destruction, and so with these hooks.
+        let poststop = &bundle.spec.spec().hooks.poststop;
+        run_poststop(poststop, &record.state(Status::Stopped), &context.log);
+    }
+    report
+}
+
+/// What the plan has to say for itself.
+fn tell(compiled: &Compiled, context: &Context) {
+    for warning in compiled.seccomp.iter().flat_map(|seccomp| &seccomp.warnings) {
+        context.log.warning(&warning.to_string());
+    }
+    if context.log.is_debug() {
+        compiled.plan.steps.iter().for_each(|step| context.log.debug(&format!("planned: {step}")));
     }
 }
 
@@ -194,66 +215,89 @@ fn activation_environment(sockets: u32) -> Vec<String> {
 }
 
 /// Every effect on the host: each is in the record before it happens.
-fn set_up(
-    wish: &Wish<'_>,
-    bundle: &Bundle,
-    compiled: &Compiled,
-    entry: &Entry,
-    record: &mut Record,
-    host: &HostFacts,
-    context: &Context,
-) -> Result<Launched, Box<Report>> {
-    entry.save(record).map_err(state_failed)?;
-    entry.save_config(&bundle.config, wish.attended).map_err(state_failed)?;
-    context.timings.mark("record");
-    // What was refused, perhaps because it is somebody else's, is not ours to remove.
-    record.cgroup = None;
-    let begun = placement::begin(bundle, compiled.plan.enters_cgroups_late(), entry, record)?;
-    placement::make_class(bundle, entry, record)?;
-    context.timings.mark("cgroup");
-    let record = RefCell::new(record);
-    let place =
-        |pid: i32| placement::finish(bundle, begun.rest.as_ref(), entry, &mut record.borrow_mut(), pid);
-    let gate = match wish.await_start {
-        true => Some(entry.make_gate().map_err(state_failed)?),
-        false => None,
-    };
-    let launch = Launch {
-        compiled,
-        cgroups: begun.cgroups,
-        place: Some(&place),
-        container: None,
-        gate: gate.map(|(start, error)| Gate { start, error }),
-        console_socket: wish.launch.console_socket.as_deref(),
-        seccomp: bundle.seccomp(),
-        lock: Some(entry.directory()),
-        euid: host.euid,
-        timings: &context.timings,
-    };
-    let until = if wish.await_start { Until::Created } else { Until::Executed };
-    let pid_file = PidFile::new(wish.launch.pid_file.as_deref());
-    let mut commit = |pid: i32| {
-        let mut record = record.borrow_mut();
+struct SetUp<'a> {
+    wish: &'a Wish<'a>,
+    bundle: &'a Bundle,
+    compiled: &'a Compiled,
+    entry: &'a Entry,
+    /// Written to at two moments of the conversation with the first process.
+    record: RefCell<&'a mut Record>,
+    pid_file: PidFile<'a>,
+    host: &'a HostFacts,
+    context: &'a Context,
+}
+
+impl SetUp<'_> {
+    fn run(&self) -> Result<(Launched, Option<Notify>), Box<Report>> {
+        let notify = make_notify(self.wish, self.entry)?;
+        let begun = self.begin()?;
+        let launched = self.launch(begun)?;
+        self.context.timings.mark(if self.wish.await_start { "created" } else { "execve" });
+        self.send_pidfd(&launched)?;
+        Ok((launched, notify))
+    }
+
+    /// The record, the configuration, and what of the cgroups is made before the first process.
+    fn begin(&self) -> Result<placement::Begun, Box<Report>> {
+        let record = &mut *self.record.borrow_mut();
+        self.entry.save(record).map_err(state_failed)?;
+        self.entry.save_config(&self.bundle.config, self.wish.attended).map_err(state_failed)?;
+        self.context.timings.mark("record");
+        // What was refused, perhaps because it is somebody else's, is not ours to remove.
+        record.cgroup = None;
+        let late = self.compiled.plan.enters_cgroups_late();
+        let begun = placement::begin(self.bundle, late, self.entry, record)?;
+        placement::make_class(self.bundle, self.entry, record)?;
+        self.context.timings.mark("cgroup");
+        Ok(begun)
+    }
+
+    /// The first process, as far as it is to come.
+    fn launch(&self, begun: placement::Begun) -> Result<Launched, Box<Report>> {
+        let rest = begun.rest.as_ref();
+        let place =
+            |pid: i32| placement::finish(self.bundle, rest, self.entry, &mut self.record.borrow_mut(), pid);
+        let gate = self.wish.await_start.then(|| self.entry.make_gate()).transpose().map_err(state_failed)?;
+        let launch = Launch {
+            compiled: self.compiled,
+            cgroups: begun.cgroups,
+            place: Some(&place),
+            container: None,
+            gate: gate.map(|(start, error)| Gate { start, error }),
+            console_socket: self.wish.launch.console_socket.as_deref(),
+            seccomp: self.bundle.seccomp(),
+            lock: Some(self.entry.directory()),
+            euid: self.host.euid,
+            timings: &self.context.timings,
+        };
+        let until = if self.wish.await_start { Until::Created } else { Until::Executed };
+        engine::launch(launch, until, &mut |pid| self.commit(pid)).map_err(|error| {
+            self.pid_file.take_back();
+            launch_failed(error)
+        })
+    }
+
+    /// Records the first process, before it executes anything of the container.
+    fn commit(&self, pid: i32) -> Result<(), CommitError> {
+        let mut record = self.record.borrow_mut();
         if let Some(intel_rdt) = &record.intel_rdt {
             intel_rdt.enter(pid)?;
         }
         record.init = Some(ProcessRecord::of(pid)?);
-        record.progress = if wish.await_start { Progress::Created } else { Progress::Started };
-        entry.save(&record)?;
-        pid_file.write(pid)
-    };
-    let launched = engine::launch(launch, until, &mut commit).map_err(|error| {
-        pid_file.take_back();
-        launch_failed(error)
-    })?;
-    context.timings.mark(if wish.await_start { "created" } else { "execve" });
-    if let (Some(socket), Some(pidfd)) = (&wish.launch.pidfd_socket, launched.pidfd()) {
-        engine::send_pidfd(socket, engine::PidfdKind::First, pidfd).map_err(|error| {
-            pid_file.take_back();
-            failed("pidfd-socket")(error)
-        })?;
+        record.progress = if self.wish.await_start { Progress::Created } else { Progress::Started };
+        self.entry.save(&record)?;
+        self.pid_file.write(pid)
     }
-    Ok(launched)
+
+    fn send_pidfd(&self, launched: &Launched) -> Result<(), Box<Report>> {
+        let (Some(socket), Some(pidfd)) = (&self.wish.launch.pidfd_socket, launched.pidfd()) else {
+            return Ok(());
+        };
+        engine::send_pidfd(socket, engine::PidfdKind::First, pidfd).map_err(|error| {
+            self.pid_file.take_back();
+            failed("pidfd-socket")(error)
+        })
+    }
 }
 
 /// The directory for the socket through which the container says that it is ready, and the socket itself where the program
