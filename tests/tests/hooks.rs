@@ -79,6 +79,45 @@ fn privileged_run_runs_all_hooks_too() {
     assert_eq!(names, expected);
 }
 
+/// As runc and crun have it. Inside the container they are where runc's are: in its root, and then in the program's
+/// directory.
+#[test]
+fn privileged_hooks_run_in_the_bundle_wherever_the_caller_is() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().script("true");
+    let dir = bundle.dir().display().to_string();
+    let bundle = bundle.with(|config| {
+        for kind in OUTER {
+            config["hooks"][kind] = json!([hook(&format!("pwd >{dir}/{kind}"))]);
+        }
+        config["hooks"]["startContainer"] = json!([hook("pwd >/startContainer")]);
+        config["process"]["cwd"] = json!("/tmp");
+    });
+    runtime.run_command(&bundle).current_dir("/").run().succeeds();
+    let place = |path: &std::path::Path| fs::read_to_string(path).unwrap().trim().to_owned();
+    for kind in OUTER {
+        let wanted = if kind == "createContainer" { format!("{dir}/rootfs") } else { dir.clone() };
+        assert_eq!(place(&bundle.dir().join(kind)), wanted, "{kind}");
+    }
+    assert_eq!(place(&bundle.path("startContainer")), "/tmp");
+}
+
+#[test]
+fn privileged_poststop_hooks_of_a_bundle_that_is_gone_run_where_the_caller_is() {
+    let runtime = Runtime::new();
+    let bundle = runtime.waiting_bundle();
+    let file = runtime.scratch().join("poststop");
+    let bundle = bundle.with(|config| {
+        config["hooks"]["poststop"] = json!([hook(&format!("pwd >{}", file.display()))]);
+    });
+    runtime.create(&bundle).succeeds();
+    runtime.kill(bundle.id(), "KILL").succeeds();
+    wait::until("the end", || (runtime.status(bundle.id()) == "stopped").then_some(()));
+    fs::remove_dir_all(bundle.dir()).unwrap();
+    runtime.command(["delete", bundle.id()]).current_dir("/tmp").run().succeeds();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "/tmp\n");
+}
+
 #[test]
 fn privileged_hooks_get_the_state_of_that_moment() {
     let runtime = Runtime::new();

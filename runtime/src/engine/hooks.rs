@@ -6,7 +6,9 @@ use crate::spec::Hook;
 use crate::state::{State, Status};
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::{AsFd, OwnedFd, fs, process};
+use std::ffi::CString;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child as Process, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -83,13 +85,15 @@ pub fn run(kind: &'static str, hooks: &[Hook], state: &State) -> Result<(), Erro
         return Ok(());
     }
     let state = State { status: status_for(kind, state.status), ..state.clone() };
-    hooks.iter().enumerate().try_for_each(|(index, hook)| run_one(kind, index, hook, &state, None))
+    let around = Surroundings::on_the_host(&state);
+    hooks.iter().enumerate().try_for_each(|(index, hook)| run_one(kind, index, hook, &state, around))
 }
 
 /// Runs all hooks of one kind, whatever becomes of each (poststop, and what the spec lets fail).
 #[must_use]
 pub fn run_all(kind: &'static str, hooks: &[Hook], state: &State) -> Vec<Error> {
-    let each = |(index, hook)| run_one(kind, index, hook, state, None).err();
+    let around = Surroundings::on_the_host(state);
+    let each = |(index, hook)| run_one(kind, index, hook, state, around).err();
     hooks.iter().enumerate().filter_map(each).collect()
 }
 
@@ -105,9 +109,10 @@ pub(super) fn run_inside(
         state.status = Status::Created;
     }
     // As runc has it: hooks of start without an environment get the program's.
-    let inherited = (kind == "startContainer").then_some(&compiled.program.env);
+    let env = (kind == "startContainer").then_some(&compiled.program.env[..]);
+    let around = Surroundings { env, directory: None };
     hooks.iter().enumerate().try_for_each(|(index, hook)| {
-        run_one(kind, index, hook, &state, inherited).map_err(|error| failure(kind, &error))
+        run_one(kind, index, hook, &state, around).map_err(|error| failure(kind, &error))
     })
 }
 
@@ -133,15 +138,11 @@ fn run_one(
     index: usize,
     hook: &Hook,
     state: &State,
-    inherited: Option<&Vec<std::ffi::CString>>,
+    around: Surroundings<'_>,
 ) -> Result<(), Error> {
     let path = || hook.path.clone();
-    let mut started = command(hook, inherited).spawn().map_err(|source| Error::Start {
-        kind,
-        index,
-        path: path(),
-        source,
-    })?;
+    let mut started =
+        command(hook, around).spawn().map_err(|source| Error::Start { kind, index, path: path(), source })?;
     let ended = supervise(&mut started, hook, state).map_err(|source| Error::Wait {
         kind,
         index,
@@ -154,7 +155,25 @@ fn run_one(
     }
 }
 
-fn command(hook: &Hook, inherited: Option<&Vec<std::ffi::CString>>) -> Command {
+/// What a hook finds that it does not bring along.
+#[derive(Debug, Clone, Copy)]
+struct Surroundings<'a> {
+    /// The environment of one without any; the caller's if there is none.
+    env: Option<&'a [CString]>,
+    /// Where it runs; where the caller is if that is not told.
+    directory: Option<&'a Path>,
+}
+
+impl<'a> Surroundings<'a> {
+    /// As runc and crun have it: hooks on the host find what lies in the bundle by its name alone. A poststop hook runs
+    /// also for a container whose bundle is gone.
+    fn on_the_host(state: &'a State) -> Self {
+        let enters = fs::executable(&state.bundle.join(".")).is_ok();
+        Self { env: None, directory: enters.then_some(state.bundle.as_path()) }
+    }
+}
+
+fn command(hook: &Hook, around: Surroundings<'_>) -> Command {
     use std::os::unix::ffi::OsStrExt;
     let mut command = Command::new(&hook.path);
     if let Some((name, rest)) = hook.args.split_first() {
@@ -162,7 +181,7 @@ fn command(hook: &Hook, inherited: Option<&Vec<std::ffi::CString>>) -> Command {
     }
     if !hook.env.is_empty() {
         command.env_clear().envs(hook.env.iter().map(|entry| entry.split_once('=').unwrap_or((entry, ""))));
-    } else if let Some(env) = inherited {
+    } else if let Some(env) = around.env {
         let pairs = env.iter().filter_map(|entry| {
             let bytes = entry.as_bytes();
             let at = bytes.iter().position(|byte| *byte == b'=')?;
@@ -170,6 +189,9 @@ fn command(hook: &Hook, inherited: Option<&Vec<std::ffi::CString>>) -> Command {
         });
         command.env_clear().envs(pairs);
     }
+    around.directory.into_iter().for_each(|directory| {
+        command.current_dir(directory);
+    });
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }
