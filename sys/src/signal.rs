@@ -46,6 +46,23 @@ pub fn reset_disposition(signal: Signal) -> Result<()> {
         .map(drop)
 }
 
+/// Lets a signal end the process, also where it is process 1 of its pid namespace, to which no signal comes that it does
+/// not handle. As a shell has it the exit status is then 128 and the signal's number. execve gives the signal its default
+/// disposition back.
+///
+/// # Errors
+/// What the kernel says.
+pub fn end_process_by(signal: Signal) -> Result<()> {
+    // SAFETY: the handler may interrupt anything, and calls `_exit` alone, which is async-signal-safe.
+    unsafe { nix::sys::signal::signal(signal, SigHandler::Handler(end_process)) }
+        .context("signal", || format!("{signal}, a handler"))
+        .map(drop)
+}
+
+extern "C" fn end_process(signal: libc::c_int) {
+    crate::process::exit_now(128 + signal)
+}
+
 /// A signal as it was read from a [`SignalQueue`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {

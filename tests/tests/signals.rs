@@ -27,6 +27,34 @@ fn privileged_a_paused_container_that_is_killed_dies_without_being_resumed() {
     runtime.wait_for_status(bundle.id(), "stopped");
 }
 
+/// As with runc, and otherwise than with crun: who stops a container politely before it is started does not wait until
+/// he has lost his patience.
+#[test]
+fn privileged_what_ends_programs_ends_a_container_that_waits_for_its_start() {
+    let runtime = Runtime::new();
+    for signal in ["TERM", "INT", "HUP", "QUIT"] {
+        let bundle = runtime.waiting_bundle();
+        runtime.create(&bundle).succeeds();
+        runtime.kill(bundle.id(), signal).succeeds();
+        runtime.wait_for_status(bundle.id(), "stopped");
+        runtime.start(bundle.id()).fails();
+        runtime.delete(bundle.id()).succeeds();
+    }
+}
+
+#[test]
+fn privileged_what_ends_a_container_before_its_start_is_ignored_by_its_first_process_then() {
+    let runtime = Runtime::new();
+    let bundle = runtime.waiting_bundle();
+    runtime.create(&bundle).succeeds();
+    runtime.kill(bundle.id(), "USR1").succeeds();
+    assert_eq!(runtime.status(bundle.id()), "created");
+    runtime.start(bundle.id()).succeeds();
+    runtime.kill(bundle.id(), "TERM").succeeds();
+    assert_eq!(procfs::status_field(runtime.pid(bundle.id()), "SigCgt").as_deref(), Some("0000000000000000"));
+    assert_eq!(runtime.status(bundle.id()), "running");
+}
+
 #[test]
 fn privileged_kill_takes_names_numbers_and_the_default() {
     let runtime = Runtime::new();

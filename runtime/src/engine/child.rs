@@ -457,12 +457,21 @@ impl<'a> Child<'a> {
         // Nothing of ours and nothing that the caller forgot may be open in the program (CVE-2024-21626).
         process::close_on_exec_from(self.compiled.plan.parent.first_closed_fd)?;
         signal::set_mask(&signal::SigSet::empty())?;
-        // The runtime ignores SIGPIPE, and a shell ignores the others for what it puts in the background; the program
-        // must find them as the kernel gives them.
-        use signal::Signal::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
-        [SIGPIPE, SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().try_for_each(signal::reset_disposition)?;
+        self.set_dispositions()?;
         self.program = Some(program::find(&self.compiled.program)?);
         Ok(())
+    }
+
+    /// The runtime ignores SIGPIPE, and a shell ignores the others for what it puts in the background; the program must find
+    /// them as the kernel gives them. While it waits for `start`, which may be for ever, the others end the process: whoever
+    /// stops a container politely would wait in vain otherwise, as process 1 gets nothing that it does not handle.
+    /// This is the last moment for it: a system call filter need not allow it.
+    fn set_dispositions(&self) -> Outcome {
+        use signal::Signal::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
+        signal::reset_disposition(SIGPIPE)?;
+        let waits = self.slots.gate.is_some();
+        let set = if waits { signal::end_process_by } else { signal::reset_disposition };
+        Ok([SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().try_for_each(set)?)
     }
 
     /// Closes what could lead out of the container, for a process inside may look too from here on (CVE-2016-9962).
