@@ -116,7 +116,17 @@ pub fn number(text: &str) -> Option<i32> {
     }
     let upper = text.to_ascii_uppercase();
     let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
-    real_time(&name).or_else(|| Some(name.parse::<Signal>().ok()? as i32))
+    real_time(&name).or_else(|| other_name(&name)).or_else(|| Some(name.parse::<Signal>().ok()? as i32))
+}
+
+/// Second names of signals (`signal(7)`).
+fn other_name(name: &str) -> Option<i32> {
+    match name {
+        "SIGIOT" => Some(libc::SIGABRT),
+        "SIGPOLL" => Some(libc::SIGIO),
+        "SIGCLD" => Some(libc::SIGCHLD),
+        _ => None,
+    }
 }
 
 /// `SIGRTMIN+n` and `SIGRTMAX-n`, with the C library's limits.

@@ -84,6 +84,9 @@ mod tests {
             ("RTMIN+3", 37),
             ("sigrtmax-1", 63),
             ("64", 64),
+            ("IOT", 6),
+            ("sigpoll", 29),
+            ("CLD", 17),
         ] {
             assert_eq!(parse_signal(text).unwrap(), number, "{text}");
         }
