@@ -35,6 +35,36 @@ fn privileged_supplementary_groups_of_the_caller_do_not_leak() {
     assert_eq!(groups.split_whitespace().collect::<Vec<_>>(), ["Groups:"]);
 }
 
+/// podman's `--group-add keep-groups`.
+#[test]
+fn privileged_the_callers_groups_stay_where_an_annotation_asks_for_it() {
+    let runtime = Runtime::new();
+    let keeping = |bundle: mydocker_tests::Bundle| {
+        bundle.with(|config| config["annotations"] = json!({"run.oci.keep_original_groups": "1"}))
+    };
+    let groups = ["setpriv", "--groups", "4,27"];
+    let bundle = keeping(runtime.bundle().script("id -G"));
+    let outcome = runtime.run_command(&bundle).through(groups).run().succeeds();
+    assert_eq!(outcome.stdout, "0 4 27\n");
+    let bundle = keeping(runtime.waiting_bundle());
+    runtime.run_detached(&bundle).succeeds();
+    let outcome = runtime.command(["exec", bundle.id(), "id", "-G"]).through(groups).run().succeeds();
+    assert_eq!(outcome.stdout, "0 4 27\n");
+}
+
+/// A caller that knows crun is told what of its wishes has no effect.
+#[test]
+fn privileged_annotations_of_crun_that_have_no_effect_are_warned_of() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().script("true").with(|config| {
+        config["annotations"] =
+            json!({"run.oci.handler": "krun", "run.oci.systemd.subgroup": "", "any": "thing"});
+    });
+    let outcome = runtime.run(&bundle).succeeds();
+    assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("/annotations/run.oci.handler: ignored"), "{}", outcome.stderr);
+}
+
 #[test]
 fn privileged_a_user_other_than_root_keeps_no_capabilities_without_ambient_ones() {
     let status = says(|p| p["user"] = json!({"uid": 1000, "gid": 1000}), "cat /proc/self/status");

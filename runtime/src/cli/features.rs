@@ -151,6 +151,7 @@ pub fn features() -> Features {
             crate::cgroup::systemd::annotations::PREFIX,
             crate::criu::CONFIG_ANNOTATION,
             crate::landlock::ANNOTATION,
+            crate::validate::KEEP_GROUPS,
         ],
     }
 }
@@ -306,7 +307,13 @@ mod tests {
     #[test]
     fn annotations_that_change_the_host_are_told_of() {
         let unsafe_ones = features().potentially_unsafe_config_annotations;
-        assert_eq!(unsafe_ones, ["org.systemd.property.", "org.criu.config", "org.mydocker.landlock"]);
+        let known = [
+            "org.systemd.property.",
+            "org.criu.config",
+            "org.mydocker.landlock",
+            "run.oci.keep_original_groups",
+        ];
+        assert_eq!(unsafe_ones, known);
     }
 
     #[test]

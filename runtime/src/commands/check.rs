@@ -161,14 +161,15 @@ fn unknown_property(pointer: &str) -> Finding {
     Finding::new(kind, pointer, message, "leave it out")
 }
 
-/// Annotations that change what another runtime does.
+/// Annotations under crun's names that are not known to mean anything.
 fn annotations_of_others(spec: &Spec) -> Vec<Finding> {
-    let others = spec.annotations.keys().filter(|key| key.starts_with("run.oci."));
+    use crate::validate::annotations::{KEEP_GROUPS, PREFIX, is_ignored};
+    let unknown = |key: &&String| key.starts_with(PREFIX) && *key != KEEP_GROUPS && !is_ignored(key);
     let finding = |key: &String| {
         let pointer = format!("/annotations/{}", spec::escape(key));
-        Finding::new(Kind::Ignored, pointer, "only crun acts on this annotation", "leave it out")
+        Finding::new(Kind::Unknown, pointer, "only crun could know this annotation", "leave it out")
     };
-    others.map(finding).collect()
+    spec.annotations.keys().filter(unknown).map(finding).collect()
 }
 
 fn of_valid(valid: &ValidSpec) -> Vec<Finding> {
@@ -263,11 +264,16 @@ mod tests {
             judged(|d| d["linux"]["seccomp"] = seccomp.clone()),
             one("/linux/seccomp/syscalls/0/names/0", "ignored")
         );
-        let key = json!({"run.oci.keep_original_groups": "1"});
-        assert_eq!(
-            judged(|d| d["annotations"] = key.clone()),
-            one("/annotations/run.oci.keep_original_groups", "ignored")
-        );
+        for (key, value, kind) in [
+            ("run.oci.handler", "krun", Some("ignored")),
+            ("run.oci.systemd.subgroup", "inner", Some("ignored")),
+            ("run.oci.systemd.subgroup", "", None),
+            ("run.oci.keep_original_groups", "1", None),
+            ("run.oci.news", "1", Some("unknown")),
+        ] {
+            let found = judged(|d| d["annotations"] = json!({key: value}));
+            assert_eq!(found, kind.map_or(vec![], |kind| one(&format!("/annotations/{key}"), kind)), "{key}");
+        }
         let odd = json!({"destination": "/a", "type": "nofs", "source": "x"});
         assert_eq!(judged(|d| d["mounts"][0] = odd.clone()), one("/mounts/0/type", "unsupported"));
     }

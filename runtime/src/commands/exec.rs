@@ -205,6 +205,7 @@ fn launch(
         rootfs: &container.record.rootfs,
         seccomp: seccomp.is_some(),
         landlock: landlock.as_ref(),
+        keeps_groups: validate::keeps_groups(&config.annotations),
         is_host_root: host.is_host_root(),
         preserve_fds: args.preserve_fds,
     };

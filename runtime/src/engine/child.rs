@@ -233,7 +233,9 @@ impl<'a> Child<'a> {
             Step::DropBounding { keep } => identity::drop_bounding(*keep),
             Step::OwnStandardStreams { uid } => identity::own_standard_streams(*uid),
             Step::SetIds { uid, gid, groups, accept_fixed_groups, umask } => {
-                identity::set_groups(groups, *accept_fixed_groups)?;
+                if let Some(groups) = groups {
+                    identity::set_groups(groups, *accept_fixed_groups)?;
+                }
                 identity::set_ids(*uid, *gid, umask.unwrap_or(self.caller_umask))
             }
             Step::SetWorkingDirectory { path } => identity::set_working_directory(path),

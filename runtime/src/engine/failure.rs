@@ -182,7 +182,7 @@ fn hint(step: &Step, error: &mydocker_sys::Error) -> Option<&'static str> {
             Some("a symbolic link stands where a directory must be, or links go in a circle")
         }
         (Step::Pivot { .. }, Errno::EINVAL) => Some("on an initramfs root use --no-pivot"),
-        (Step::SetIds { groups, .. }, Errno::EPERM) if !groups.is_empty() => Some(
+        (Step::SetIds { groups: Some(groups), .. }, Errno::EPERM) if !groups.is_empty() => Some(
             "the user namespace denies setgroups: leave the additional groups out, or map a range of groups with \
              newgidmap",
         ),

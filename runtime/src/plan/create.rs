@@ -53,8 +53,8 @@ pub fn create(spec: &ValidSpec, options: &CreateOptions<'_>) -> Plan {
     if let Some(process) = &spec.process {
         planner.parent.rlimits.clone_from(&process.rlimits);
         planner.parent.oom_score_adj = process.oom_score_adj;
-        let (fixed_groups, plain_root) = (planner.groups_may_be_fixed(), planner.is_plain_root());
-        identity(&mut planner.steps, process, fixed_groups, plain_root);
+        let (groups, plain_root) = (planner.groups(), planner.is_plain_root());
+        identity(&mut planner.steps, process, groups, plain_root);
         label(&mut planner.steps, process);
         if planner.has_other_owner() {
             planner.steps.push(Step::ShowToOwner);
@@ -83,11 +83,11 @@ impl Planner<'_> {
         !self.spec.namespaces.is_host(NamespaceKind::Mount)
     }
 
-    /// Whether the kernel may have given up setgroups: an ordinary user's single mapping comes with that, a user
-    /// namespace below another inherits it, and of a joined one nobody knows.
-    fn groups_may_be_fixed(&self) -> bool {
+    /// The kernel may have given up setgroups: an ordinary user's single mapping comes with that, a user namespace below
+    /// another inherits it, and of a joined one nobody knows.
+    fn groups(&self) -> Groups {
         let joined = matches!(self.spec.namespaces.get(NamespaceKind::User), Placement::Join(_));
-        self.options.euid != 0 || self.options.nested || joined
+        Groups::new(self.spec.keeps_groups, self.options.euid != 0 || self.options.nested || joined)
     }
 
     /// Whether an ordinary user owns a user namespace that only the new process is in.
@@ -396,8 +396,29 @@ pub(super) fn scheduling(steps: &mut Vec<Step>, process: &Process) {
     steps.extend(process.io_priority.map(|io| Step::SetIoPriority { class: io.class, level: io.level }));
 }
 
+/// What becomes of the further groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Groups {
+    /// They stay the caller's.
+    Keep,
+    /// They are set.
+    Set,
+    /// They are set, but where the user namespace denies setgroups it is no failure that none are.
+    SetIfAllowed,
+}
+
+impl Groups {
+    pub(super) fn new(kept: bool, may_be_fixed: bool) -> Self {
+        match (kept, may_be_fixed) {
+            (true, _) => Self::Keep,
+            (false, true) => Self::SetIfAllowed,
+            (false, false) => Self::Set,
+        }
+    }
+}
+
 /// Ids, the working directory and the program, the same for both.
-pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, fixed_groups: bool, plain_root: bool) {
+pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, groups: Groups, plain_root: bool) {
     steps.push(Step::DropBounding { keep: process.capabilities.bounding });
     // Root reaches its streams whoever owns them.
     if !(plain_root && process.uid == 0 && !process.terminal) {
@@ -406,8 +427,8 @@ pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, fixed_groups: b
     steps.push(Step::SetIds {
         uid: process.uid,
         gid: process.gid,
-        groups: process.additional_gids.clone(),
-        accept_fixed_groups: fixed_groups,
+        groups: (groups != Groups::Keep).then(|| process.additional_gids.clone()),
+        accept_fixed_groups: groups == Groups::SetIfAllowed,
         umask: process.umask,
     });
     steps.push(Step::SetWorkingDirectory { path: process.cwd.clone() });

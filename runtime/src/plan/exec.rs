@@ -1,6 +1,6 @@
 //! The plan of a process that joins a running container.
 
-use super::create::{confine, enter, identity, label, scheduling};
+use super::create::{Groups, confine, enter, identity, label, scheduling};
 use super::{ParentPlan, Plan, Step};
 use crate::cgroup::UnitRecord;
 use crate::landlock::Ruleset;
@@ -23,6 +23,8 @@ pub struct ExecOptions<'a> {
     pub seccomp: bool,
     /// The container's rules of Landlock.
     pub landlock: Option<&'a Ruleset>,
+    /// Whether the process keeps the further groups of the runtime's caller, as the container's first did.
+    pub keeps_groups: bool,
     /// Whether the runtime is the host's own root.
     pub is_host_root: bool,
     /// How many descriptors after the standard streams the program keeps.
@@ -65,7 +67,8 @@ pub fn exec(process: &Process, options: &ExecOptions<'_>) -> Plan {
     scheduling(&mut steps, process);
     steps.push(Step::Ready);
     // A user namespace of the container may have been made by somebody who had to give up setgroups.
-    identity(&mut steps, process, user || !options.is_host_root, options.is_host_root && !user);
+    let groups = Groups::new(options.keeps_groups, user || !options.is_host_root);
+    identity(&mut steps, process, groups, options.is_host_root && !user);
     label(&mut steps, process);
     confine(&mut steps, process, options.seccomp, options.landlock);
     steps.push(Step::Exec { args: process.args.clone() });

@@ -272,8 +272,8 @@ pub enum Step {
         uid: u32,
         /// The group.
         gid: u32,
-        /// Further groups.
-        groups: Vec<u32>,
+        /// Further groups; none: the caller's.
+        groups: Option<Vec<u32>>,
         /// Whether setgroups may be denied in this user namespace: then it is no failure that none are set.
         accept_fixed_groups: bool,
         /// The file mode creation mask; none: the caller's (config.md, User).
@@ -514,7 +514,11 @@ impl fmt::Display for Step {
             Self::OwnStandardStreams { uid } => write!(f, "give the standard streams to user {uid}"),
             Self::SetIds { uid, gid, groups, .. } => {
                 write!(f, "become user {uid}, group {gid}")?;
-                if groups.is_empty() { Ok(()) } else { write!(f, ", groups {groups:?}") }
+                match groups {
+                    None => write!(f, ", with the caller's groups"),
+                    Some(groups) if groups.is_empty() => Ok(()),
+                    Some(groups) => write!(f, ", groups {groups:?}"),
+                }
             }
             Self::SetWorkingDirectory { path } => {
                 write!(f, "change to the working directory {}", path.display())

@@ -3,6 +3,7 @@
 //! [`validate`] is pure: what it needs of the host is in [`Facts`]. It finds all mistakes and not only the first.
 //! What it accepts is a [`ValidSpec`]: names are numbers there, paths are absolute, and nobody checks again.
 
+pub(crate) mod annotations;
 mod capabilities;
 mod devices;
 mod environment;
@@ -26,6 +27,7 @@ mod version;
 #[cfg(test)]
 mod tests;
 
+pub use annotations::{KEEP_GROUPS, keeps_groups};
 pub use devices::{Device, DeviceKind};
 pub use hooks::{Hook, Hooks};
 pub use kernel::{MemoryPolicy, TimeOffsets};
@@ -99,6 +101,8 @@ pub struct ValidSpec {
     pub mount_label: Option<String>,
     /// The rules of the annotation for Landlock.
     pub landlock: Option<landlock::Ruleset>,
+    /// Whether the program keeps the further groups of the runtime's caller.
+    pub keeps_groups: bool,
     /// What the person should hear of.
     pub warnings: Vec<Warning>,
 }
@@ -135,6 +139,7 @@ pub fn validate(spec: Spec, bundle: &Path, facts: &Facts) -> Result<ValidSpec, E
 fn check(report: &mut Report, spec: Spec, bundle: &Path, facts: &Facts) -> ValidSpec {
     let at = At::new("");
     version::check(report, at.key("ociVersion"), &spec.oci_version);
+    annotations::check(report, at.key("annotations"), &spec.annotations);
     let empty = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&empty);
     let at_linux = at.key("linux");
@@ -182,6 +187,7 @@ fn check(report: &mut Report, spec: Spec, bundle: &Path, facts: &Facts) -> Valid
             .map(|policy| kernel::memory_policy(report, at_linux.key("memoryPolicy"), policy)),
         mount_label: report.label(at_linux.key("mountLabel"), &linux.mount_label),
         landlock: landlock_rules(report, at, &spec.annotations),
+        keeps_groups: annotations::keeps_groups(&spec.annotations),
         namespaces,
         warnings: Vec::new(),
         spec,

@@ -153,18 +153,50 @@ fn the_plans_of_real_configurations_keep_every_rule() {
         let process = spec.process.expect("a process");
         for (seccomp, is_host_root) in [(false, true), (true, true), (true, false)] {
             let namespaces = [NamespaceKind::User, NamespaceKind::Pid, NamespaceKind::Mount];
-            let options = ExecOptions {
-                unit: None,
-                id: "box",
-                namespaces: &namespaces,
-                rootfs: std::path::Path::new("/rootfs"),
-                seccomp,
-                landlock: None,
-                is_host_root,
-                preserve_fds: 0,
-            };
+            let options = ExecOptions { seccomp, ..joining(&namespaces, is_host_root) };
             assert_eq!(lint(&exec(&process, &options)), Ok(()), "{}", config.display());
         }
+    }
+}
+
+/// The further groups that a plan sets.
+fn groups(plan: &Plan) -> Option<Vec<u32>> {
+    let set = plan.steps.iter().find_map(|step| match step {
+        Step::SetIds { groups, .. } => Some(groups.clone()),
+        _ => None,
+    });
+    set.expect("every program gets ids")
+}
+
+#[test]
+fn the_callers_groups_stay_where_an_annotation_asks_for_it() {
+    for (value, kept) in [(Some("1"), true), (Some(""), true), (Some("0"), false), (None, false)] {
+        let mut document = serde_json::to_value(default_spec(DefaultOptions::default())).expect("JSON");
+        document["process"]["user"]["additionalGids"] = json!([7]);
+        let entry = value.map(|value| ("run.oci.keep_original_groups", value));
+        document["annotations"] =
+            entry.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value))).collect();
+        let spec = valid(document.to_string().as_bytes()).expect("a valid configuration");
+        let wanted = (!kept).then(|| vec![7]);
+        assert_eq!(groups(&create(&spec, &options(&cgroups()[0], 0))), wanted, "{value:?}");
+        let process = spec.process.as_ref().expect("a process");
+        let options = ExecOptions { keeps_groups: spec.keeps_groups, ..joining(&[], true) };
+        assert_eq!(groups(&exec(process, &options)), wanted, "{value:?}");
+    }
+}
+
+/// What is known of a container when a process joins it.
+fn joining(namespaces: &[NamespaceKind], is_host_root: bool) -> ExecOptions<'_> {
+    ExecOptions {
+        unit: None,
+        id: "box",
+        namespaces,
+        rootfs: Path::new("/rootfs"),
+        seccomp: false,
+        landlock: None,
+        keeps_groups: false,
+        is_host_root,
+        preserve_fds: 0,
     }
 }
 
