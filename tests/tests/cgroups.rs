@@ -279,3 +279,43 @@ fn privileged_limits_are_in_force_before_the_program_runs() {
     });
     assert_eq!(runtime.run(&bundle).succeeds().stdout, "50\n67108864\nCpus_allowed_list:\t0\n");
 }
+
+/// podman's `--cgroups=disabled`, which it asks of a runtime that it knows as crun.
+#[test]
+fn privileged_a_container_without_cgroups_stays_in_its_callers_and_is_reached_by_every_command() {
+    let runtime = Runtime::new();
+    let bundle = runtime.waiting_bundle().with(|config| {
+        config["linux"]["cgroupsPath"] = json!("");
+        config["linux"]["resources"] = json!({"devices": [{"allow": false, "access": "rwm"}]});
+    });
+    let root = runtime.root();
+    let command = |words: &[&str]| {
+        let start = [runtime.program().as_os_str(), "--root".as_ref(), root.as_os_str()];
+        runtime.host(start.into_iter().map(ToOwned::to_owned).chain(words.iter().map(Into::into)))
+    };
+    let dir = bundle.dir().display().to_string();
+    let run = ["--cgroup-manager", "disabled", "run", "--detach", "--bundle", &dir, bundle.id()];
+    command(&run).run().succeeds().says("/linux/resources/devices: ignored");
+    let own = fs::read_to_string("/proc/self/cgroup").expect("procfs is mounted");
+    let pid = runtime.pid(bundle.id());
+    assert_eq!(fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs"), own);
+    let seen = command(&["exec", bundle.id(), "cat", "/proc/1/cgroup"]).run().succeeds().stdout;
+    assert_eq!(seen.lines().count(), own.lines().count());
+    command(&["pause", bundle.id()]).run().fails();
+    command(&["kill", bundle.id(), "KILL"]).run().succeeds();
+    runtime.wait_for_status(bundle.id(), "stopped");
+    command(&["delete", bundle.id()]).run().succeeds();
+}
+
+#[test]
+fn privileged_a_limit_without_cgroups_is_refused_by_its_pointer() {
+    let runtime = Runtime::new();
+    let bundle =
+        runtime.bundle().with(|config| config["linux"]["resources"] = json!({"pids": {"limit": 50}}));
+    let dir = bundle.dir().display().to_string();
+    let root = runtime.root();
+    let start = [runtime.program().as_os_str(), "--root".as_ref(), root.as_os_str()];
+    let words = ["--cgroup-manager=disabled", "run", "--bundle", &dir, bundle.id()];
+    let command = runtime.host(start.into_iter().map(ToOwned::to_owned).chain(words.iter().map(Into::into)));
+    command.run().fails().says("/linux/resources/pids");
+}

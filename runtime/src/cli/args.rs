@@ -28,6 +28,9 @@ pub struct GlobalArgs {
     /// Let systemd make the cgroups
     #[arg(long)]
     pub systemd_cgroup: bool,
+    /// Who makes the cgroups, in crun's words; cgroupfs if neither this nor --systemd-cgroup is given
+    #[arg(long, value_name = "MANAGER")]
+    pub cgroup_manager: Option<CgroupManager>,
     /// Whether errors of missing permission on cgroups are ignored
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub rootless: Rootless,
@@ -47,6 +50,17 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+/// Who makes the cgroups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CgroupManager {
+    /// The runtime
+    Cgroupfs,
+    /// systemd, as with --systemd-cgroup
+    Systemd,
+    /// Nobody: the container has no cgroup, no limits and no device filter
+    Disabled,
 }
 
 /// Whether missing permission on cgroups is forgiven.

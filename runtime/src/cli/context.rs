@@ -1,6 +1,6 @@
 //! Where the environment enters: what was typed, made whole.
 
-use super::args::{GlobalArgs, Rootless};
+use super::args::{CgroupManager, GlobalArgs, Rootless};
 use super::log::Log;
 use crate::cgroup::Instance;
 use crate::timings::Timings;
@@ -24,6 +24,8 @@ pub struct Context {
     pub criu: Option<PathBuf>,
     /// Which systemd makes the cgroups; none with the cgroupfs driver.
     pub systemd: Option<Instance>,
+    /// Whether new containers get no cgroup at all.
+    pub no_cgroups: bool,
     /// The log.
     pub log: Log,
     /// How long the parts of the command took, if that was asked for.
@@ -73,6 +75,9 @@ pub enum ContextError {
     /// `--root` is relative and the working directory has no path.
     #[error("the working directory, from which --root counts, has no path")]
     WorkingDirectory(#[source] std::io::Error),
+    /// `--systemd-cgroup` with another `--cgroup-manager`.
+    #[error("--systemd-cgroup and --cgroup-manager contradict each other: leave one of them out")]
+    CgroupManager,
     /// The log cannot be opened.
     #[error("cannot open the log")]
     Log(#[source] mydocker_sys::Error),
@@ -84,6 +89,7 @@ impl ContextError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::RootIsSlash | Self::WorkingDirectory(_) => "bad-root",
+            Self::CgroupManager => "bad-cgroup-manager",
             Self::Log(_) => "log-unopenable",
         }
     }
@@ -96,12 +102,14 @@ impl Context {
     /// [`ContextError`]; the log to tell it to is standard error if it is the log that fails.
     pub fn new(args: &GlobalArgs, environment: &Environment) -> Result<Self, (ContextError, Log)> {
         let log = Log::open(args).map_err(|error| (ContextError::Log(error), Log::stderr()))?;
-        match checked_root(args, environment) {
-            Ok((root, root_source)) => {
-                let systemd = systemd_instance(args, environment, in_user_namespace);
+        match checked_root(args, environment).and_then(|root| Ok((root, cgroup_manager(args)?))) {
+            Ok(((root, root_source), manager)) => {
+                let systemd = (manager == CgroupManager::Systemd)
+                    .then(|| systemd_instance(args, environment, in_user_namespace));
+                let no_cgroups = manager == CgroupManager::Disabled;
                 let timings = if args.timings { Timings::begin() } else { Timings::default() };
                 let (rootless, criu) = (args.rootless, args.criu.clone());
-                Ok(Self { root, root_source, rootless, criu, systemd, log, timings })
+                Ok(Self { root, root_source, rootless, criu, systemd, no_cgroups, log, timings })
             }
             Err(error) => Err((error, log)),
         }
@@ -128,19 +136,27 @@ fn checked_root(args: &GlobalArgs, environment: &Environment) -> Result<(PathBuf
     }
 }
 
-/// With `--systemd-cgroup` the system's systemd, or the user's where the runtime is not the host's root; `--rootless`
-/// decides otherwise.
+/// Who makes the cgroups, by either of the two flags that say it.
+fn cgroup_manager(args: &GlobalArgs) -> Result<CgroupManager, ContextError> {
+    match (args.cgroup_manager, args.systemd_cgroup) {
+        (None | Some(CgroupManager::Systemd), true) => Ok(CgroupManager::Systemd),
+        (Some(_), true) => Err(ContextError::CgroupManager),
+        (manager, false) => Ok(manager.unwrap_or(CgroupManager::Cgroupfs)),
+    }
+}
+
+/// The system's systemd, or the user's where the runtime is not the host's root; `--rootless` decides otherwise.
 fn systemd_instance(
     args: &GlobalArgs,
     environment: &Environment,
     in_user_namespace: impl FnOnce() -> bool,
-) -> Option<Instance> {
+) -> Instance {
     let user = || match args.rootless {
         Rootless::True => true,
         Rootless::False => false,
         Rootless::Auto => environment.euid != 0 || in_user_namespace(),
     };
-    args.systemd_cgroup.then(|| if user() { Instance::User } else { Instance::System })
+    if user() { Instance::User } else { Instance::System }
 }
 
 /// As runc: `$XDG_RUNTIME_DIR` counts for ordinary users, and for root in a user namespace unless it calls itself
@@ -229,16 +245,32 @@ mod tests {
     fn the_systemd_is_that_of_who_runs_the_runtime_unless_told() {
         use Instance::{System, User};
         for (words, euid, mapped, wanted) in [
-            (&[][..], 0, false, None),
-            (&["--systemd-cgroup=false"], 0, false, None),
-            (&["--systemd-cgroup"], 0, false, Some(System)),
-            (&["--systemd-cgroup"], 0, true, Some(User)),
-            (&["--systemd-cgroup"], 7, false, Some(User)),
-            (&["--systemd-cgroup", "--rootless=false"], 7, true, Some(System)),
-            (&["--systemd-cgroup", "--rootless=true"], 0, false, Some(User)),
+            (&[][..], 0, false, System),
+            (&[], 0, true, User),
+            (&[], 7, false, User),
+            (&["--rootless=false"], 7, true, System),
+            (&["--rootless=true"], 0, false, User),
         ] {
             let found = systemd_instance(&args(words), &environment(euid, None, None), || mapped);
             assert_eq!(found, wanted, "{words:?} {euid} {mapped}");
+        }
+    }
+
+    #[test]
+    fn who_makes_the_cgroups_is_said_by_either_flag_and_not_by_both_otherwise() {
+        use CgroupManager::{Cgroupfs, Disabled, Systemd};
+        for (words, wanted) in [
+            (&[][..], Some(Cgroupfs)),
+            (&["--systemd-cgroup=false"], Some(Cgroupfs)),
+            (&["--systemd-cgroup"], Some(Systemd)),
+            (&["--cgroup-manager=cgroupfs"], Some(Cgroupfs)),
+            (&["--cgroup-manager", "systemd"], Some(Systemd)),
+            (&["--cgroup-manager=systemd", "--systemd-cgroup"], Some(Systemd)),
+            (&["--cgroup-manager=disabled"], Some(Disabled)),
+            (&["--cgroup-manager=disabled", "--systemd-cgroup"], None),
+            (&["--systemd-cgroup", "--cgroup-manager=cgroupfs"], None),
+        ] {
+            assert_eq!(cgroup_manager(&args(words)).ok(), wanted, "{words:?}");
         }
     }
 }

@@ -123,13 +123,18 @@ pub(super) enum Driver {
     },
     /// Systemd.
     Systemd(Instance),
+    /// Nobody: there are none.
+    Nobody,
 }
 
 impl Driver {
-    /// What the command line and the runtime's own power choose.
-    pub(super) fn choose(context: &Context, host: &HostFacts) -> Self {
-        let own = Self::Own { forgiving: context.forgives_cgroups(host.is_host_root()) };
-        context.systemd.map_or(own, Self::Systemd)
+    /// What the command line chooses; `forgiving` of what the runtime may not make.
+    pub(super) fn choose(context: &Context, forgiving: bool) -> Self {
+        match context.systemd {
+            _ if context.no_cgroups => Self::Nobody,
+            Some(instance) => Self::Systemd(instance),
+            None => Self::Own { forgiving },
+        }
     }
 }
 
@@ -160,12 +165,32 @@ fn place_cgroup(spec: &ValidSpec, id: &str, driver: Driver) -> Result<Placed, Bo
             let (cgroup, limits) = place_own(&path, !linux.cgroups_path.is_empty(), &plan, forgiving)?;
             (cgroup, limits, None)
         }
+        Driver::Nobody => {
+            let path = CgroupPath::parse(&linux.cgroups_path, id).map_err(failed("bad-config"))?;
+            warnings.extend(asked_in_vain(linux, &plan)?);
+            (CgroupRecord::place(&Layout::none(), &path), Lowered::default(), None)
+        }
         Driver::Systemd(instance) => {
             let (cgroup, limits, unit) = place_unit(spec, linux, &plan, id, instance)?;
             (cgroup, limits, Some(unit))
         }
     };
     Ok(Placed { cgroup, limits, unit, warnings })
+}
+
+/// What a container without a cgroup does not have. A limit is refused, for the container would go beyond it; engines
+/// that ask for no cgroup name a path or rules for devices all the same.
+fn asked_in_vain(linux: &spec::Linux, plan: &ResourcePlan) -> Result<Vec<String>, Box<Report>> {
+    const WHY: &str = "--cgroup-manager disabled makes no cgroup";
+    if let Some(setting) = plan.settings.first() {
+        let message = format!("{}: the limit needs a cgroup, and {WHY}", setting.pointer);
+        return Err(refusal("bad-config", message));
+    }
+    let devices = linux.resources.as_ref().is_some_and(|resources| !resources.devices.is_empty());
+    let path = !linux.cgroups_path.is_empty();
+    let ignored = [(path, "/linux/cgroupsPath"), (devices, "/linux/resources/devices")];
+    let ignored = ignored.into_iter().filter(|(is_asked, _)| *is_asked);
+    Ok(ignored.map(|(_, pointer)| format!("{pointer}: ignored: {WHY}")).collect())
 }
 
 /// The cgroups that the runtime makes. `explicit`: the configuration names their path.

@@ -31,7 +31,7 @@ pub fn explain(args: &ExplainArgs, context: &Context) -> Outcome {
     let probed = HostFacts::probe().map_err(failed("host"))?;
     let host = HostFacts { euid: 0, nested: false, permitted: u64::MAX, ..probed };
     let directory = args.bundle.as_deref().or(args.dir.as_deref().map(Path::new));
-    let driver = context.systemd.map_or(Driver::Own { forgiving: false }, Driver::Systemd);
+    let driver = Driver::choose(context, false);
     let bundle = bundle::load(directory, ID, None, &host, driver, &context.log)?;
     let explanation =
         Explanation::new(args, &bundle.spec, &bundle.cgroup, &bundle.limits, bundle.unit.as_ref());

@@ -44,7 +44,7 @@ pub(super) struct Up {
 pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Report>> {
     let host = HostFacts::probe().map_err(failed("host"))?;
     let notify = engine::manager().map(|_| Entry::notify_directory(&context.root, &wish.id));
-    let driver = Driver::choose(context, &host);
+    let driver = Driver::choose(context, context.forgives_cgroups(host.is_host_root()));
     let directory = wish.launch.bundle.as_deref();
     let bundle = bundle::load(directory, wish.id.as_str(), notify.as_deref(), &host, driver, &context.log)?;
     warn_of_lost_processes(&bundle, context);

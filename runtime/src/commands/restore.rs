@@ -124,7 +124,8 @@ fn bring_back(
     let host = HostFacts::probe().map_err(failed("host"))?;
     // Its program has said before that it is ready, but the directory in which it said so is mounted in it.
     let notify = engine::manager().map(|_| Entry::notify_directory(&context.root, &id));
-    let (directory, driver) = (args.bundle.as_deref(), Driver::choose(context, &host));
+    let (directory, driver) =
+        (args.bundle.as_deref(), Driver::choose(context, context.forgives_cgroups(host.is_host_root())));
     let bundle = bundle::load(directory, id.as_str(), notify.as_deref(), &host, driver, &context.log)?;
     bundle::require_root_directory(&bundle.spec)?;
     require_support(&support::missing(&bundle.spec))?;
