@@ -83,6 +83,20 @@ fn privileged_the_log_as_text_has_the_fields_of_the_json() {
 }
 
 #[test]
+fn privileged_the_log_is_named_in_cruns_words_too_where_it_is_a_file() {
+    let runtime = Runtime::new();
+    let log = runtime.scratch().join("log");
+    let named = format!("file:{}", log.display());
+    runtime.command(["--log", &named, "state", "never-was"]).run().exits(1);
+    assert!(fs::read_to_string(&log).expect("the log was written").contains("never-was"));
+    for other in ["syslog:id", "journald:id"] {
+        let outcome = runtime.command(["--log", other, "list"]).current_dir(runtime.scratch()).run().exits(1);
+        assert!(outcome.stderr.contains(other), "{}", outcome.describe());
+        assert!(!runtime.scratch().join(other).exists());
+    }
+}
+
+#[test]
 fn privileged_an_unknown_log_format_is_refused() {
     let runtime = Runtime::new();
     runtime.command(["--log-format", "yaml", "list"]).run().exits(1).fails().says("log-format");

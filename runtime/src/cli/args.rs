@@ -13,7 +13,7 @@ pub struct GlobalArgs {
     /// Directory of the containers' state (it should be on a tmpfs)
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// File that log lines are appended to instead of standard error
+    /// File that log lines are appended to instead of standard error, also as file:FILE
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
     /// How log lines are written

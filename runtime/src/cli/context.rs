@@ -1,7 +1,7 @@
 //! Where the environment enters: what was typed, made whole.
 
 use super::args::{CgroupManager, GlobalArgs, Rootless};
-use super::log::Log;
+use super::log::{Log, LogError};
 use crate::cgroup::Instance;
 use crate::timings::Timings;
 use mydocker_sys::fs::{AT_FDCWD, read_at};
@@ -78,9 +78,9 @@ pub enum ContextError {
     /// `--systemd-cgroup` with another `--cgroup-manager`.
     #[error("--systemd-cgroup and --cgroup-manager contradict each other: leave one of them out")]
     CgroupManager,
-    /// The log cannot be opened.
-    #[error("cannot open the log")]
-    Log(#[source] mydocker_sys::Error),
+    /// There is no log.
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
 impl ContextError {
@@ -101,7 +101,7 @@ impl Context {
     /// # Errors
     /// [`ContextError`]; the log to tell it to is standard error if it is the log that fails.
     pub fn new(args: &GlobalArgs, environment: &Environment) -> Result<Self, (ContextError, Log)> {
-        let log = Log::open(args).map_err(|error| (ContextError::Log(error), Log::stderr()))?;
+        let log = Log::open(args).map_err(|error| (error.into(), Log::stderr()))?;
         match checked_root(args, environment).and_then(|root| Ok((root, cgroup_manager(args)?))) {
             Ok(((root, root_source), manager)) => {
                 let systemd = (manager == CgroupManager::Systemd)

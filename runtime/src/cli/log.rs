@@ -8,8 +8,10 @@ use mydocker_cmdline::one_line;
 use mydocker_sys::fs::{OFlag, openat, write_fully};
 use serde_json::{Map, Value};
 use std::error::Error;
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -107,6 +109,19 @@ impl Report {
     }
 }
 
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The file cannot be opened.
+    #[error("cannot open the log")]
+    Open(#[source] mydocker_sys::Error),
+    /// It is crun's word for a log that is no file.
+    #[error(
+        "--log {0:?}: this runtime writes its log to files alone: give file:PATH (a file of that very name is ./{0})"
+    )]
+    NoFile(String),
+}
+
 /// Where messages go.
 #[derive(Debug)]
 pub struct Log {
@@ -125,10 +140,10 @@ impl Log {
     /// The log that the flags ask for. A file is appended to, and made if there is none.
     ///
     /// # Errors
-    /// The system call by which the file could not be opened.
-    pub fn open(args: &GlobalArgs) -> mydocker_sys::Result<Self> {
-        let file =
-            args.log.as_deref().filter(|path| !path.as_os_str().is_empty()).map(open_file).transpose()?;
+    /// [`LogError`].
+    pub fn open(args: &GlobalArgs) -> Result<Self, LogError> {
+        let path = args.log.as_deref().map(file_of).transpose()?.filter(|path| !path.as_os_str().is_empty());
+        let file = path.map(open_file).transpose().map_err(LogError::Open)?;
         Ok(Self { file, format: args.log_format, debug: args.debug })
     }
 
@@ -188,6 +203,15 @@ impl Log {
             _ => write_stderr(line.as_bytes()),
         }
     }
+}
+
+/// The file that `--log` names, in runc's words or in crun's.
+fn file_of(log: &Path) -> Result<&Path, LogError> {
+    let bytes = log.as_os_str().as_bytes();
+    if [&b"syslog:"[..], b"journald:"].iter().any(|kind| bytes.starts_with(kind)) {
+        return Err(LogError::NoFile(log.display().to_string()));
+    }
+    Ok(bytes.strip_prefix(b"file:").map_or(log, |path| Path::new(OsStr::from_bytes(path))))
 }
 
 fn open_file(path: &Path) -> mydocker_sys::Result<OwnedFd> {
@@ -296,6 +320,19 @@ mod tests {
         assert_eq!((lines.len(), lines[0]), (2, "before"));
         let line: Value = serde_json::from_str(lines[1]).expect("JSON");
         assert_eq!((&line["level"], &line["msg"]), (&Value::from("warning"), &Value::from("once")));
+    }
+
+    #[test]
+    fn a_log_is_named_in_runcs_words_or_in_cruns() {
+        let file = |log: &'static str| file_of(Path::new(log)).ok();
+        for log in ["/a/log", "file:/a/log"] {
+            assert_eq!(file(log), Some(Path::new("/a/log")));
+        }
+        assert_eq!(file("./syslog:x"), Some(Path::new("./syslog:x")));
+        for log in ["syslog:id", "journald:id", "syslog:"] {
+            let error = file_of(Path::new(log)).expect_err("no file").to_string();
+            assert!(error.contains(log) && error.contains("file:PATH"), "{error}");
+        }
     }
 
     #[test]
