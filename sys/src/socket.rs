@@ -66,6 +66,9 @@ pub fn accept(listener: impl AsFd) -> Result<Option<OwnedFd>> {
     }
 }
 
+/// The longest path that an address takes (`unix(7)`), without the NUL byte at its end.
+const MAX_PATH: usize = 107;
+
 /// Connects to the socket at `path` that keeps message boundaries.
 ///
 /// # Errors
@@ -91,11 +94,16 @@ pub fn set_receive_timeout(socket: impl AsFd, limit: std::time::Duration) -> Res
     setsockopt(&socket, ReceiveTimeout, &limit).context("setsockopt", || format!("SO_RCVTIMEO, {limit:?}"))
 }
 
-/// Connects to the stream socket at `path`.
+/// Connects to the stream socket at `path`. One over 107 bytes, which no address takes, is opened before and named by its
+/// descriptor, so that procfs has to be mounted.
 ///
 /// # Errors
-/// What the kernel says, with the path; `ENAMETOOLONG` for one over 107 bytes.
+/// What the kernel says, with the path.
 pub fn connect_stream(path: &Path) -> Result<OwnedFd> {
+    if path.as_os_str().len() > MAX_PATH {
+        let socket = crate::fs::open(path, crate::fs::OFlag::O_PATH)?;
+        return connect_stream(Path::new(&format!("/proc/self/fd/{}", socket.as_raw_fd())));
+    }
     let fd = nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
         .context("socket", || "AF_UNIX, SOCK_STREAM".into())?;
     let address = UnixAddr::new(path).context("connect", || format!("{path:?}"))?;

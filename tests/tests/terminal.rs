@@ -43,6 +43,23 @@ fn privileged_run_detached_sends_the_terminal_too() {
     terminal.read_until("got:words\r\n");
 }
 
+/// An address takes 107 bytes; engines whose directories lie deep have longer ones.
+#[test]
+fn privileged_the_path_of_a_console_socket_may_be_longer_than_an_address() {
+    let runtime = Runtime::new();
+    let bundle = with_terminal(&runtime, "echo shown; exec sleep 1000");
+    let socket = FdSocket::bind(runtime.scratch().join("console"));
+    let deep = runtime.scratch().join("d".repeat(100));
+    fs::create_dir(&deep).expect("the scratch directory is writable");
+    let path = deep.join("console".repeat(20));
+    fs::rename(socket.path(), &path).expect("the same file system");
+    let path = path.to_str().expect("a plain path").to_owned();
+    let run = runtime.bundle_command("run", &bundle, &["--detach", "--console-socket", &path]).spawn();
+    let mut terminal = socket.receive_terminal();
+    run.wait().succeeds();
+    terminal.read_until("shown\r\n");
+}
+
 /// conmon and containerd-shim read one message with one descriptor, whose name is the terminal's.
 #[test]
 fn privileged_the_message_on_the_console_socket_names_the_terminal() {
