@@ -94,6 +94,9 @@ pub struct RestoreArgs {
     /// Do not become the reaper of the container's orphans
     #[arg(long)]
     pub no_subreaper: bool,
+    /// Close the TCP connections that were open, instead of bringing them back
+    #[arg(long)]
+    pub tcp_close: bool,
     /// Refused: criu knows no other way than pivot_root
     #[arg(long)]
     pub no_pivot: bool,

@@ -238,6 +238,7 @@ fn restore_options(
         external_mounts: criu::for_restore(spec, record.cgroup.as_ref(), resolver(&spec.root.path)),
         inherited,
         joined: joined_by_criu(bundle)?,
+        tcp_close: args.tcp_close,
         lsm_profile: args.lsm_profile.clone(),
         lsm_mount_context: args.lsm_mount_context.clone(),
         ..wish.directories.options(&args.criu, &wish.checked, spec)

@@ -78,6 +78,8 @@ pub struct Options {
     pub external_unix_sockets: bool,
     /// `--tcp-established`.
     pub tcp_established: bool,
+    /// `--tcp-close`.
+    pub tcp_close: bool,
     /// `--tcp-skip-in-flight`.
     pub tcp_skip_in_flight: bool,
     /// `--link-remap`.
@@ -166,6 +168,7 @@ impl Options {
             (26, self.sibling),
             (46, self.tcp_skip_in_flight),
             (48, self.lazy_pages),
+            (52, self.tcp_close),
         ] {
             m.flag(field, on);
         }
@@ -347,6 +350,7 @@ mod tests {
             root: "/r".into(),
             log_file: "dump.log",
             leave_running: true,
+            tcp_close: true,
             external_mounts: vec![("/a".into(), "/b".into())],
             ..Options::default()
         };
@@ -362,6 +366,7 @@ mod tests {
         assert_eq!(value(13), Some(Value::Bytes(b"/r")));
         assert_eq!(value(23), Some(Value::Bytes(b"\x0a\x02/a\x12\x02/b")));
         assert_eq!(value(34), Some(Value::Number(6)));
+        assert_eq!(value(52), Some(Value::Number(1)));
     }
 
     #[test]
