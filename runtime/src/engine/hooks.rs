@@ -92,6 +92,9 @@ pub fn run(kind: &'static str, hooks: &[Hook], state: &State) -> Result<(), Erro
 /// Runs all hooks of one kind, whatever becomes of each (poststop, and what the spec lets fail).
 #[must_use]
 pub fn run_all(kind: &'static str, hooks: &[Hook], state: &State) -> Vec<Error> {
+    if hooks.is_empty() {
+        return Vec::new();
+    }
     let around = Surroundings::on_the_host(state);
     let each = |(index, hook)| run_one(kind, index, hook, state, around).err();
     hooks.iter().enumerate().filter_map(each).collect()
