@@ -217,6 +217,45 @@ fn privileged_configured_devices_are_made_with_mode_and_owner() {
     assert!(node.file_type().is_char_device() && node.rdev() == (1 << 8 | 5));
 }
 
+/// The device that every test here asks for below some mount.
+fn null_at(path: &str) -> serde_json::Value {
+    json!({"path": path, "type": "c", "major": 1, "minor": 3, "fileMode": 0o600, "uid": 5, "gid": 6})
+}
+
+#[test]
+fn privileged_devices_below_a_later_mount_are_made_in_it() {
+    let runtime = Runtime::new();
+    let dir = runtime.scratch().join("shared");
+    fs::create_dir(&dir).expect("the scratch directory is writable");
+    let paths = ["/dev/tmp/node", "/dev/bound/sub/node", "/dev/shm/node"];
+    let script = format!("stat -c '%n %t:%T %a %u:%g' {}", paths.join(" "));
+    let bundle = runtime.bundle().script(&script).mount("/dev/tmp", "tmpfs", "tmpfs", &[]);
+    let bundle = bundle.mount("/dev/bound", "none", &dir, &["bind"]);
+    let bundle = bundle.with(|config| config["linux"]["devices"] = json!(paths.map(null_at)));
+    let expected: String = paths.iter().map(|path| format!("{path} 1:3 600 5:6\n")).collect();
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, expected);
+    let node = fs::symlink_metadata(dir.join("sub/node")).expect("it was made in what is bound");
+    assert!(node.file_type().is_char_device() && node.rdev() == (1 << 8 | 3));
+    // The same device is there the next time; another file is not taken for it.
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, expected);
+    fs::remove_file(dir.join("sub/node")).expect("it is there");
+    fs::write(dir.join("sub/node"), "a file").expect("the scratch directory is writable");
+    runtime.create(&bundle).fails().says("/dev/bound/sub/node");
+    assert!(!runtime.knows(bundle.id()));
+}
+
+#[test]
+fn privileged_a_mount_at_the_very_path_of_a_device_is_what_the_container_sees() {
+    let runtime = Runtime::new();
+    let script = "stat -c '%t:%T' /dev/random /dev/own";
+    let bundle = runtime.bundle().script(script).with(|config| {
+        config["linux"]["devices"] = json!([null_at("/dev/own")]);
+    });
+    let bundle = bundle.mount("/dev/random", "none", "/dev/urandom", &["bind"]);
+    let bundle = bundle.mount("/dev/own", "none", "/dev/zero", &["bind"]);
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "1:9\n1:5\n");
+}
+
 #[test]
 fn privileged_the_umask_of_the_caller_does_not_change_device_modes() {
     let runtime = Runtime::new();

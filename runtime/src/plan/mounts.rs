@@ -65,8 +65,12 @@ fn fill_dev(planned: &mut Planned) {
     if !is_tmpfs {
         return;
     }
-    let (inside, outside): (Vec<_>, Vec<_>) =
-        planned.nodes.drain(..).partition(|node| devices::below_dev(node).is_some());
+    let later = &planned.steps[at + 1..];
+    // What a later mount covers has to be made in that one. At its very target the mount is what was asked for.
+    let in_tmpfs = |node: &Node| {
+        devices::below_dev(node).is_some() && !later.iter().any(|step| is_covered_by(node.path(), step))
+    };
+    let (inside, outside): (Vec<_>, Vec<_>) = planned.nodes.drain(..).partition(in_tmpfs);
     let mut nodes: Vec<_> = inside.iter().filter_map(devices::below_dev).collect();
     let targets = planned.steps[at + 1..].iter().filter_map(|step| {
         let name = step.target.strip_prefix("/dev").ok()?;
@@ -88,6 +92,15 @@ fn fill_dev(planned: &mut Planned) {
     if let MountKind::Filesystem { contents, .. } = &mut planned.steps[at].what {
         *contents = nodes;
     }
+}
+
+/// Whether a path lies below the target of a step that mounts something.
+fn is_covered_by(path: &Path, step: &MountStep) -> bool {
+    step.what != MountKind::Remount && is_below(path, &step.target)
+}
+
+fn is_below(path: &Path, target: &Path) -> bool {
+    path != target && path.starts_with(target)
 }
 
 fn covers(step: &MountStep, name: &Path) -> bool {
