@@ -124,8 +124,7 @@ fn parse(text: &str, linux: &Linux) -> Result<Mappings, String> {
 fn parse_range(text: &str, container: &[IdMapping]) -> Result<IdMapping, String> {
     let ids = text.strip_prefix('@');
     let numbers: Option<Vec<u32>> = ids.unwrap_or(text).split('-').map(number).collect();
-    let Some([container_id, host_id, size]) = numbers.as_deref().and_then(<[u32]>::as_array::<3>).copied()
-    else {
+    let Some(&[container_id, host_id, size]) = numbers.as_deref() else {
         return Err(format!("{text:?} is no range of ids: three numbers with - between them"));
     };
     let mapping = IdMapping { container_id, host_id, size };
