@@ -190,6 +190,8 @@ pub struct MountOptions {
     pub data: Vec<String>,
     /// `idmap` or `ridmap`.
     pub id_map: Option<IdMap>,
+    /// What follows `idmap=` or `ridmap=`: mappings as crun takes them (`uids=0-1000-10;gids=0-1000-10`).
+    pub id_mappings: Option<String>,
     /// `tmpcopyup`.
     pub tmpcopyup: bool,
 }
@@ -212,7 +214,7 @@ impl MountOptions {
             let option = option.as_ref();
             match OPTIONS.binary_search_by_key(&option, |(name, _)| name) {
                 Ok(at) => parsed.apply(OPTIONS[at].1),
-                Err(_) => parsed.options.data.push(option.to_owned()),
+                Err(_) => parsed.take_value(option),
             }
         }
         parsed.finish()
@@ -247,6 +249,17 @@ struct Parser {
 }
 
 impl Parser {
+    /// An option that is not in the table.
+    fn take_value(&mut self, option: &str) {
+        let options = &mut self.options;
+        let (id_map, mappings) = match option.split_once('=') {
+            Some(("idmap", mappings)) => (IdMap::One, mappings),
+            Some(("ridmap", mappings)) => (IdMap::Recursive, mappings),
+            _ => return options.data.push(option.to_owned()),
+        };
+        (options.id_map, options.id_mappings) = (Some(id_map), Some(mappings.to_owned()));
+    }
+
     fn apply(&mut self, effect: Effect) {
         let options = &mut self.options;
         match effect {
@@ -273,7 +286,7 @@ impl Parser {
             Effect::Propagate { kind, recursive } => {
                 options.propagation.push(Propagation { kind, recursive });
             }
-            Effect::IdMap(id_map) => options.id_map = Some(id_map),
+            Effect::IdMap(id_map) => (options.id_map, options.id_mappings) = (Some(id_map), None),
             Effect::CopyUp => options.tmpcopyup = true,
         }
     }
@@ -477,6 +490,18 @@ mod tests {
         }
         assert_eq!(parse(&["relatime", "noatime"]).attributes, attributes(NOATIME, ATIME));
         assert_eq!(parse(&["rnoatime", "rstrictatime"]).recursive, attributes(STRICTATIME, ATIME));
+    }
+
+    #[test]
+    fn mappings_may_follow_the_options_that_map_ids() {
+        let options = parse(&["idmap=uids=0-1-2", "idmapped=1"]);
+        assert_eq!((options.id_map, options.id_mappings.as_deref()), (Some(IdMap::One), Some("uids=0-1-2")));
+        assert_eq!(options.data, ["idmapped=1"]);
+        let options = parse(&["ridmap=gids=0-1-2"]);
+        assert_eq!(
+            (options.id_map, options.id_mappings.as_deref()),
+            (Some(IdMap::Recursive), Some("gids=0-1-2"))
+        );
     }
 
     #[test]

@@ -603,6 +603,21 @@ fn privileged_an_idmapped_bind_mount_shows_shifted_owners() {
     assert_eq!(fs::metadata(dir.join("file")).expect("it is there").uid(), 1000);
 }
 
+/// crun's words for the same.
+#[test]
+fn privileged_an_option_with_mappings_shows_shifted_owners() {
+    let runtime = Runtime::new();
+    let dir = host_dir(&runtime);
+    std::os::unix::fs::chown(dir.join("file"), Some(1000), Some(1001)).expect("root may");
+    let options = ["bind", "idmap=uids=0-5000-2000;gids=0-7000-1#1000-6000-10"];
+    let bundle =
+        runtime.bundle().args(["stat", "-c", "%u:%g", "/mnt/file"]).mount("/mnt", "none", &dir, &options);
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "6000:6001\n");
+    let bundle = runtime.bundle().mount("/mnt", "none", &dir, &["bind", "idmap=uids=0-5000"]);
+    runtime.create(&bundle).fails().says("/options/1").says("0-5000");
+    assert!(!runtime.knows(bundle.id()));
+}
+
 /// Files of the host's root and of id 5 belong to the container's root and to its id 5, inside and outside.
 #[test]
 fn privileged_idmap_without_mappings_is_that_of_the_containers_user_namespace() {

@@ -1,7 +1,7 @@
 //! The root file system: what is read-only, hidden, provided, and how it is changed to.
 
 use mydocker_tests::bundle::push;
-use mydocker_tests::{Runtime, wait};
+use mydocker_tests::{Bundle, Runtime, wait};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
@@ -215,6 +215,97 @@ fn privileged_configured_devices_are_made_with_mode_and_owner() {
     assert_eq!(runtime.run(&bundle).succeeds().stdout, expected);
     let node = fs::symlink_metadata(bundle.path("sub/dir/node")).expect("it was made in the root");
     assert!(node.file_type().is_char_device() && node.rdev() == (1 << 8 | 5));
+}
+
+/// The device that every test here asks for below some mount.
+fn null_at(path: &str) -> serde_json::Value {
+    json!({"path": path, "type": "c", "major": 1, "minor": 3, "fileMode": 0o600, "uid": 5, "gid": 6})
+}
+
+#[test]
+fn privileged_devices_below_a_later_mount_are_made_in_it() {
+    let runtime = Runtime::new();
+    let dir = runtime.scratch().join("shared");
+    fs::create_dir(&dir).expect("the scratch directory is writable");
+    let paths = ["/dev/tmp/node", "/dev/bound/sub/node", "/dev/shm/node"];
+    let script = format!("stat -c '%n %t:%T %a %u:%g' {}", paths.join(" "));
+    let bundle = runtime.bundle().script(&script).mount("/dev/tmp", "tmpfs", "tmpfs", &[]);
+    let bundle = bundle.mount("/dev/bound", "none", &dir, &["bind"]);
+    let bundle = bundle.with(|config| config["linux"]["devices"] = json!(paths.map(null_at)));
+    let expected: String = paths.iter().map(|path| format!("{path} 1:3 600 5:6\n")).collect();
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, expected);
+    let node = fs::symlink_metadata(dir.join("sub/node")).expect("it was made in what is bound");
+    assert!(node.file_type().is_char_device() && node.rdev() == (1 << 8 | 3));
+    // The same device is there the next time; another file is not taken for it.
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, expected);
+    fs::remove_file(dir.join("sub/node")).expect("it is there");
+    fs::write(dir.join("sub/node"), "a file").expect("the scratch directory is writable");
+    runtime.create(&bundle).fails().says("/dev/bound/sub/node");
+    assert!(!runtime.knows(bundle.id()));
+}
+
+/// A tmpfs at `/opt` that is read-only, with a file that is bound in it.
+fn with_read_only_tmpfs(runtime: &Runtime, script: &str, option: &str) -> Bundle {
+    let file = runtime.scratch().join("file");
+    fs::write(&file, "from the host\n").expect("the scratch directory is writable");
+    let bundle = runtime.bundle().script(script).mount("/opt", "tmpfs", "tmpfs", &[option]);
+    bundle.mount("/opt/sub/file", "none", &file, &["bind"])
+}
+
+#[test]
+fn privileged_a_read_only_tmpfs_takes_what_is_put_below_it_first() {
+    let runtime = Runtime::new();
+    let script =
+        "cat /opt/sub/file; stat -c %t:%T /opt/node; pwd; touch /opt/new 2>/dev/null || echo refused";
+    for option in ["ro", "rro"] {
+        let bundle = with_read_only_tmpfs(&runtime, script, option).with(|config| {
+            config["linux"]["devices"] = json!([null_at("/opt/node")]);
+            config["process"]["cwd"] = json!("/opt/work/here");
+        });
+        let said = runtime.run(&bundle).succeeds().stdout;
+        assert_eq!(said, "from the host\n1:3\n/opt/work/here\nrefused\n", "{option}");
+    }
+}
+
+#[test]
+fn privileged_a_working_directory_alone_is_made_in_a_read_only_tmpfs() {
+    let runtime = Runtime::new();
+    let script = "pwd; touch /opt/new 2>/dev/null || echo refused";
+    let bundle = runtime.bundle().script(script).mount("/opt", "tmpfs", "tmpfs", &["ro"]);
+    let bundle = bundle.with(|config| config["process"]["cwd"] = json!("/opt/work"));
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "/opt/work\nrefused\n");
+}
+
+#[test]
+fn privileged_a_later_change_of_a_read_only_tmpfs_stands() {
+    let runtime = Runtime::new();
+    let script = "mkdir /opt/sub && touch /opt/new && echo written";
+    let bundle = runtime.bundle().script(script).mount("/opt", "tmpfs", "tmpfs", &["ro", "mode=777"]);
+    let bundle = bundle.mount("/opt", "tmpfs", "tmpfs", &["remount", "rw"]);
+    let bundle = bundle.mount("/opt/below", "tmpfs", "tmpfs", &[]);
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "written\n");
+}
+
+#[test]
+fn privileged_hybrid_a_read_only_mount_of_cgroups_takes_mounts_below_it() {
+    let runtime = Runtime::new();
+    let script = "awk '$5 == \"/sys/fs/cgroup/own\"' /proc/self/mountinfo | wc -l; \
+        awk '$5 ~ \"^/sys/fs/cgroup\" && $5 !~ \"own\" && $6 !~ \"^ro\"' /proc/self/mountinfo";
+    let bundle = runtime.bundle().script(script).mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
+    let bundle = bundle.mount("/sys/fs/cgroup/own", "tmpfs", "tmpfs", &[]);
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "1\n");
+}
+
+#[test]
+fn privileged_a_mount_at_the_very_path_of_a_device_is_what_the_container_sees() {
+    let runtime = Runtime::new();
+    let script = "stat -c '%t:%T' /dev/random /dev/own";
+    let bundle = runtime.bundle().script(script).with(|config| {
+        config["linux"]["devices"] = json!([null_at("/dev/own")]);
+    });
+    let bundle = bundle.mount("/dev/random", "none", "/dev/urandom", &["bind"]);
+    let bundle = bundle.mount("/dev/own", "none", "/dev/zero", &["bind"]);
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "1:9\n1:5\n");
 }
 
 #[test]

@@ -36,7 +36,9 @@ pub(super) fn mount(child: &mut Child<'_>, step: &MountStep) -> Outcome {
             let kind = kind_of(tree.as_fd());
             place(child, step, tree, || kind)
         }
-        MountKind::CgroupV1 { hierarchies } => cgroup_v1(child, step, hierarchies),
+        MountKind::CgroupV1 { hierarchies, top_is_writable } => {
+            cgroup_v1(child, step, hierarchies, *top_is_writable)
+        }
         MountKind::CgroupV2 { cgroup, namespaced } => {
             let tree = cgroup_v2(child, cgroup, *namespaced, &step.attributes)?;
             place(child, step, tree, || Ok(Kind::Directory))
@@ -198,7 +200,12 @@ pub(super) fn attach(tree: &OwnedFd, target: &OwnedFd, step: &MountStep) -> Outc
 /// A tmpfs with a directory for each cgroup v1 hierarchy, and the hierarchies mounted there. The tmpfs is attached
 /// first: a detached mount takes no mounts before Linux 6.15. Nobody else can see it, so names below it are safe; they
 /// are looked up from the working directory, and the attributes of all are set at once at the end.
-fn cgroup_v1(child: &mut Child<'_>, step: &MountStep, hierarchies: &[Hierarchy]) -> Outcome {
+fn cgroup_v1(
+    child: &mut Child<'_>,
+    step: &MountStep,
+    hierarchies: &[Hierarchy],
+    top_is_writable: bool,
+) -> Outcome {
     let base = Attributes { set: step.attributes.set & !libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
     let tmpfs = filesystem(child, "tmpfs", "tmpfs", &["mode=755".into()], &base)?;
     for hierarchy in hierarchies {
@@ -219,6 +226,9 @@ fn cgroup_v1(child: &mut Child<'_>, step: &MountStep, hierarchies: &[Hierarchy])
         ..Attributes::default()
     };
     apply(tmpfs.as_fd(), &all)?;
+    if top_is_writable {
+        apply(tmpfs.as_fd(), &Attributes { clear: libc::MOUNT_ATTR_RDONLY, ..Attributes::default() })?;
+    }
     child.keep(tmpfs);
     Ok(())
 }

@@ -42,6 +42,7 @@ pub fn create(spec: &ValidSpec, options: &CreateOptions<'_>) -> Plan {
         },
         prelude: Vec::new(),
         steps: Vec::new(),
+        readonly_later: Vec::new(),
     };
     planner.namespaces();
     planner.mounts();
@@ -72,6 +73,8 @@ struct Planner<'a> {
     parent: ParentPlan,
     prelude: Vec<Step>,
     steps: Vec<Step>,
+    /// Mounts that wait for their read-only attribute until they are filled.
+    readonly_later: Vec<PathBuf>,
 }
 
 impl Planner<'_> {
@@ -259,6 +262,7 @@ impl Planner<'_> {
         };
         let planned = mounts::plan(self.spec, &place);
         self.parent.sources = planned.sources;
+        self.readonly_later = planned.readonly_later;
         let mut steps: Vec<Step> = planned.steps.into_iter().map(Step::Mount).collect();
         if !planned.nodes.is_empty() {
             steps.push(Step::MakeNodes { nodes: planned.nodes });
@@ -314,9 +318,9 @@ impl Planner<'_> {
         if let Some(flags) = root.propagation.filter(|flags| flags & bidirectional != 0) {
             self.steps.push(Step::SetRootPropagation { flags });
         }
-        if mounts::dev_is_readonly(self.spec) {
-            self.steps.push(Step::SetReadonly { path: PathBuf::from("/dev") });
-        }
+        self.steps.extend(
+            std::mem::take(&mut self.readonly_later).into_iter().map(|path| Step::SetReadonly { path }),
+        );
         if root.readonly {
             self.steps.push(Step::SetRootReadonly);
         }

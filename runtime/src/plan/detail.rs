@@ -97,7 +97,11 @@ fn kind_details(what: &MountKind) -> Vec<String> {
             let mode = mode_of_target.then(|| "mode: that of its target".to_owned());
             mode.into_iter().chain(node_lines(contents)).collect()
         }
-        MountKind::CgroupV1 { hierarchies } => hierarchies.iter().map(cgroup_v1).collect(),
+        MountKind::CgroupV1 { hierarchies, top_is_writable } => {
+            let writable = top_is_writable
+                .then(|| "writable: the directory of the hierarchies, until it is filled".to_owned());
+            hierarchies.iter().map(cgroup_v1).chain(writable).collect()
+        }
         MountKind::CgroupV2 { cgroup, namespaced } => {
             vec![format!("cgroup v2: {}", view(cgroup, *namespaced))]
         }

@@ -70,6 +70,9 @@ pub enum MountKind {
     CgroupV1 {
         /// The hierarchies.
         hierarchies: Vec<Hierarchy>,
+        /// Whether the tmpfs can be written although the attributes say otherwise, until what lies below it is made.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        top_is_writable: bool,
     },
     /// The one cgroup v2 hierarchy.
     CgroupV2 {

@@ -10,7 +10,7 @@ use crate::mount_options::MountOptions;
 use crate::spec::NamespaceKind;
 use crate::validate::{COVERABLE, Mount, MountIdMap, ValidSpec};
 use mydocker_sys::mount::Clone;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// File systems that have no device behind them: read-only is a matter of the mount alone, for their superblock may
 /// be shared with the host.
@@ -24,6 +24,8 @@ pub(super) struct Planned {
     /// Nodes that are not part of a fresh `/dev`.
     pub(super) nodes: Vec<Node>,
     pub(super) sources: Vec<Source>,
+    /// Mounts that become read-only after the pivot, when what lies below them is there.
+    pub(super) readonly_later: Vec<PathBuf>,
 }
 
 /// What beside the configuration decides how mounts are made.
@@ -47,11 +49,60 @@ pub(super) fn plan(spec: &ValidSpec, place: &Place<'_>) -> Planned {
     if !place.bind_devices {
         fill_dev(&mut planned);
     }
+    if dev_is_readonly(spec) {
+        planned.readonly_later.push(PathBuf::from("/dev"));
+    }
+    let cwd = spec.process.as_ref().map(|process| process.cwd.as_path());
+    postpone_readonly(&mut planned, cwd);
     planned
 }
 
+/// Lets a new tmpfs be written until what the configuration puts below it is made: mount points, devices, the working
+/// directory.
+fn postpone_readonly(planned: &mut Planned, cwd: Option<&Path>) {
+    for at in 0..planned.steps.len() {
+        let (before, later) = planned.steps.split_at_mut(at + 1);
+        let step = &mut before[at];
+        let nodes = planned.nodes.iter().map(Node::path);
+        if is_readonly_tmpfs(step) && has_something_below(step, later, nodes.chain(cwd)) {
+            keep_writable(step);
+            planned.readonly_later.push(step.target.clone());
+        }
+    }
+}
+
+fn is_readonly_tmpfs(step: &MountStep) -> bool {
+    let is_tmpfs = match &step.what {
+        MountKind::Filesystem { fs_type, .. } => fs_type == "tmpfs",
+        MountKind::CgroupV1 { .. } => true,
+        _ => false,
+    };
+    is_tmpfs && (step.attributes.set | step.attributes.set_recursive) & libc::MOUNT_ATTR_RDONLY != 0
+}
+
+/// Not where a later step covers or changes the mount: its path leads to that in the end.
+fn has_something_below<'a>(
+    step: &MountStep,
+    later: &'a [MountStep],
+    mut others: impl Iterator<Item = &'a Path>,
+) -> bool {
+    let is_last = !later.iter().any(|other| step.target.starts_with(&other.target));
+    let is_below = |path: &Path| is_below(path, &step.target);
+    is_last && (is_dev(step) || later.iter().any(|other| is_below(&other.target)) || others.any(is_below))
+}
+
+fn keep_writable(step: &mut MountStep) {
+    if let MountKind::CgroupV1 { top_is_writable, .. } = &mut step.what {
+        // The hierarchies in it are read-only at once.
+        *top_is_writable = true;
+        return;
+    }
+    step.attributes.set &= !libc::MOUNT_ATTR_RDONLY;
+    step.attributes.set_recursive &= !libc::MOUNT_ATTR_RDONLY;
+}
+
 /// Whether `/dev` becomes read-only once it is filled.
-pub(super) fn dev_is_readonly(spec: &ValidSpec) -> bool {
+fn dev_is_readonly(spec: &ValidSpec) -> bool {
     let dev = spec.mounts.iter().rfind(|mount| devices::normal(&mount.destination) == Path::new("/dev"));
     dev.is_some_and(|mount| !mount.is_bind() && mount.options.is_readonly())
 }
@@ -65,8 +116,12 @@ fn fill_dev(planned: &mut Planned) {
     if !is_tmpfs {
         return;
     }
-    let (inside, outside): (Vec<_>, Vec<_>) =
-        planned.nodes.drain(..).partition(|node| devices::below_dev(node).is_some());
+    let later = &planned.steps[at + 1..];
+    // What a later mount covers has to be made in that one. At its very target the mount is what was asked for.
+    let in_tmpfs = |node: &Node| {
+        devices::below_dev(node).is_some() && !later.iter().any(|step| is_covered_by(node.path(), step))
+    };
+    let (inside, outside): (Vec<_>, Vec<_>) = planned.nodes.drain(..).partition(in_tmpfs);
     let mut nodes: Vec<_> = inside.iter().filter_map(devices::below_dev).collect();
     let targets = planned.steps[at + 1..].iter().filter_map(|step| {
         let name = step.target.strip_prefix("/dev").ok()?;
@@ -88,6 +143,15 @@ fn fill_dev(planned: &mut Planned) {
     if let MountKind::Filesystem { contents, .. } = &mut planned.steps[at].what {
         *contents = nodes;
     }
+}
+
+/// Whether a path lies below the target of a step that mounts something.
+fn is_covered_by(path: &Path, step: &MountStep) -> bool {
+    step.what != MountKind::Remount && is_below(path, &step.target)
+}
+
+fn is_below(path: &Path, target: &Path) -> bool {
+    path != target && path.starts_with(target)
 }
 
 fn covers(step: &MountStep, name: &Path) -> bool {
@@ -153,11 +217,11 @@ fn kind(spec: &ValidSpec, mount: &Mount, place: &Place<'_>, sources: &mut Vec<So
     }
     match mount.fs_type.as_str() {
         "cgroup" if place.cgroup.mode != Mode::V2 => {
-            MountKind::CgroupV1 { hierarchies: hierarchies(place.cgroup) }
+            MountKind::CgroupV1 { hierarchies: hierarchies(place.cgroup), top_is_writable: false }
         }
         // There is none to show: the directory is empty, as under cgroup v1, and so is what lies below.
         "cgroup" | "cgroup2" if !namespaced && place.cgroup.unified().is_none() => {
-            MountKind::CgroupV1 { hierarchies: Vec::new() }
+            MountKind::CgroupV1 { hierarchies: Vec::new(), top_is_writable: false }
         }
         "cgroup" | "cgroup2" => {
             let directory = place.cgroup.unified().map(crate::cgroup::Directory::absolute);

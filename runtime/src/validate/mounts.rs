@@ -1,10 +1,11 @@
 //! Mounts (config.md, Mounts).
 
-use super::mappings::{check_map, maps};
+use super::mappings::maps;
+use super::mount_ids::{self, MountIdMap};
 use super::report::{At, Report};
 use super::{Facts, Namespaces};
-use crate::mount_options::{IdMap, MountOptions};
-use crate::spec::{self, IdMapping, Linux, NamespaceKind};
+use crate::mount_options::MountOptions;
+use crate::spec::{self, Linux};
 use std::path::{Component, Path, PathBuf};
 
 /// A mount that the kernel can be asked for.
@@ -23,16 +24,6 @@ pub struct Mount {
     pub options: MountOptions,
     /// How the owners of a bind mount's files are shown.
     pub id_map: Option<MountIdMap>,
-}
-
-/// The mapping of a mount's owners (`MOUNT_ATTR_IDMAP`, Linux 5.12).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MountIdMap {
-    /// Whether the mounts below get it too.
-    pub recursive: bool,
-    /// The mapping of users and of groups, from the ids of the files to those that show; `None` for that of the
-    /// container's user namespace.
-    pub mappings: Option<(Vec<IdMapping>, Vec<IdMapping>)>,
 }
 
 impl Mount {
@@ -71,7 +62,8 @@ pub(super) fn check(
     for (index, written) in mounts.iter().enumerate() {
         let at = at.index(index);
         let mut mount = check_mount(report, at, written, bundle);
-        mount.id_map = id_map(report, at, written, &mount.options, namespaces, facts);
+        let wanted = mount_ids::Wanted { mount: written, options: &mount.options };
+        mount.id_map = mount_ids::check(report, at, &wanted, linux, namespaces, facts);
         check_proc(report, at.key("destination"), &mount);
         if facts.euid != 0 {
             check_rootless(report, at, written, linux);
@@ -110,47 +102,6 @@ fn check_mount(report: &mut Report, at: At<'_>, mount: &spec::Mount, bundle: &Pa
         options,
         id_map: None,
     }
-}
-
-/// Mappings without either option are taken as `idmap`, as config.md has it.
-fn id_map(
-    report: &mut Report,
-    at: At<'_>,
-    mount: &spec::Mount,
-    options: &MountOptions,
-    namespaces: &Namespaces,
-    facts: &Facts,
-) -> Option<MountIdMap> {
-    let (uids, gids) = (&mount.uid_mappings, &mount.gid_mappings);
-    let of_container = uids.is_empty() && gids.is_empty();
-    if options.id_map.is_none() && of_container {
-        return None;
-    }
-    if options.bind.is_none() {
-        report.refuse(
-            at,
-            "only a bind mount can map ids",
-            "add the option bind or rbind, or leave the mappings out",
-        );
-    }
-    if facts.euid != 0 {
-        report.refuse(at, "without root no mount can map ids", "leave the mappings and the option out");
-    }
-    if of_container && namespaces.is_host(NamespaceKind::User) {
-        report.refuse(
-            at,
-            "there are neither mappings nor a user namespace to take them from",
-            "add uidMappings and gidMappings",
-        );
-    }
-    for (key, map) in [("uidMappings", uids), ("gidMappings", gids)] {
-        if !of_container && map.is_empty() {
-            report.refuse(at.key(key), "the mount maps only users or only groups", "give both mappings");
-        }
-        check_map(report, at.key(key), map);
-    }
-    let mappings = (!of_container).then(|| (uids.clone(), gids.clone()));
-    Some(MountIdMap { recursive: options.id_map == Some(IdMap::Recursive), mappings })
 }
 
 /// A relative destination is old and MUST be read from `/`.

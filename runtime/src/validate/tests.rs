@@ -506,6 +506,62 @@ fn mounts_that_map_ids_are_bind_mounts_with_a_mapping_from_somewhere() {
     assert_eq!(id_map(&[user, empty()]).mappings, None);
 }
 
+/// A bind mount with these options beside `bind`, in a container with a user namespace.
+fn with_option(options: &[&str]) -> [(&'static str, Value); 4] {
+    let options: Vec<&str> = ["bind"].iter().chain(options).copied().collect();
+    [
+        ("/linux/namespaces/-", json!({"type": "user"})),
+        ("/linux/uidMappings", json!([mapping(0, 100_000, 10), mapping(10, 300_000, 50)])),
+        ("/linux/gidMappings", json!([mapping(0, 200_000, 60)])),
+        ("/mounts", json!([{"destination": "/t", "source": "/x", "type": "none", "options": options}])),
+    ]
+}
+
+#[test]
+fn mappings_in_an_option_are_those_of_the_mount() {
+    let id_map = |options: &[&str]| accepted(&with_option(options)).mounts[0].id_map.clone().unwrap();
+    let map = |ranges: &[(u32, u32, u32)]| -> Vec<IdMapping> {
+        let mapping = |(container_id, host_id, size): &_| IdMapping {
+            container_id: *container_id,
+            host_id: *host_id,
+            size: *size,
+        };
+        ranges.iter().map(mapping).collect()
+    };
+    let plain = id_map(&["idmap=uids=0-5000-2000#3000-9000-1;gids=0-6000-1"]);
+    assert!(!plain.recursive);
+    assert_eq!(plain.mappings, Some((map(&[(0, 5000, 2000), (3000, 9000, 1)]), map(&[(0, 6000, 1)]))));
+    // The container's ids, after `@`, stand for those that they have outside; a last semicolon says nothing.
+    let relative = id_map(&["ridmap=gids=@1-3-10;uids=0-7-1#@5-12-48;"]);
+    assert!(relative.recursive);
+    assert_eq!(relative.mappings, Some((map(&[(0, 7, 1), (5, 300_002, 48)]), map(&[(1, 200_003, 10)]))));
+}
+
+#[test]
+fn mappings_in_an_option_that_cannot_be_are_refused_by_their_place() {
+    let both = ["idmap=uids=0-1-1;gids=0-1-1", "ridmap"];
+    let table: [(&[&str], &str, &str); 13] = [
+        (&["idmap="], "1", "only users or only groups"),
+        (&["ro", "idmap=uids=0-1-1"], "2", "only users or only groups"),
+        (&["idmap=uids=0-1;gids=0-1-1"], "1", "\"0-1\" is no range"),
+        (&["idmap=uids=0-1-1-x;gids=0-1-1"], "1", "is no range"),
+        (&["idmap=uids=0-+1-1;gids=0-1-1"], "1", "is no range"),
+        (&["idmap=uids=0-4294967296-1;gids=0-1-1"], "1", "is no range"),
+        (&["idmap=uids=0-1-1#;gids=0-1-1"], "1", "\"\" is no range"),
+        (&["idmap=uids=0-1-0;gids=0-1-1"], "1", "maps nothing"),
+        (&["idmap=uids=0-1-5#4-20-1;gids=0-1-1"], "1", "lies in mapping 0"),
+        (&["ridmap=users=0-1-1;gids=0-1-1"], "1", "neither uids=... nor gids=..."),
+        (&["idmap=uids=@0-60-1;gids=0-1-1"], "1", "does not map the second number"),
+        (&["idmap=uids=@0-5-20;gids=0-1-1"], "1", "split it"),
+        (&both, "1", "another option"),
+    ];
+    for (options, index, message) in table {
+        refused(&[(&with_option(options), &format!("/mounts/0/options/{index}"), message)]);
+    }
+    let tmpfs = json!([{"destination": "/t", "type": "tmpfs", "options": ["idmap=uids=0-1-1;gids=0-1-1"]}]);
+    refused(&[(&[("/mounts", tmpfs)], "/mounts/0", "only a bind mount")]);
+}
+
 #[test]
 fn tmpcopyup_is_for_a_new_tmpfs_alone() {
     let mount = |fs_type: &str, options: &[&str]| {

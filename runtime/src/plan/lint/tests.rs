@@ -51,7 +51,7 @@ fn sysctl() -> Step {
 
 fn mount_of_cgroups() -> Step {
     Step::Mount(MountStep {
-        what: MountKind::CgroupV1 { hierarchies: Vec::new() },
+        what: MountKind::CgroupV1 { hierarchies: Vec::new(), top_is_writable: false },
         target: "/sys/fs/cgroup".into(),
         attributes: Attributes::default(),
         propagation: Vec::new(),
