@@ -181,6 +181,24 @@ fn privileged_exec_takes_what_a_process_in_a_file_leaves_out_from_the_container(
     assert_eq!(exec(&process), "1000\n0077\n1024\nCapEff:\t0000000000000000\nidle\n0\n");
 }
 
+/// Differs from runc 1.1.5, which knows no personality.
+#[test]
+fn privileged_exec_has_the_personality_and_the_memory_policy_of_the_container() {
+    let runtime = Runtime::new();
+    let bundle = running(&runtime, |bundle| {
+        bundle.with(|config| {
+            config["linux"]["personality"] = json!({"domain": "LINUX32"});
+            config["linux"]["memoryPolicy"] = json!({"mode": "MPOL_INTERLEAVE", "nodes": "0"});
+        })
+    });
+    let script = "cat /proc/self/personality; uname -m; head -n 1 /proc/self/numa_maps";
+    let said = runtime.exec(bundle.id(), ["sh", "-c", script]).succeeds().stdout;
+    let words: Vec<&str> = said.split_whitespace().collect();
+    assert_eq!(words[0], "00000008");
+    assert_eq!(words[1] == "i686", cfg!(target_arch = "x86_64"), "{said}");
+    assert!(said.contains("interleave:0"), "{said}");
+}
+
 #[test]
 fn privileged_exec_detached_writes_its_pid_and_returns() {
     let runtime = Runtime::new();

@@ -222,6 +222,8 @@ fn launch(
     // It was judged when the container was made.
     let landlock = validate::landlock_annotation(&config.annotations).and_then(Result::ok);
     require_support(&support::missing_for_process(process, "", landlock.as_ref()))?;
+    let shared = config.linux.as_ref().map(validate::validate_shared).transpose();
+    let (personality, memory_policy) = shared.map_err(failed("bad-config"))?.unwrap_or_default();
     let cgroup = wanted_cgroup(args, container)?;
     let helped = cgroup.as_ref().filter(|cgroup| cgroup.needs_help_to_join());
     let options = ExecOptions {
@@ -231,6 +233,8 @@ fn launch(
         rootfs: &container.record.rootfs,
         seccomp: seccomp.is_some(),
         landlock: landlock.as_ref(),
+        personality,
+        memory_policy: memory_policy.as_ref(),
         is_host_root: host.is_host_root(),
         preserve_fds: args.preserve_fds,
     };

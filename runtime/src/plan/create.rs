@@ -4,7 +4,7 @@ use super::{JoinedNamespace, MountKind, MountStep, Opener, ParentPlan, Plan, Ste
 use crate::cgroup::{CgroupRecord, UnitRecord};
 use crate::landlock::Ruleset;
 use crate::spec::{Hook, NamespaceKind, escape};
-use crate::validate::{Placement, Process, ValidSpec, held_by};
+use crate::validate::{MemoryPolicy, Placement, Process, ValidSpec, held_by};
 use mydocker_sys::process::CapabilitySets;
 use mydocker_sys::socket::MAX_FDS;
 use std::path::{Path, PathBuf};
@@ -334,10 +334,7 @@ impl Planner<'_> {
         for sysctl in &self.spec.sysctls {
             self.steps.push(Step::SetSysctl { path: sysctl.path.clone(), value: sysctl.value.clone() });
         }
-        self.steps.extend(self.spec.personality.map(|persona| Step::SetPersonality { persona }));
-        if let Some(policy) = &self.spec.memory_policy {
-            self.steps.push(Step::SetMemoryPolicy { mode: policy.mode, nodes: policy.nodes.clone() });
-        }
+        shared(&mut self.steps, self.spec.personality, self.spec.memory_policy.as_ref());
         if let Some(process) = process {
             scheduling(&mut self.steps, process);
         }
@@ -388,6 +385,14 @@ fn leaves_shared(flags: u64) -> bool {
 
 fn has_label(process: &Process) -> bool {
     process.apparmor_profile.is_some() || process.selinux_label.is_some()
+}
+
+/// The personality and the memory policy, which all processes of a container share.
+pub(super) fn shared(steps: &mut Vec<Step>, personality: Option<u64>, memory: Option<&MemoryPolicy>) {
+    steps.extend(personality.map(|persona| Step::SetPersonality { persona }));
+    steps.extend(
+        memory.map(|policy| Step::SetMemoryPolicy { mode: policy.mode, nodes: policy.nodes.clone() }),
+    );
 }
 
 /// Scheduling, the same for a container's first process and for one that joins it.
