@@ -55,6 +55,8 @@ pub fn create(spec: &ValidSpec, options: &CreateOptions<'_>) -> Plan {
         planner.parent.oom_score_adj = process.oom_score_adj;
         let (fixed_groups, plain_root) = (planner.groups_may_be_fixed(), planner.is_plain_root());
         identity(&mut planner.steps, process, fixed_groups, plain_root);
+        let effective = options.await_start.then_some(process.capabilities.effective);
+        planner.steps.push(Step::FindProgram { effective });
         label(&mut planner.steps, process);
         if planner.has_other_owner() {
             planner.steps.push(Step::ShowToOwner);
@@ -401,7 +403,7 @@ pub(super) fn scheduling(steps: &mut Vec<Step>, process: &Process) {
     steps.extend(process.io_priority.map(|io| Step::SetIoPriority { class: io.class, level: io.level }));
 }
 
-/// Ids, the working directory and the program, the same for both.
+/// Ids and the working directory, the same for both.
 pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, fixed_groups: bool, plain_root: bool) {
     steps.push(Step::DropBounding { keep: process.capabilities.bounding });
     // Root reaches its streams whoever owns them.
@@ -416,7 +418,6 @@ pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, fixed_groups: b
         umask: process.umask,
     });
     steps.push(Step::SetWorkingDirectory { path: process.cwd.clone() });
-    steps.push(Step::FindProgram);
 }
 
 /// How a process comes into the container's cgroups: by itself, or with the help of systemd.

@@ -71,6 +71,7 @@ pub fn exec(process: &Process, options: &ExecOptions<'_>) -> Plan {
     steps.push(Step::Ready);
     // A user namespace of the container may have been made by somebody who had to give up setgroups.
     identity(&mut steps, process, user || !options.is_host_root, options.is_host_root && !user);
+    steps.push(Step::FindProgram { effective: None });
     label(&mut steps, process);
     confine(&mut steps, process, options.seccomp, options.landlock);
     steps.push(Step::Exec { args: process.args.clone() });
