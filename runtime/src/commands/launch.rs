@@ -4,7 +4,7 @@ use super::bundle::{self, Bundle, Driver};
 use super::container;
 use super::delete::{remove_cgroup, remove_class, run_poststop};
 use super::placement;
-use super::report::{and_undo, failed, launch_failed, refusal, require_support, state_failed};
+use super::report::{and_undo, failed, launch_failed, no_process, refusal, require_support, state_failed};
 use crate::cli::{Context, LaunchArgs, Report, rfc3339_nano};
 use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Notify, Until};
 use crate::host::HostFacts;
@@ -47,6 +47,9 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     let driver = Driver::choose(context, &host);
     let directory = wish.launch.bundle.as_deref();
     let bundle = bundle::load(directory, wish.id.as_str(), notify.as_deref(), &host, driver, &context.log)?;
+    if !wish.await_start && bundle.spec.process.is_none() {
+        return Err(no_process());
+    }
     warn_of_lost_processes(&bundle, context);
     context.timings.mark("config");
     let socket = wish.launch.console_socket.as_deref();
