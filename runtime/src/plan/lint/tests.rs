@@ -2,7 +2,7 @@ use super::*;
 use crate::cgroup::{CgroupPath, CgroupRecord, Layout};
 use crate::plan::{Attributes, CreateOptions, ExecOptions, MountStep, ParentPlan, TargetRule, create, exec};
 use crate::spec::{DefaultOptions, NamespaceKind, default_spec, parse};
-use crate::validate::{Facts, ValidSpec, validate};
+use crate::validate::{Facts, MemoryPolicy, ValidSpec, validate};
 use mydocker_sys::process::CapabilitySets;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -160,6 +160,8 @@ fn the_plans_of_real_configurations_keep_every_rule() {
                 rootfs: std::path::Path::new("/rootfs"),
                 seccomp,
                 landlock: None,
+                personality: Some(8),
+                memory_policy: Some(&MemoryPolicy { mode: 0, nodes: Vec::new() }),
                 is_host_root,
                 preserve_fds: 0,
             };
