@@ -242,6 +242,14 @@ pub fn fstat(fd: impl AsFd) -> Result<FileStat> {
     nix::sys::stat::fstat(fd).context("fstat", || describe(fd))
 }
 
+/// `stat(2)`, which follows symbolic links.
+///
+/// # Errors
+/// What the kernel says, with the path.
+pub fn stat(path: &Path) -> Result<FileStat> {
+    nix::sys::stat::stat(path).context("stat", || format!("{path:?}"))
+}
+
 /// `fstatat(2)` that does not follow a last symbolic link.
 ///
 /// # Errors

@@ -51,6 +51,14 @@ fn privileged_v2_a_profile_confines_the_container_and_what_joins_it() {
     let joined =
         runtime.exec(bundle.id(), ["sh", "-c", "cat /proc/self/attr/current; echo x >/etc/forbidden"]);
     assert_eq!(joined.fails().stdout, label);
+    let file = bundle.dir().join("process.json");
+    let mut process = json!({"cwd": "/", "user": {}, "args": ["/bin/cat", "/proc/self/attr/current"]});
+    for (profile, expected) in [(json!(null), label.as_str()), (json!("unconfined"), "unconfined\n")] {
+        process["apparmorProfile"] = profile;
+        std::fs::write(&file, process.to_string()).expect("the bundle is writable");
+        let exec = runtime.command(["exec", "--process"]).arg(&file).arg(bundle.id()).run();
+        assert_eq!(exec.succeeds().stdout, expected);
+    }
     runtime.kill(bundle.id(), "KILL").succeeds().discard();
     running.wait().exits(137).discard();
     drop(profile);

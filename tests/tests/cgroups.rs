@@ -31,6 +31,22 @@ fn privileged_a_container_that_exceeds_its_memory_is_killed() {
 }
 
 #[test]
+fn privileged_a_memory_limit_that_is_too_low_for_the_set_up_is_named() {
+    let runtime = Runtime::new();
+    let bundle =
+        runtime.bundle().with(|config| config["linux"]["resources"]["memory"] = json!({"limit": 4096}));
+    for verb in ["run", "create"] {
+        runtime
+            .bundle_command(verb, &bundle, &[])
+            .run()
+            .fails()
+            .says("/linux/resources/memory/limit")
+            .says("too low");
+        assert!(!runtime.knows(bundle.id()) && cgroup::existing(bundle.cgroup()).is_empty());
+    }
+}
+
+#[test]
 fn privileged_cpus_and_memory_nodes_are_chosen() {
     let runtime = Runtime::new();
     let bundle = limited(&runtime, &json!({"cpu": {"cpus": "0", "mems": "0"}}));

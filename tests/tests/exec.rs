@@ -153,6 +153,53 @@ fn privileged_exec_takes_a_whole_process_from_a_file() {
     }
 }
 
+/// Differs from runc 1.1.5, which takes only some of these from the container.
+#[test]
+fn privileged_exec_takes_what_a_process_in_a_file_leaves_out_from_the_container() {
+    let runtime = Runtime::new();
+    let bundle = running(&runtime, |bundle| {
+        bundle.with(|config| {
+            config["process"]["oomScoreAdj"] = json!(999);
+            config["process"]["user"]["umask"] = json!(0);
+            config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_IDLE"});
+            config["process"]["scheduler"] = json!({"policy": "SCHED_BATCH"});
+        })
+    });
+    let file = bundle.dir().join("process.json");
+    // The 41st field is the scheduling policy (proc(5)): 0 is SCHED_OTHER, 3 SCHED_BATCH.
+    let script = "cat /proc/self/oom_score_adj; umask; ulimit -n; grep CapEff /proc/self/status; ionice -p $$; \
+                  cut -d ' ' -f 41 /proc/self/stat";
+    let mut process = json!({"args": ["sh", "-c", script], "env": ["PATH=/bin"], "cwd": "/", "user": {}});
+    let exec = |process: &serde_json::Value| {
+        fs::write(&file, process.to_string()).expect("the bundle is writable");
+        runtime.command(["exec", "--process"]).arg(&file).arg(bundle.id()).run().succeeds().stdout
+    };
+    assert_eq!(exec(&process), "999\n0000\n1024\nCapEff:\t0000000020000420\nidle\n3\n");
+    process["oomScoreAdj"] = json!(1000);
+    process["user"]["umask"] = json!(63);
+    process["capabilities"] = json!({});
+    process["scheduler"] = json!({"policy": "SCHED_OTHER"});
+    assert_eq!(exec(&process), "1000\n0077\n1024\nCapEff:\t0000000000000000\nidle\n0\n");
+}
+
+/// Differs from runc 1.1.5, which knows no personality.
+#[test]
+fn privileged_exec_has_the_personality_and_the_memory_policy_of_the_container() {
+    let runtime = Runtime::new();
+    let bundle = running(&runtime, |bundle| {
+        bundle.with(|config| {
+            config["linux"]["personality"] = json!({"domain": "LINUX32"});
+            config["linux"]["memoryPolicy"] = json!({"mode": "MPOL_INTERLEAVE", "nodes": "0"});
+        })
+    });
+    let script = "cat /proc/self/personality; uname -m; head -n 1 /proc/self/numa_maps";
+    let said = runtime.exec(bundle.id(), ["sh", "-c", script]).succeeds().stdout;
+    let words: Vec<&str> = said.split_whitespace().collect();
+    assert_eq!(words[0], "00000008");
+    assert_eq!(words[1] == "i686", cfg!(target_arch = "x86_64"), "{said}");
+    assert!(said.contains("interleave:0"), "{said}");
+}
+
 #[test]
 fn privileged_exec_detached_writes_its_pid_and_returns() {
     let runtime = Runtime::new();

@@ -5,6 +5,24 @@ use rustix::process::Signal;
 use serde_json::json;
 use std::fs;
 
+/// Differs from runc and crun, which refuse to create it too.
+#[test]
+fn privileged_run_refuses_a_container_without_a_process_before_anything_is_made() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().with(|config| {
+        config.as_object_mut().expect("an object").remove("process").expect("a process");
+        config["hooks"]["prestart"] = json!([{"path": "/bin/touch", "args": ["touch", "hooked"]}]);
+    });
+    for flags in [&[][..], &["--detach"]] {
+        runtime.bundle_command("run", &bundle, flags).run().fails().says("/process").says("nothing to start");
+        assert!(!runtime.knows(bundle.id()) && cgroup::existing(bundle.cgroup()).is_empty());
+        assert!(!bundle.dir().join("hooked").exists());
+    }
+    runtime.create(&bundle).succeeds();
+    runtime.start(bundle.id()).fails().says("/process").says("nothing to start");
+    runtime.delete_force(bundle.id()).succeeds();
+}
+
 #[test]
 fn privileged_a_created_container_waits_for_start() {
     let runtime = Runtime::new();

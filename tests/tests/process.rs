@@ -343,6 +343,70 @@ fn privileged_the_program_is_looked_up_in_the_containers_path() {
     assert_eq!(runtime.run(&bundle).succeeds().stdout, "opt/second\n");
 }
 
+/// A file of root with a mode, in a new directory with another one.
+fn tool(bundle: &Bundle, directory: &str, mode: u32, tool_mode: u32) {
+    let (directory, permissions) = (bundle.path(directory), fs::Permissions::from_mode);
+    fs::create_dir_all(&directory).expect("the bundle is writable");
+    let tool = directory.join("tool");
+    fs::write(&tool, format!("#!/bin/sh\necho {mode:o} {tool_mode:o} | tee /tmp/said\n"))
+        .expect("the bundle is writable");
+    fs::set_permissions(&tool, permissions(tool_mode)).expect("the bundle is writable");
+    fs::set_permissions(&directory, permissions(mode)).expect("the bundle is writable");
+}
+
+/// As execvp does. Differs from runc 1.1 and crun, which stop at a file that only somebody else may run.
+#[test]
+fn privileged_what_the_user_cannot_run_is_passed_over_along_path() {
+    let runtime = Runtime::new();
+    let shadowed = |user: u32| {
+        let bundle = runtime.bundle().args(["tool"]).with(|config| {
+            config["process"]["env"] = json!(["PATH=/a/directory:/closed:/own:/open"]);
+            config["process"]["user"] = json!({"uid": user, "gid": user});
+        });
+        fs::create_dir_all(bundle.path("a/directory/tool")).expect("the bundle is writable");
+        tool(&bundle, "closed", 0o700, 0o755);
+        tool(&bundle, "own", 0o755, 0o700);
+        tool(&bundle, "open", 0o755, 0o755);
+        bundle
+    };
+    for (user, expected) in [(0, "700 755\n"), (1000, "755 755\n")] {
+        assert_eq!(runtime.run(&shadowed(user)).succeeds().stdout, expected);
+        let bundle = shadowed(user);
+        runtime.create(&bundle).succeeds();
+        assert_eq!(runtime.exec(bundle.id(), ["tool"]).succeeds().stdout, expected);
+        fs::remove_file(bundle.path("tmp/said")).expect("the tool has written it");
+        runtime.start(bundle.id()).succeeds();
+        runtime.wait_for_status(bundle.id(), "stopped");
+        assert_eq!(fs::read_to_string(bundle.path("tmp/said")).expect("the tool has written it"), expected);
+        runtime.delete_force(bundle.id()).succeeds();
+    }
+    let bundle = shadowed(1000).with(|c| c["process"]["env"] = json!(["PATH=/a/directory:/closed:/own"]));
+    runtime.run(&bundle).fails().says("tool").says("permission denied");
+    runtime.create(&bundle).fails().says("tool").says("permission denied");
+}
+
+/// Differs from runc 1.1 and crun in the words, and in that `start` fails there where the file is somebody else's.
+#[test]
+fn privileged_create_fails_for_a_program_that_the_user_cannot_run() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().args(["/tmp"]);
+    runtime.create(&bundle).fails().says("/tmp").says("is a directory").says("permission denied");
+    let bundle = runtime.bundle().args(["/own/tool"]).with(|c| c["process"]["user"]["uid"] = json!(1000));
+    tool(&bundle, "own", 0o755, 0o700);
+    runtime.create(&bundle).fails().says("/own/tool").says("permission denied");
+    // root is nobody special to files without CAP_DAC_OVERRIDE.
+    let bundle = runtime.bundle().args(["/other/tool"]);
+    tool(&bundle, "other", 0o755, 0o700);
+    std::os::unix::fs::chown(bundle.path("other/tool"), Some(1000), None).expect("root may give files away");
+    runtime.create(&bundle).fails().says("/other/tool").says("permission denied");
+    let all = json!(["CAP_DAC_OVERRIDE"]);
+    let bundle = bundle.with(|config| {
+        config["process"]["capabilities"] = json!({"bounding": all, "effective": all, "permitted": all});
+    });
+    runtime.create(&bundle).succeeds();
+    runtime.delete_force(bundle.id()).succeeds();
+}
+
 #[test]
 fn privileged_a_program_with_a_slash_is_relative_to_the_working_directory() {
     let runtime = Runtime::new();

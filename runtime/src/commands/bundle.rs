@@ -244,6 +244,13 @@ impl Bundle {
     pub(super) fn seccomp(&self) -> Option<&spec::Seccomp> {
         self.spec.spec().linux.as_ref()?.seccomp.as_ref()
     }
+
+    /// Whether the configuration limits the container's memory.
+    pub(super) fn has_memory_limit(&self) -> bool {
+        let resources = self.spec.spec().linux.as_ref().and_then(|linux| linux.resources.as_ref());
+        let memory = resources.and_then(|resources| resources.memory.as_ref());
+        memory.is_some_and(|memory| memory.limit.is_some())
+    }
 }
 
 /// A terminal must go somewhere, and a socket must get one. `attended`: the caller waits for the process, and has its

@@ -10,11 +10,12 @@ use crate::cli::{Context, ExecArgs, Report};
 use crate::engine::{self, Compiled, Foreground, Inputs, Launch, Until, end};
 use crate::host::HostFacts;
 use crate::plan::{self, ExecOptions};
-use crate::spec::{self, NamespaceKind, Process};
+use crate::spec::{self, NamespaceKind, Process, User};
 use crate::state::Status;
 use crate::support;
 use crate::validate;
 use mydocker_sys::process::{Pid, set_affinity};
+use std::path::Path;
 
 /// The largest file of `--process`.
 const MAX_PROCESS_BYTES: u64 = spec::MAX_CONFIG_BYTES;
@@ -95,15 +96,7 @@ fn require_running(container: &Container, args: &ExecArgs) -> Result<(), Box<Rep
 /// The process by `--process`, or the container's own with what was typed in its place.
 fn wanted_process(args: &ExecArgs, config: &spec::Spec) -> Result<Process, Box<Report>> {
     let mut process = match &args.process {
-        Some(path) => {
-            let bytes = mydocker_sys::fs::read_at(mydocker_sys::fs::AT_FDCWD, path, MAX_PROCESS_BYTES)
-                .map_err(failed("bad-process"))?;
-            return spec::parse_process(&bytes).map_err(|error| {
-                let mut report = Report::new("bad-process", &error);
-                report.message = format!("{}: {}", path.display(), report.message);
-                report.into()
-            });
-        }
+        Some(path) => return read_process(path, config.process.as_ref()),
         None => config.process.clone().unwrap_or_default(),
     };
     process.args = text_arguments(args)?;
@@ -111,6 +104,39 @@ fn wanted_process(args: &ExecArgs, config: &spec::Spec) -> Result<Process, Box<R
     process.console_size = None;
     apply_flags(&mut process, args)?;
     Ok(process)
+}
+
+/// The process in a file.
+fn read_process(path: &Path, own: Option<&Process>) -> Result<Process, Box<Report>> {
+    let bytes = mydocker_sys::fs::read_at(mydocker_sys::fs::AT_FDCWD, path, MAX_PROCESS_BYTES)
+        .map_err(failed("bad-process"))?;
+    let process = spec::parse_process(&bytes).map_err(|error| {
+        let mut report = Report::new("bad-process", &error);
+        report.message = format!("{}: {}", path.display(), report.message);
+        report
+    })?;
+    Ok(match own {
+        Some(own) => completed(process, own),
+        None => process,
+    })
+}
+
+/// What a process leaves out is as the container's own has it, so that nobody leaves a confinement by saying nothing of
+/// it. As with runc 1.5 the ids and the groups, and whether there are no new privileges, are the process's alone.
+fn completed(process: Process, own: &Process) -> Process {
+    let or = |text: String, other: &String| if text.is_empty() { other.clone() } else { text };
+    Process {
+        user: User { umask: process.user.umask.or(own.user.umask), ..process.user },
+        capabilities: process.capabilities.or_else(|| own.capabilities.clone()),
+        rlimits: if process.rlimits.is_empty() { own.rlimits.clone() } else { process.rlimits },
+        apparmor_profile: or(process.apparmor_profile, &own.apparmor_profile),
+        oom_score_adj: process.oom_score_adj.or(own.oom_score_adj),
+        scheduler: process.scheduler.or_else(|| own.scheduler.clone()),
+        selinux_label: or(process.selinux_label, &own.selinux_label),
+        io_priority: process.io_priority.or_else(|| own.io_priority.clone()),
+        exec_cpu_affinity: process.exec_cpu_affinity.or_else(|| own.exec_cpu_affinity.clone()),
+        ..process
+    }
 }
 
 fn text_arguments(args: &ExecArgs) -> Result<Vec<String>, Box<Report>> {
@@ -198,6 +224,8 @@ fn launch(
     // It was judged when the container was made.
     let landlock = validate::landlock_annotation(&config.annotations).and_then(Result::ok);
     require_support(&support::missing_for_process(process, "", landlock.as_ref()))?;
+    let shared = config.linux.as_ref().map(validate::validate_shared).transpose();
+    let (personality, memory_policy) = shared.map_err(failed("bad-config"))?.unwrap_or_default();
     let cgroup = wanted_cgroup(args, container)?;
     let helped = cgroup.as_ref().filter(|cgroup| cgroup.needs_help_to_join());
     let options = ExecOptions {
@@ -208,6 +236,8 @@ fn launch(
         seccomp: seccomp.is_some(),
         landlock: landlock.as_ref(),
         keeps_groups: validate::keeps_groups(&config.annotations),
+        personality,
+        memory_policy: memory_policy.as_ref(),
         is_host_root: host.is_host_root(),
         preserve_fds: args.preserve_fds,
     };
@@ -310,6 +340,33 @@ fn join_fds(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn process(text: &str) -> Process {
+        spec::parse_process(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_a_process_leaves_out_is_the_containers_and_what_it_says_is_its_own() {
+        let own = r#"{"cwd":"/own","user":{"uid":1,"umask":0,"additionalGids":[5]},"args":["own"],"env":["A=own"],
+            "capabilities":{"bounding":["CAP_KILL"]},"rlimits":[{"type":"RLIMIT_CORE","soft":1,"hard":1}],
+            "noNewPrivileges":true,"apparmorProfile":"own","oomScoreAdj":7,"scheduler":{"policy":"SCHED_BATCH"},
+            "selinuxLabel":"own","ioPriority":{"class":"IOPRIO_CLASS_IDLE"},"execCPUAffinity":{"final":"0"}}"#;
+        let least = r#"{"cwd":"/","user":{"uid":2},"args":["a"]}"#;
+        let expected = Process {
+            cwd: "/".into(),
+            user: User { uid: 2, umask: Some(0), ..User::default() },
+            args: vec!["a".into()],
+            env: Vec::new(),
+            no_new_privileges: false,
+            ..process(own)
+        };
+        assert_eq!(completed(process(least), &process(own)), expected);
+        let whole = r#"{"cwd":"/","user":{"umask":18},"args":["a"],"capabilities":{},
+            "rlimits":[{"type":"RLIMIT_AS","soft":1,"hard":1}],"apparmorProfile":"a","oomScoreAdj":0,
+            "scheduler":{"policy":"SCHED_OTHER"},"selinuxLabel":"a","ioPriority":{"class":"IOPRIO_CLASS_BE"},
+            "execCPUAffinity":{}}"#;
+        assert_eq!(completed(process(whole), &process(own)), process(whole));
+    }
 
     #[test]
     fn users_are_numbers_of_32_bits_and_nothing_else() {

@@ -4,7 +4,8 @@ use super::bundle::{self, Bundle, Driver};
 use super::container;
 use super::delete::{remove_cgroup, remove_class, run_poststop};
 use super::placement;
-use super::report::{and_undo, failed, launch_failed, refusal, require_support, state_failed};
+use super::report::{and_undo, failed, launch_failed, no_process, refusal, require_support, state_failed};
+use crate::cgroup::Cgroup;
 use crate::cli::{Context, LaunchArgs, Report, rfc3339_nano};
 use crate::engine::{self, CommitError, Compiled, Gate, Inputs, Launch, Launched, Notify, Until};
 use crate::host::HostFacts;
@@ -47,6 +48,9 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     let driver = Driver::choose(context, context.forgives_cgroups(host.is_host_root()));
     let directory = wish.launch.bundle.as_deref();
     let bundle = bundle::load(directory, wish.id.as_str(), notify.as_deref(), &host, driver, &context.log)?;
+    if !wish.await_start && bundle.spec.process.is_none() {
+        return Err(no_process());
+    }
     warn_of_lost_processes(&bundle, context);
     context.timings.mark("config");
     let socket = wish.launch.console_socket.as_deref();
@@ -273,8 +277,27 @@ impl SetUp<'_> {
         let until = if self.wish.await_start { Until::Created } else { Until::Executed };
         engine::launch(launch, until, &mut |pid| self.commit(pid)).map_err(|error| {
             self.pid_file.take_back();
-            launch_failed(error)
+            self.explained(error)
         })
+    }
+
+    /// The failure, with what the kernel has counted of it: a first process that it kills tells nothing itself.
+    fn explained(&self, error: engine::Error) -> Box<Report> {
+        let ended = matches!(error, engine::Error::Ended(_));
+        let mut report = launch_failed(error);
+        if ended && self.lacked_memory() {
+            report.message.push_str(" for want of memory");
+            if self.bundle.has_memory_limit() {
+                report.message.push_str(": /linux/resources/memory/limit may be too low");
+            }
+        }
+        report
+    }
+
+    /// A cgroup that cannot be asked is no second failure to tell.
+    fn lacked_memory(&self) -> bool {
+        let cgroup = self.record.borrow().cgroup.clone().map(Cgroup::open);
+        cgroup.is_some_and(|cgroup| cgroup.oom_kills().is_ok_and(|kills| kills > 0))
     }
 
     /// Records the first process, before it executes anything of the container.

@@ -11,6 +11,14 @@ pub(super) fn refusal(code: &'static str, message: impl Into<String>) -> Box<Rep
     Box::new(Report { code, message: message.into(), ..Report::default() })
 }
 
+/// There is nothing that could be started.
+pub(super) fn no_process() -> Box<Report> {
+    refusal(
+        "no-process",
+        "/process: the configuration has no process, so there is nothing to start (runtime.md, Start)",
+    )
+}
+
 /// Any chain of errors under a name.
 pub(super) fn failed<E: std::error::Error + 'static>(code: &'static str) -> impl FnOnce(E) -> Box<Report> {
     move |error| Report::new(code, &error).into()

@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::container::Container;
 use super::delete::{end_processes, forget, run_poststop};
-use super::report::{and_undo, failed, hook_failed, refusal, state_failed, step_failed};
+use super::report::{and_undo, failed, hook_failed, no_process, refusal, state_failed, step_failed};
 use crate::cli::{Context, IdArgs, Report};
 use crate::engine::{self, Notify, hooks, parse_failure};
 use crate::spec::Hook;
@@ -24,9 +24,7 @@ pub fn start(args: &IdArgs, context: &Context) -> Outcome {
     require_created(&container)?;
     let config = container.config()?;
     if config.process.is_none() {
-        let message =
-            "/process: the configuration has no process, so there is nothing to start (runtime.md, Start)";
-        return Err(refusal("no-process", message));
+        return Err(no_process());
     }
     context.timings.mark("config");
     // Noted before it happens: a runtime that is killed here leaves a container that counts as started.

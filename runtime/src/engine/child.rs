@@ -239,7 +239,7 @@ impl<'a> Child<'a> {
                 identity::set_ids(*uid, *gid, umask.unwrap_or(self.caller_umask))
             }
             Step::SetWorkingDirectory { path } => identity::set_working_directory(path),
-            Step::FindProgram => self.find_program(),
+            Step::FindProgram { effective } => self.find_program(*effective),
             Step::SetLabel { file, label } => self.procfs()?.set_label(file, label),
             Step::ShowToOwner => self.show_to_owner(),
             Step::SetNoNewPrivileges => Ok(process::set_no_new_privileges()?),
@@ -455,12 +455,16 @@ impl<'a> Child<'a> {
     }
 
     /// Everything that the program needs, before a filter may forbid to do it.
-    fn find_program(&mut self) -> Outcome {
+    fn find_program(&mut self, effective: Option<u64>) -> Outcome {
         // Nothing of ours and nothing that the caller forgot may be open in the program (CVE-2024-21626).
         process::close_on_exec_from(self.compiled.plan.parent.first_closed_fd)?;
         signal::set_mask(&signal::SigSet::empty())?;
         self.set_dispositions()?;
-        self.program = Some(program::find(&self.compiled.program)?);
+        let program = &self.compiled.program;
+        self.program = Some(match effective {
+            Some(effective) => identity::with_capabilities(effective, || program::find_runnable(program))?,
+            None => program::find(program)?,
+        });
         Ok(())
     }
 
@@ -511,8 +515,7 @@ impl<'a> Child<'a> {
         };
         let mut env = self.compiled.program.env.clone();
         env.extend(self.home.take());
-        let error = process::exec(&path, &self.compiled.program.args, &env);
-        Err(program::explain(&path, &error))
+        Err(program::execute(&self.compiled.program, &path, &env))
     }
 }
 

@@ -127,6 +127,20 @@ pub(super) fn set_working_directory(path: &Path) -> Outcome {
     }
 }
 
+/// Does something with no more capabilities than these in force, of which all others are taken back after it.
+pub(super) fn with_capabilities<T>(effective: u64, action: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    const DAC_OVERRIDE: u32 = 1;
+    if effective >> DAC_OVERRIDE & 1 == 1 {
+        // Whoever has this one may do with files whatever the others let it do.
+        return action();
+    }
+    let now = process::capabilities()?;
+    process::set_capabilities(CapabilitySets { effective: effective & now.permitted, ..now })?;
+    let done = action();
+    process::set_capabilities(now)?;
+    done
+}
+
 /// Makes the capabilities final.
 pub(super) fn set_capabilities(sets: CapabilitySets, ambient: u64) -> Outcome {
     process::set_capabilities(sets)?;

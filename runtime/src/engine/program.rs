@@ -2,7 +2,7 @@
 
 use super::child::{Fault, Outcome};
 use super::failure::{Code, ProgramFault};
-use mydocker_sys::{Errno, fs};
+use mydocker_sys::{Errno, fs, process};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -28,19 +28,61 @@ impl Program {
     }
 }
 
-/// The path of the program: as it is where it has a slash, else the first match along PATH.
+/// Says whether a path can be the program.
+type Test = fn(&Path) -> Result<(), Errno>;
+
+/// The path of the program: as it is where it has a slash, else the first match along PATH. Whether it can be run is
+/// left to [`execute`].
 pub(super) fn find(program: &Program) -> Outcome<CString> {
+    look(program, executable)
+}
+
+/// The same of a program that is not executed at once: it is a regular file that the process may run as it is now.
+pub(super) fn find_runnable(program: &Program) -> Outcome<CString> {
+    look(program, runnable)
+}
+
+fn look(program: &Program, test: Test) -> Outcome<CString> {
     let Some(name) = program.args.first() else {
         return Err(Fault::Other(Code::ExecutableNotFound, "the process has no arguments".into()));
     };
     let bytes = name.as_bytes();
     if bytes.contains(&b'/') {
-        return match runnable(Path::new(OsStr::from_bytes(bytes))) {
+        return match test(Path::new(OsStr::from_bytes(bytes))) {
             Ok(()) => Ok(name.clone()),
             Err(errno) => Err(cannot_run(bytes, errno)),
         };
     }
-    search(bytes, program.variable(b"PATH").unwrap_or(DEFAULT_PATH))
+    search(program, bytes, test)
+}
+
+/// Executes the program that was found, or as execvp does the next along PATH that may be executed; returns why none was.
+pub(super) fn execute(program: &Program, found: &CStr, env: &[CString]) -> Fault {
+    let error = process::exec(found, &program.args, env);
+    let further = Some(Errno::EACCES).filter(|errno| *errno == error.errno());
+    for path in further.into_iter().flat_map(|_| after(program, found)) {
+        let error = process::exec(&path, &program.args, env);
+        if error.errno() != Errno::EACCES && !is_elsewhere(error.errno()) {
+            return explain(&path, &error);
+        }
+    }
+    explain(found, &error)
+}
+
+/// Where else along PATH the program may be.
+fn after(program: &Program, found: &CStr) -> impl Iterator<Item = CString> {
+    let name = program.args.first().map(|name| name.as_bytes()).filter(|name| !name.contains(&b'/'));
+    let paths = name.into_iter().flat_map(|name| candidates(program, name));
+    let paths = paths.filter_map(|path| fs::cstring(&path).ok());
+    paths.skip_while(move |path| path.as_c_str() != found).skip(1)
+}
+
+/// A name in every directory of PATH.
+fn candidates<'a>(program: &'a Program, name: &'a [u8]) -> impl Iterator<Item = PathBuf> {
+    let path = program.variable(b"PATH").unwrap_or(DEFAULT_PATH);
+    let directories = path.split(|byte| *byte == b':');
+    let directories = directories.filter(|directory| !name.is_empty() && !directory.is_empty());
+    directories.map(|directory| Path::new(OsStr::from_bytes(directory)).join(OsStr::from_bytes(name)))
 }
 
 /// `HOME=...` for an environment without one, from the container's own passwd file; `/` for a user without an entry.
@@ -84,15 +126,13 @@ fn home_of(passwd: &str, uid: u32) -> Option<String> {
         .find(|home| home.starts_with('/'))
 }
 
-fn search(name: &[u8], path: &[u8]) -> Outcome<CString> {
+fn search(program: &Program, name: &[u8], test: Test) -> Outcome<CString> {
     let mut denied = false;
-    for directory in
-        path.split(|byte| *byte == b':').filter(|directory| !name.is_empty() && !directory.is_empty())
-    {
-        let candidate = PathBuf::from(OsStr::from_bytes(directory)).join(OsStr::from_bytes(name));
-        match runnable(&candidate) {
+    for candidate in candidates(program, name) {
+        match test(&candidate) {
             Ok(()) => return Ok(fs::cstring(&candidate)?),
-            Err(Errno::EACCES) => denied = true,
+            // execve says the first of a directory, too.
+            Err(Errno::EACCES | Errno::EISDIR) => denied = true,
             Err(errno) if is_elsewhere(errno) => {}
             Err(errno) => return Err(cannot_run(candidate.as_os_str().as_bytes(), errno)),
         }
@@ -106,13 +146,23 @@ fn search(name: &[u8], path: &[u8]) -> Outcome<CString> {
 
 /// Whether an error says no more than that this directory does not have the program.
 fn is_elsewhere(errno: Errno) -> bool {
-    matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG | Errno::EISDIR)
+    matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG)
 }
 
-/// Whether a path is an executable file; a directory is executable to `access` too.
-fn runnable(path: &Path) -> Result<(), Errno> {
+/// Whether a path may be executed, or is a directory that may be entered.
+fn executable(path: &Path) -> Result<(), Errno> {
     fs::executable(path).map_err(|error| error.errno())?;
     if path.as_os_str().as_bytes().ends_with(b"/") { Err(Errno::EISDIR) } else { Ok(()) }
+}
+
+/// Whether a path is a regular file that may be executed.
+fn runnable(path: &Path) -> Result<(), Errno> {
+    executable(path)?;
+    match fs::stat(path).map_err(|error| error.errno())?.st_mode & libc::S_IFMT {
+        libc::S_IFREG => Ok(()),
+        libc::S_IFDIR => Err(Errno::EISDIR),
+        _ => Err(Errno::EACCES),
+    }
 }
 
 fn fault(code: Code, path: &[u8], errno: impl Into<Option<Errno>>, message: String) -> Fault {
@@ -126,6 +176,11 @@ fn cannot_run(program: &[u8], errno: Errno) -> Fault {
     let (code, message) = match errno {
         Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => {
             (Code::ExecutableNotFound, format!("exec: {name:?}: stat {name}: {reason}"))
+        }
+        // Callers look for the words of EACCES, which execve says of a directory.
+        Errno::EISDIR => {
+            let denied = lowercase(Errno::EACCES);
+            (Code::ExecutableNotRunnable, format!("exec: {name:?}: {reason}: {denied}"))
         }
         _ => (Code::ExecutableNotRunnable, format!("exec: {name:?}: {reason}")),
     };

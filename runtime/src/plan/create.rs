@@ -4,7 +4,7 @@ use super::{JoinedNamespace, MountKind, MountStep, Opener, ParentPlan, Plan, Ste
 use crate::cgroup::{CgroupRecord, UnitRecord};
 use crate::landlock::Ruleset;
 use crate::spec::{Hook, NamespaceKind, escape};
-use crate::validate::{Placement, Process, ValidSpec, held_by};
+use crate::validate::{MemoryPolicy, Placement, Process, ValidSpec, held_by};
 use mydocker_sys::process::CapabilitySets;
 use mydocker_sys::socket::MAX_FDS;
 use std::path::{Path, PathBuf};
@@ -56,6 +56,8 @@ pub fn create(spec: &ValidSpec, options: &CreateOptions<'_>) -> Plan {
         planner.parent.oom_score_adj = process.oom_score_adj;
         let (groups, plain_root) = (planner.groups(), planner.is_plain_root());
         identity(&mut planner.steps, process, groups, plain_root);
+        let effective = options.await_start.then_some(process.capabilities.effective);
+        planner.steps.push(Step::FindProgram { effective });
         label(&mut planner.steps, process);
         if planner.has_other_owner() {
             planner.steps.push(Step::ShowToOwner);
@@ -338,10 +340,7 @@ impl Planner<'_> {
         for sysctl in &self.spec.sysctls {
             self.steps.push(Step::SetSysctl { path: sysctl.path.clone(), value: sysctl.value.clone() });
         }
-        self.steps.extend(self.spec.personality.map(|persona| Step::SetPersonality { persona }));
-        if let Some(policy) = &self.spec.memory_policy {
-            self.steps.push(Step::SetMemoryPolicy { mode: policy.mode, nodes: policy.nodes.clone() });
-        }
+        shared(&mut self.steps, self.spec.personality, self.spec.memory_policy.as_ref());
         if let Some(process) = process {
             scheduling(&mut self.steps, process);
         }
@@ -394,6 +393,14 @@ fn has_label(process: &Process) -> bool {
     process.apparmor_profile.is_some() || process.selinux_label.is_some()
 }
 
+/// The personality and the memory policy, which all processes of a container share.
+pub(super) fn shared(steps: &mut Vec<Step>, personality: Option<u64>, memory: Option<&MemoryPolicy>) {
+    steps.extend(personality.map(|persona| Step::SetPersonality { persona }));
+    steps.extend(
+        memory.map(|policy| Step::SetMemoryPolicy { mode: policy.mode, nodes: policy.nodes.clone() }),
+    );
+}
+
 /// Scheduling, the same for a container's first process and for one that joins it.
 pub(super) fn scheduling(steps: &mut Vec<Step>, process: &Process) {
     steps.extend(process.scheduler.map(|attributes| Step::SetScheduler { attributes }));
@@ -421,7 +428,7 @@ impl Groups {
     }
 }
 
-/// Ids, the working directory and the program, the same for both.
+/// Ids and the working directory, the same for both.
 pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, groups: Groups, plain_root: bool) {
     steps.push(Step::DropBounding { keep: process.capabilities.bounding });
     // Root reaches its streams whoever owns them.
@@ -436,7 +443,6 @@ pub(super) fn identity(steps: &mut Vec<Step>, process: &Process, groups: Groups,
         umask: process.umask,
     });
     steps.push(Step::SetWorkingDirectory { path: process.cwd.clone() });
-    steps.push(Step::FindProgram);
 }
 
 /// How a process comes into the container's cgroups: by itself, or with the help of systemd.

@@ -1,11 +1,11 @@
 //! The plan of a process that joins a running container.
 
-use super::create::{Groups, confine, enter, identity, label, scheduling};
+use super::create::{Groups, confine, enter, identity, label, scheduling, shared};
 use super::{ParentPlan, Plan, Step};
 use crate::cgroup::UnitRecord;
 use crate::landlock::Ruleset;
 use crate::spec::NamespaceKind;
-use crate::validate::Process;
+use crate::validate::{MemoryPolicy, Process};
 use std::path::Path;
 
 /// What is known of the container and decided by the caller.
@@ -25,6 +25,10 @@ pub struct ExecOptions<'a> {
     pub landlock: Option<&'a Ruleset>,
     /// Whether the process keeps the further groups of the runtime's caller, as the container's first did.
     pub keeps_groups: bool,
+    /// The container's personality.
+    pub personality: Option<u64>,
+    /// The container's memory policy.
+    pub memory_policy: Option<&'a MemoryPolicy>,
     /// Whether the runtime is the host's own root.
     pub is_host_root: bool,
     /// How many descriptors after the standard streams the program keeps.
@@ -64,11 +68,13 @@ pub fn exec(process: &Process, options: &ExecOptions<'_>) -> Plan {
     if process.apparmor_profile.is_some() || process.selinux_label.is_some() {
         steps.push(Step::OpenProcfs);
     }
+    shared(&mut steps, options.personality, options.memory_policy);
     scheduling(&mut steps, process);
     steps.push(Step::Ready);
     // A user namespace of the container may have been made by somebody who had to give up setgroups.
     let groups = Groups::new(options.keeps_groups, user || !options.is_host_root);
     identity(&mut steps, process, groups, options.is_host_root && !user);
+    steps.push(Step::FindProgram { effective: None });
     label(&mut steps, process);
     confine(&mut steps, process, options.seccomp, options.landlock);
     steps.push(Step::Exec { args: process.args.clone() });

@@ -289,7 +289,12 @@ pub enum Step {
     /// there. Everything of the host is let go before.
     ShowToOwner,
     /// Find the program along the container's PATH, so that a missing one is told before `start`.
-    FindProgram,
+    FindProgram {
+        /// The capabilities that the program will have, where it has to wait for `start`: what it may not run is told
+        /// before, too. Elsewhere execve tells that at once.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        effective: Option<u64>,
+    },
     /// The label that the user's program gets at execve, written through the private procfs.
     SetLabel {
         /// The file below `/proc/self/attr`.
@@ -421,7 +426,7 @@ impl Step {
             | Self::OwnStandardStreams { .. }
             | Self::SetIds { .. }
             | Self::SetWorkingDirectory { .. }
-            | Self::FindProgram => Phase::Identity,
+            | Self::FindProgram { .. } => Phase::Identity,
             Self::SetLabel { .. }
             | Self::ShowToOwner
             | Self::SetNoNewPrivileges
@@ -523,7 +528,8 @@ impl fmt::Display for Step {
             Self::SetWorkingDirectory { path } => {
                 write!(f, "change to the working directory {}", path.display())
             }
-            Self::FindProgram => write!(f, "find the program"),
+            Self::FindProgram { effective: None } => write!(f, "find the program"),
+            Self::FindProgram { effective: Some(_) } => write!(f, "find a program that the user may run"),
             Self::SetLabel { label, .. } => write!(f, "set the security label {label:?}"),
             Self::ShowToOwner => write!(f, "let the owner of the user namespace look at the process"),
             Self::SetNoNewPrivileges => write!(f, "set no-new-privileges"),

@@ -179,14 +179,8 @@ fn check(report: &mut Report, spec: Spec, bundle: &Path, facts: &Facts) -> Valid
             &linux.time_offsets,
             &namespaces,
         ),
-        personality: linux
-            .personality
-            .as_ref()
-            .map(|personality| kernel::personality(report, at_linux.key("personality"), personality)),
-        memory_policy: linux
-            .memory_policy
-            .as_ref()
-            .map(|policy| kernel::memory_policy(report, at_linux.key("memoryPolicy"), policy)),
+        personality: personality(report, at_linux, linux),
+        memory_policy: memory_policy(report, at_linux, linux),
         mount_label: report.label(at_linux.key("mountLabel"), &linux.mount_label),
         landlock: landlock_rules(report, at, &spec.annotations),
         keeps_groups: annotations::keeps_groups(&spec.annotations),
@@ -194,6 +188,26 @@ fn check(report: &mut Report, spec: Spec, bundle: &Path, facts: &Facts) -> Valid
         warnings: Vec::new(),
         spec,
     }
+}
+
+fn personality(report: &mut Report, at: At<'_>, linux: &Linux) -> Option<u64> {
+    let personality = linux.personality.as_ref()?;
+    Some(kernel::personality(report, at.key("personality"), personality))
+}
+
+fn memory_policy(report: &mut Report, at: At<'_>, linux: &Linux) -> Option<MemoryPolicy> {
+    let policy = linux.memory_policy.as_ref()?;
+    Some(kernel::memory_policy(report, at.key("memoryPolicy"), policy))
+}
+
+/// The personality and the memory policy, which every process of the container has and not only the first.
+///
+/// # Errors
+/// Every mistake in them.
+pub fn validate_shared(linux: &Linux) -> Result<(Option<u64>, Option<MemoryPolicy>), Error> {
+    let (mut report, at) = (Report::default(), At::new("/linux"));
+    let shared = (personality(&mut report, at, linux), memory_policy(&mut report, at, linux));
+    report.finish(shared).map(|(shared, _)| shared)
 }
 
 /// Reads the annotation for Landlock, which is this runtime's own.

@@ -2,7 +2,7 @@ use super::*;
 use crate::cgroup::{CgroupPath, CgroupRecord, Layout};
 use crate::plan::{Attributes, CreateOptions, ExecOptions, MountStep, ParentPlan, TargetRule, create, exec};
 use crate::spec::{DefaultOptions, NamespaceKind, default_spec, parse};
-use crate::validate::{Facts, ValidSpec, validate};
+use crate::validate::{Facts, MemoryPolicy, ValidSpec, validate};
 use mydocker_sys::process::CapabilitySets;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -153,7 +153,13 @@ fn the_plans_of_real_configurations_keep_every_rule() {
         let process = spec.process.expect("a process");
         for (seccomp, is_host_root) in [(false, true), (true, true), (true, false)] {
             let namespaces = [NamespaceKind::User, NamespaceKind::Pid, NamespaceKind::Mount];
-            let options = ExecOptions { seccomp, ..joining(&namespaces, is_host_root) };
+            let policy = MemoryPolicy { mode: 0, nodes: Vec::new() };
+            let options = ExecOptions {
+                seccomp,
+                personality: Some(8),
+                memory_policy: Some(&policy),
+                ..joining(&namespaces, is_host_root)
+            };
             assert_eq!(lint(&exec(&process, &options)), Ok(()), "{}", config.display());
         }
     }
@@ -195,6 +201,8 @@ fn joining(namespaces: &[NamespaceKind], is_host_root: bool) -> ExecOptions<'_> 
         seccomp: false,
         landlock: None,
         keeps_groups: false,
+        personality: None,
+        memory_policy: None,
         is_host_root,
         preserve_fds: 0,
     }

@@ -180,7 +180,10 @@ fn capabilities(process: &mut Value, privileged: bool) {
     let held = if process["user"]["uid"] == 0 { bounding.clone() } else { json!([]) };
     process["capabilities"] = json!({ "bounding": bounding, "effective": held, "permitted": held });
     if privileged {
-        process["apparmorProfile"] = Value::Null;
+        // Saying nothing would be the container's own profile.
+        if process["apparmorProfile"].is_string() {
+            process["apparmorProfile"] = json!("unconfined");
+        }
         process["noNewPrivileges"] = json!(false);
     }
     if let Some(fields) = process.as_object_mut() {
@@ -190,4 +193,23 @@ fn capabilities(process: &mut Value, privileged: bool) {
 
 fn write_process(path: &Path, process: &Value) -> Result<(), ExecError> {
     fs::write(path, process.to_string()).map_err(|error| ExecError::Write(path.to_owned(), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A runtime takes the container's profile for a process that names none.
+    #[test]
+    fn a_privileged_command_says_that_it_leaves_the_profile() {
+        let process = |profile: Value, privileged| {
+            let mut process = json!({ "user": { "uid": 0 }, "capabilities": { "bounding": ["CAP_KILL"] } });
+            process["apparmorProfile"] = profile;
+            capabilities(&mut process, privileged);
+            process.get("apparmorProfile").cloned()
+        };
+        assert_eq!(process(json!("own"), true), Some(json!("unconfined")));
+        assert_eq!(process(json!("own"), false), Some(json!("own")));
+        assert_eq!(process(Value::Null, true), None);
+    }
 }
