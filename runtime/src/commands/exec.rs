@@ -187,8 +187,6 @@ fn parse_user(text: &str, gid: u32) -> Result<(u32, u32), Box<Report>> {
         })
     };
     match text.split_once(':') {
-        // As crun has it: what is not told is as it was.
-        Some((uid, "")) => Ok((number(uid)?, gid)),
         Some((uid, group)) => Ok((number(uid)?, number(group)?)),
         None => Ok((number(text)?, gid)),
     }
@@ -372,8 +370,7 @@ mod tests {
     fn users_are_numbers_of_32_bits_and_nothing_else() {
         assert_eq!(parse_user("1", 5).unwrap(), (1, 5));
         assert_eq!(parse_user("1:2", 5).unwrap(), (1, 2));
-        assert_eq!(parse_user("1:", 5).unwrap(), (1, 5));
-        for text in ["", "root", "4294967296", "4294967295", "-1", "+1", ":", ":1", "1:2:3", "0x0", " 1"] {
+        for text in ["", "root", "4294967296", "4294967295", "-1", "+1", "1:", ":1", "1:2:3", "0x0", " 1"] {
             assert!(parse_user(text, 0).is_err(), "{text:?}");
         }
     }
