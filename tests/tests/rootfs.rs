@@ -277,6 +277,17 @@ fn privileged_a_working_directory_alone_is_made_in_a_read_only_tmpfs() {
 }
 
 #[test]
+fn privileged_links_of_the_image_lead_into_a_read_only_tmpfs_too() {
+    let runtime = Runtime::new();
+    let script = "pwd -P; stat -f -c %T /real/sub; touch /real/new 2>/dev/null || echo refused";
+    let bundle = runtime.bundle().script(script).mount("/opt/../real", "tmpfs", "tmpfs", &["ro"]);
+    let bundle = bundle.mount("/link/sub", "tmpfs", "tmpfs", &[]);
+    let bundle = bundle.with(|config| config["process"]["cwd"] = json!("/link/work"));
+    symlink("/real", bundle.path("link")).expect("the bundle is writable");
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "/real/work\ntmpfs\nrefused\n");
+}
+
+#[test]
 fn privileged_a_later_change_of_a_read_only_tmpfs_stands() {
     let runtime = Runtime::new();
     let script = "mkdir /opt/sub && touch /opt/new && echo written";

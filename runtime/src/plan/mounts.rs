@@ -64,7 +64,7 @@ fn postpone_readonly(planned: &mut Planned, cwd: Option<&Path>) {
         let (before, later) = planned.steps.split_at_mut(at + 1);
         let step = &mut before[at];
         let nodes = planned.nodes.iter().map(Node::path);
-        if is_readonly_tmpfs(step) && has_something_below(step, later, nodes.chain(cwd)) {
+        if is_readonly_tmpfs(step) && may_have_something_below(step, later, nodes.chain(cwd)) {
             keep_writable(step);
             planned.readonly_later.push(step.target.clone());
         }
@@ -80,15 +80,21 @@ fn is_readonly_tmpfs(step: &MountStep) -> bool {
     is_tmpfs && (step.attributes.set | step.attributes.set_recursive) & libc::MOUNT_ATTR_RDONLY != 0
 }
 
-/// Not where a later step covers or changes the mount: its path leads to that in the end.
-fn has_something_below<'a>(
+/// Whether what comes later may lie below the mount. The container's links decide where a path leads, so that every later
+/// path may; but not where a later step covers or changes the mount: its path leads to that in the end.
+fn may_have_something_below<'a>(
     step: &MountStep,
     later: &'a [MountStep],
     mut others: impl Iterator<Item = &'a Path>,
 ) -> bool {
     let is_last = !later.iter().any(|other| step.target.starts_with(&other.target));
-    let is_below = |path: &Path| is_below(path, &step.target);
-    is_last && (is_dev(step) || later.iter().any(|other| is_below(&other.target)) || others.any(is_below))
+    let may_be_below = |path: &Path| match step.what {
+        // Every configuration has one, and nothing of the image leads there.
+        MountKind::CgroupV1 { .. } => is_below(path, &step.target),
+        _ => path != Path::new("/"),
+    };
+    let mut later = later.iter().map(|other| &*other.target);
+    is_last && (is_dev(step) || later.any(may_be_below) || others.any(may_be_below))
 }
 
 fn keep_writable(step: &mut MountStep) {
