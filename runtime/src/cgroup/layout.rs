@@ -25,11 +25,12 @@ pub enum Controller {
     Pids,
     Rdma,
     Misc,
+    Dmem,
 }
 
 impl Controller {
     /// Every controller that this runtime knows.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Cpuset,
         Self::Cpu,
         Self::CpuAcct,
@@ -44,6 +45,7 @@ impl Controller {
         Self::Pids,
         Self::Rdma,
         Self::Misc,
+        Self::Dmem,
     ];
 
     /// The name on cgroup v1.
@@ -64,6 +66,7 @@ impl Controller {
             Self::Pids => "pids",
             Self::Rdma => "rdma",
             Self::Misc => "misc",
+            Self::Dmem => "dmem",
         }
     }
 
@@ -95,6 +98,7 @@ impl Controller {
             "pids" => Self::Pids,
             "rdma" => Self::Rdma,
             "misc" => Self::Misc,
+            "dmem" => Self::Dmem,
             _ => return None,
         })
     }

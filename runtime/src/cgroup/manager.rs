@@ -171,7 +171,7 @@ impl Cgroup {
     pub fn complete(&mut self, limits: &Lowered) -> Result<(), Error> {
         let v1 = |directory: &Directory| !directory.is_unified();
         let made = self.make(&v1, limits).and_then(|()| self.enable_controllers(limits));
-        let applied = made.and_then(|()| self.apply(limits));
+        let applied = made.and_then(|()| self.apply_to_new(limits));
         applied.map_err(|cause| self.undone(&v1, cause))
     }
 
@@ -224,6 +224,17 @@ impl Cgroup {
     /// # Errors
     /// [`Error::Limit`] with the place in `config.json`; limits before it stay applied.
     pub fn apply(&self, limits: &Lowered) -> Result<(), Error> {
+        self.write_all(limits)?;
+        self.filter_devices(limits, false)
+    }
+
+    /// The same of a cgroup in which nobody has set anything yet, unless it was there before.
+    fn apply_to_new(&self, limits: &Lowered) -> Result<(), Error> {
+        self.write_all(limits)?;
+        self.filter_devices(limits, self.record.unified().is_some_and(|directory| directory.made > 0))
+    }
+
+    fn write_all(&self, limits: &Lowered) -> Result<(), Error> {
         self.refuse_limits_below_usage(limits)?;
         let mut put_off: Vec<&Write> = Vec::new();
         for write in &limits.writes {
@@ -234,11 +245,15 @@ impl Cgroup {
                 other => other?,
             }
         }
-        put_off.into_iter().try_for_each(|write| self.write(write))?;
+        put_off.into_iter().try_for_each(|write| self.write(write))
+    }
+
+    /// `is_new`: no device program can be attached to the cgroup.
+    fn filter_devices(&self, limits: &Lowered, is_new: bool) -> Result<(), Error> {
         match &limits.devices {
             None => Ok(()),
             Some(Devices::V1(rules)) => self.filter_devices_v1(rules),
-            Some(Devices::Program(program)) => self.filter_devices_unified(program.as_deref()),
+            Some(Devices::Program(program)) => self.filter_devices_unified(program.as_deref(), is_new),
         }
     }
 
@@ -278,13 +293,17 @@ impl Cgroup {
     }
 
     /// Attaches the program; one that is there already is replaced in one step, so that no access slips through.
-    fn filter_devices_unified(&self, program: Option<&[bpf::Instruction]>) -> Result<(), Error> {
+    fn filter_devices_unified(
+        &self,
+        program: Option<&[bpf::Instruction]>,
+        is_new: bool,
+    ) -> Result<(), Error> {
         let Some(directory) = self.record.unified() else {
             return Err(Error::NoHierarchy(DEVICES.into(), "devices"));
         };
         let cgroup = fs::open(&directory.absolute(), fs::OFlag::O_RDONLY | fs::OFlag::O_DIRECTORY);
         cgroup
-            .and_then(|cgroup| replace_program(&cgroup, program))
+            .and_then(|cgroup| replace_program(&cgroup, program, is_new))
             .map_err(|source| Error::Limit { pointer: DEVICES.into(), source })
     }
 
@@ -587,9 +606,9 @@ pub(super) fn note_inode(directory: &mut Directory) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts `program` in the place of the device programs that are attached to the cgroup.
-fn replace_program(cgroup: &OwnedFd, program: Option<&[bpf::Instruction]>) -> sys::Result<()> {
-    let mut old = bpf::device_programs(cgroup)?;
+/// Puts `program` in the place of the device programs that are attached to the cgroup, of which a new one has none.
+fn replace_program(cgroup: &OwnedFd, program: Option<&[bpf::Instruction]>, is_new: bool) -> sys::Result<()> {
+    let mut old = if is_new { Vec::new() } else { bpf::device_programs(cgroup)? };
     if let Some(program) = program {
         let loaded = bpf::load_device_program(program)?;
         let replaced = old.pop();
