@@ -102,11 +102,16 @@ pub fn set_receive_timeout(socket: impl AsFd, limit: std::time::Duration) -> Res
 pub fn connect_stream(path: &Path) -> Result<OwnedFd> {
     if path.as_os_str().len() > MAX_PATH {
         let socket = crate::fs::open(path, crate::fs::OFlag::O_PATH)?;
-        return connect_stream(Path::new(&format!("/proc/self/fd/{}", socket.as_raw_fd())));
+        return connect_through(Path::new(&format!("/proc/self/fd/{}", socket.as_raw_fd())), path);
     }
+    connect_through(path, path)
+}
+
+/// Connects to `address`, which leads to `path`.
+fn connect_through(address: &Path, path: &Path) -> Result<OwnedFd> {
     let fd = nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
         .context("socket", || "AF_UNIX, SOCK_STREAM".into())?;
-    let address = UnixAddr::new(path).context("connect", || format!("{path:?}"))?;
+    let address = UnixAddr::new(address).context("connect", || format!("{path:?}"))?;
     nix::sys::socket::connect(fd.as_raw_fd(), &address).context("connect", || format!("{path:?}"))?;
     Ok(fd)
 }

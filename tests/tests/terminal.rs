@@ -58,6 +58,10 @@ fn privileged_the_path_of_a_console_socket_may_be_longer_than_an_address() {
     let mut terminal = socket.receive_terminal();
     run.wait().succeeds();
     terminal.read_until("shown\r\n");
+    drop(socket);
+    let other = with_terminal(&runtime, "true");
+    let create = runtime.bundle_command("create", &other, &["--console-socket", &path]);
+    create.run().fails().says(&path);
 }
 
 /// conmon and containerd-shim read one message with one descriptor, whose name is the terminal's.

@@ -173,9 +173,12 @@ fn annotations_of_others(spec: &Spec) -> Vec<Finding> {
 }
 
 fn of_valid(valid: &ValidSpec) -> Vec<Finding> {
-    let warnings = valid.warnings.iter();
-    let mut findings: Vec<_> =
-        warnings.map(|warning| Finding::new(Kind::Ignored, &warning.pointer, &warning.message, "")).collect();
+    // The kind says it already.
+    let ignored = |warning: &crate::validate::Warning| {
+        let message = warning.message.strip_prefix("ignored: ").unwrap_or(&warning.message);
+        Finding::new(Kind::Ignored, &warning.pointer, message, "")
+    };
+    let mut findings: Vec<_> = valid.warnings.iter().map(ignored).collect();
     let missing = support::missing(valid).into_iter().chain(support::missing_in_kernel(valid));
     findings.extend(missing.map(|m| Finding::new(Kind::Unsupported, m.pointer, m.message, m.hint)));
     findings
