@@ -131,6 +131,16 @@ pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<()> {
         .context("move_mount", || format!("detached, {}", describe(target)))
 }
 
+/// The root of what is mounted on the directory behind `target`, whose own descriptor stays below it, as a descriptor for
+/// paths. No name is looked up: where `target` is the root of the lookup, `..` leads to itself and onto what is mounted
+/// there.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn mounted_on(target: impl AsFd) -> Result<OwnedFd> {
+    crate::fs::open_in_root(target, Path::new(".."), crate::fs::OFlag::O_PATH, 0)
+}
+
 /// Binds `source`, an absolute path, onto `name` in the working directory (`mount(2)`, `MS_BIND`): what [`open_tree_at`]
 /// and [`attach`] do in two calls, for a directory that only the caller can change.
 ///

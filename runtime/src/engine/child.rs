@@ -373,6 +373,11 @@ impl<'a> Child<'a> {
         Ok(())
     }
 
+    /// Whether the mount namespace is new, so that nobody else sees what is mounted before the program runs.
+    pub(super) fn is_alone_among_mounts(&self) -> bool {
+        self.compiled.clone_flags & libc::CLONE_NEWNS as u64 != 0
+    }
+
     /// The container's root: the mount itself before the pivot, `/` in a process that joined a container.
     pub(super) fn root(&mut self) -> Outcome<mydocker_sys::BorrowedFd<'_>> {
         if self.root.is_none() {

@@ -16,8 +16,11 @@ pub(super) fn mount(child: &mut Child<'_>, step: &MountStep) -> Outcome {
     match &step.what {
         MountKind::Filesystem { fs_type, source, options, contents, copy_up, mode_of_target } => {
             let (target, options) = prepare(child, step, options, *mode_of_target)?;
-            if contents.is_empty() && !copy_up && plain::suits(step, fs_type) {
-                return plain::mount(child, step, target, fs_type, source, &options);
+            let is_plain = !copy_up && plain::suits(child, step, fs_type, contents);
+            if is_plain && plain::mount(&target, step, fs_type, source, &options).is_some() {
+                plain::complete(child, step, &target, contents)?;
+                child.keep(target);
+                return Ok(());
             }
             let tree = if *copy_up {
                 copy_of(child, step, &target, fs_type, source, &options)?

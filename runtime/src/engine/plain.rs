@@ -5,17 +5,16 @@
 //! the mount goes onto `.`, so that no path is looked up again (CVE-2021-30465).
 
 use super::child::{Child, Outcome};
-use super::mounts;
-use crate::plan::MountStep;
+use super::nodes;
+use crate::plan::{MountStep, Node};
 use mydocker_sys::mount::{self, MsFlags};
-use mydocker_sys::{OwnedFd, process};
+use mydocker_sys::{AsFd, OwnedFd, process};
 use std::ffi::CString;
 
 /// File systems without a device or another path as their source, which would be looked up from the working directory.
 const PATHLESS: [&str; 5] = ["proc", "sysfs", "tmpfs", "devpts", "mqueue"];
 
-/// The attributes that `mount(2)` says as `mount_setattr(2)` does. Read-only is none: `mount(2)` makes a new file system
-/// read-only as well as the mount, and procfs and sysfs are shared by all mounts in their namespaces.
+/// The attributes that `mount(2)` says as `mount_setattr(2)` does. Read-only is none ([`complete`]).
 const ATTRIBUTES: [(u64, MsFlags); 6] = [
     (libc::MOUNT_ATTR_NOSUID, MsFlags::MS_NOSUID),
     (libc::MOUNT_ATTR_NODEV, MsFlags::MS_NODEV),
@@ -28,35 +27,28 @@ const ATTRIBUTES: [(u64, MsFlags); 6] = [
 /// `mount(2)` reads one page of options, its end included.
 const MOST_OPTIONS: usize = 4095;
 
-/// Whether `mount(2)` can say all that a step says.
-pub(super) fn suits(step: &MountStep, fs_type: &str) -> bool {
-    let known = ATTRIBUTES.iter().fold(0, |known, (bit, _)| known | bit);
+/// Whether `mount(2)`, and [`complete`] after it, can say all that a step says.
+pub(super) fn suits(child: &Child<'_>, step: &MountStep, fs_type: &str, contents: &[Node]) -> bool {
+    let known = ATTRIBUTES.iter().fold(libc::MOUNT_ATTR_RDONLY, |known, (bit, _)| known | bit);
     PATHLESS.contains(&fs_type)
         && step.propagation.is_empty()
         && step.attributes.set_recursive == 0
         && step.attributes.set & !known == 0
+        && (is_complete(step, contents) || child.is_alone_among_mounts())
 }
 
-/// Mounts a file system at its target. What the old call refuses is tried by the new ones: they take more, and say what is wrong.
+/// Whether nothing is left to do once the file system is mounted.
+fn is_complete(step: &MountStep, contents: &[Node]) -> bool {
+    contents.is_empty() && !is_readonly(step)
+}
+
+fn is_readonly(step: &MountStep) -> bool {
+    step.attributes.set & libc::MOUNT_ATTR_RDONLY != 0
+}
+
+/// Mounts a file system at its target. `None` where the call cannot be made or fails, also for a target that is no
+/// directory: the new calls are tried then, which take more, and say what is wrong.
 pub(super) fn mount(
-    child: &mut Child<'_>,
-    step: &MountStep,
-    target: OwnedFd,
-    fs_type: &str,
-    source: &str,
-    options: &[String],
-) -> Outcome {
-    if mount_at(&target, step, fs_type, source, options).is_none() {
-        let tree = mounts::filesystem(child, fs_type, source, options, &step.attributes)?;
-        mounts::attach(&tree, &target, step)?;
-        child.keep(tree);
-    }
-    child.keep(target);
-    Ok(())
-}
-
-/// `None` where the call cannot be made or fails, also for a target that is no directory.
-fn mount_at(
     target: &OwnedFd,
     step: &MountStep,
     fs_type: &str,
@@ -74,4 +66,26 @@ fn mount_at(
     process::fchdir(target).ok()?;
     let source = (!source.is_empty()).then_some(source.as_c_str());
     mount::mount(source, c".", Some(&fs_type), flags, Some(&data)).ok()
+}
+
+/// Fills what [`mount`] has mounted at a target, and makes it read-only: `mount(2)` would make a new file system read-only
+/// as well as the mount, and procfs and sysfs are shared by all mounts in their namespaces. Nobody else is in the mount
+/// namespace who could use the mount meanwhile.
+pub(super) fn complete(
+    child: &mut Child<'_>,
+    step: &MountStep,
+    target: &OwnedFd,
+    contents: &[Node],
+) -> Outcome {
+    if is_complete(step, contents) {
+        return Ok(());
+    }
+    let root = mount::mounted_on(target)?;
+    nodes::fill(root.as_fd(), contents)?;
+    if is_readonly(step) {
+        let readonly = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
+        mount::set_attributes(&root, readonly)?;
+    }
+    child.keep(root);
+    Ok(())
 }

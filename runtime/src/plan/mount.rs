@@ -47,7 +47,7 @@ pub enum MountKind {
         /// Its options: `key` or `key=value`.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         options: Vec<String>,
-        /// What it is filled with before it is attached (a fresh `/dev`).
+        /// What it is filled with as soon as it is there (a fresh `/dev`).
         #[serde(skip_serializing_if = "Vec::is_empty")]
         contents: Vec<Node>,
         /// Whether what its target held is copied into it (`tmpcopyup`).

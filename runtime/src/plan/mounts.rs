@@ -113,8 +113,8 @@ fn dev_is_readonly(spec: &ValidSpec) -> bool {
     dev.is_some_and(|mount| !mount.is_bind() && mount.options.is_readonly())
 }
 
-/// Puts devices, links and the targets of later mounts into the fresh tmpfs of `/dev` before it is attached: one
-/// system call each, on a tree that nobody else can see.
+/// Puts devices, links and the targets of later mounts into the fresh tmpfs of `/dev` with the mount itself: one system
+/// call each, in a tree that nobody else has changed.
 fn fill_dev(planned: &mut Planned) {
     let Some(at) = planned.steps.iter().rposition(is_dev) else { return };
     let is_tmpfs =
