@@ -14,6 +14,10 @@ pub use nix::fcntl::OFlag;
 pub use nix::sys::stat::{FileStat, Mode, SFlag};
 
 pub use crate::lock::{lock_exclusive, lock_shared};
+pub use crate::resolve::{
+    open_in_root, open_in_root_if_present, open_in_root_no_links, open_no_xdev, try_open_in_root,
+    try_open_no_xdev,
+};
 
 /// The directory that relative paths start from: the working directory of the process.
 pub use nix::fcntl::AT_FDCWD;
@@ -28,7 +32,7 @@ pub const STDOUT: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(1) };
 // SAFETY: as for STDIN.
 pub const STDERR: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(2) };
 
-fn at(dir: BorrowedFd<'_>, path: &Path) -> String {
+pub(crate) fn at(dir: BorrowedFd<'_>, path: &Path) -> String {
     if dir.as_raw_fd() == libc::AT_FDCWD {
         format!("{path:?}")
     } else {
@@ -60,79 +64,6 @@ pub fn open(path: &Path, flags: OFlag) -> Result<OwnedFd> {
 /// What the kernel says; `ENOENT` where /proc is not there.
 pub fn reopen(fd: impl AsFd, flags: OFlag) -> Result<OwnedFd> {
     open(&PathBuf::from(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())), flags)
-}
-
-/// Opens `path` below `root` as if `root` were `/`: symbolic links, also absolute ones and `..`, stay inside
-/// (`openat2(2)` with `RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS`, Linux 5.6).
-///
-/// # Errors
-/// What the kernel says; `ELOOP` also for a magic link.
-pub fn open_in_root(root: impl AsFd, path: &Path, flags: OFlag, mode: u32) -> Result<OwnedFd> {
-    use rustix::fs::ResolveFlags;
-    openat2(root, path, flags, mode, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
-}
-
-/// As [`open_in_root`]; `None` where there is no such path (`ENOENT`, `ENOTDIR`), found out without making the text of
-/// an error, which costs a `readlink(2)`.
-///
-/// # Errors
-/// As [`open_in_root`].
-pub fn open_in_root_if_present(root: impl AsFd, path: &Path, flags: OFlag) -> Result<Option<OwnedFd>> {
-    use rustix::fs::ResolveFlags;
-    let root = root.as_fd();
-    match raw_openat2(root, path, flags, 0, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS) {
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
-        other => other.map(Some).context("openat2", || format!("{}, {flags:?}", at(root, path))),
-    }
-}
-
-/// As [`open_in_root`], but no symbolic link is followed at all (`RESOLVE_NO_SYMLINKS`).
-///
-/// # Errors
-/// What the kernel says; `ELOOP` for a link anywhere on the way.
-pub fn open_in_root_no_links(root: impl AsFd, path: &Path, flags: OFlag) -> Result<OwnedFd> {
-    use rustix::fs::ResolveFlags;
-    openat2(root, path, flags, 0, ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
-}
-
-/// Opens `path` below `dir` without following any symbolic link and without crossing a mount
-/// (`RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV`): for a private procfs that nobody may overmount.
-///
-/// # Errors
-/// What the kernel says: `ELOOP` for a link, `EXDEV` for a mount on the way.
-pub fn open_no_xdev(dir: impl AsFd, path: &Path, flags: OFlag) -> Result<OwnedFd> {
-    use rustix::fs::ResolveFlags;
-    openat2(dir, path, flags, 0, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV)
-}
-
-fn openat2(
-    dir: impl AsFd,
-    path: &Path,
-    flags: OFlag,
-    mode: u32,
-    resolve: rustix::fs::ResolveFlags,
-) -> Result<OwnedFd> {
-    let dir = dir.as_fd();
-    raw_openat2(dir, path, flags, mode, resolve)
-        .context("openat2", || format!("{}, {flags:?}", at(dir, path)))
-}
-
-fn raw_openat2(
-    dir: BorrowedFd<'_>,
-    path: &Path,
-    flags: OFlag,
-    mode: u32,
-    resolve: rustix::fs::ResolveFlags,
-) -> rustix::io::Result<OwnedFd> {
-    let oflags = rustix::fs::OFlags::from_bits_retain(flags.bits() as u32) | rustix::fs::OFlags::CLOEXEC;
-    // The kernel gives EAGAIN when a rename raced with a ".."; that says nothing about the path.
-    for _ in 0..128 {
-        match rustix::fs::openat2(dir, path, oflags, rustix::fs::Mode::from_bits_retain(mode), resolve) {
-            Err(rustix::io::Errno::AGAIN) => {}
-            other => return other,
-        }
-    }
-    Err(rustix::io::Errno::AGAIN)
 }
 
 /// `mkdirat(2)`.

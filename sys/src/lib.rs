@@ -24,6 +24,7 @@ pub mod netlink;
 pub mod poll;
 pub mod port;
 pub mod process;
+mod resolve;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

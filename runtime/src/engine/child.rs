@@ -2,6 +2,7 @@
 
 use super::compile::Compiled;
 use super::failure::{Code, Failure, ProgramFault};
+use super::grounds::Grounds;
 use super::message::{Channel, Report, failure_message};
 use super::{hooks, identity, landlock, mounts, nodes, procfs::Procfs, program, rootfs, shield, terminal};
 use crate::cgroup::JoinFds;
@@ -81,6 +82,8 @@ pub(super) struct Child<'a> {
     pub(super) slots: Slots<'a>,
     /// The container's root, until and after the pivot.
     pub(super) root: Option<OwnedFd>,
+    /// The mounts made so far.
+    pub(super) grounds: Grounds<'a>,
     pub(super) procfs: Option<Procfs>,
     pub(super) shields: shield::Shields,
     /// The program's path, once it is found.
@@ -109,6 +112,7 @@ pub fn run(compiled: &Compiled, slots: Slots<'_>) -> ! {
         clock: slots.timed.then(PhaseClock::begin),
         slots,
         root: None,
+        grounds: Grounds::default(),
         procfs: None,
         shields: shield::Shields::default(),
         program: None,
@@ -184,7 +188,7 @@ impl<'a> Child<'a> {
     }
 
     /// One exhaustive match: every step is visible here, in the order of its phases.
-    fn perform(&mut self, step: &Step) -> Outcome {
+    fn perform(&mut self, step: &'a Step) -> Outcome {
         match step {
             Step::HideFromTracers => Ok(process::set_dumpable(false)?),
             Step::JoinCgroups => self.join_cgroups(),
@@ -273,6 +277,7 @@ impl<'a> Child<'a> {
         spent.append(&mut self.slots.namespaces);
         spent.extend(self.slots.container.take());
         spent.extend(self.shields.take());
+        spent.extend(self.grounds.take());
         if !self.compiled.plan.steps.iter().any(|step| matches!(step, Step::RestrictFiles { .. })) {
             spent.extend(self.root.take());
         }
@@ -489,6 +494,7 @@ impl<'a> Child<'a> {
     fn show_to_owner(&mut self) -> Outcome {
         self.kept.clear();
         self.shields = shield::Shields::default();
+        self.grounds = Grounds::default();
         (self.root, self.procfs) = (None, None);
         (self.slots.cgroups, self.slots.container) = (None, None);
         self.slots.namespaces.clear();

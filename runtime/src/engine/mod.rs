@@ -5,6 +5,7 @@ mod compile;
 mod console;
 mod failure;
 mod foreground;
+mod grounds;
 pub mod hooks;
 mod id_map;
 mod identity;

@@ -2,6 +2,7 @@
 
 use super::child::{Child, Fault, Outcome};
 use super::failure::Code;
+use super::grounds::{self, Found};
 use super::rootfs::{self, Kind};
 use super::{nodes, plain};
 use crate::plan::{Attributes, Hierarchy, MountKind, MountStep, Node, Opener, TargetRule};
@@ -11,16 +12,26 @@ use mydocker_sys::{AsFd, BorrowedFd, OwnedFd, process};
 use std::borrow::Cow;
 use std::path::Path;
 
-/// Carries out one mount.
-pub(super) fn mount(child: &mut Child<'_>, step: &MountStep) -> Outcome {
+/// Carries out one mount, and remembers it.
+pub(super) fn mount<'a>(child: &mut Child<'a>, step: &'a MountStep) -> Outcome {
+    let root = make(child, step)?;
+    child.grounds.add(step, root);
+    Ok(())
+}
+
+/// Carries out one mount. Returns the root of a new file system where it was needed.
+fn make(child: &mut Child<'_>, step: &MountStep) -> Outcome<Option<OwnedFd>> {
     match &step.what {
         MountKind::Filesystem { fs_type, source, options, contents, copy_up, mode_of_target } => {
-            let (target, options) = prepare(child, step, options, *mode_of_target)?;
             let is_plain = !copy_up && plain::suits(child, step, fs_type, contents);
-            if is_plain && plain::mount(&target, step, fs_type, source, &options).is_some() {
-                plain::complete(child, step, &target, contents)?;
+            if is_plain && plain::mount_on_own(child, step, fs_type, source, options).is_some() {
+                return Ok(None);
+            }
+            let (target, options) = prepare(child, step, options, *mode_of_target)?;
+            if is_plain && plain::mount(target.as_fd(), c".", step, fs_type, source, &options).is_some() {
+                let root = plain::complete(step, &target, contents)?;
                 child.keep(target);
-                return Ok(());
+                return Ok(root);
             }
             let tree = if *copy_up {
                 copy_of(child, step, &target, fs_type, source, &options)?
@@ -31,28 +42,27 @@ pub(super) fn mount(child: &mut Child<'_>, step: &MountStep) -> Outcome {
             attach(&tree, &target, step)?;
             child.keep(tree);
             child.keep(target);
-            Ok(())
         }
         MountKind::Bind { source, recursive, opener } => {
             let tree = bind_source(child, source, *recursive, *opener)?;
             apply(tree.as_fd(), &step.attributes)?;
             let kind = kind_of(tree.as_fd());
-            place(child, step, tree, || kind)
+            place(child, step, tree, || kind)?;
         }
         MountKind::CgroupV1 { hierarchies, top_is_writable } => {
-            cgroup_v1(child, step, hierarchies, *top_is_writable)
+            cgroup_v1(child, step, hierarchies, *top_is_writable)?;
         }
         MountKind::CgroupV2 { cgroup, namespaced } => {
             let tree = cgroup_v2(child, cgroup, *namespaced, &step.attributes)?;
-            place(child, step, tree, || Ok(Kind::Directory))
+            place(child, step, tree, || Ok(Kind::Directory))?;
         }
         MountKind::Remount => {
             let target = rootfs::open(child.root()?, &step.target, step.target_rule)?;
             apply(target.as_fd(), &step.attributes)?;
             child.keep(target);
-            Ok(())
         }
     }
+    Ok(None)
 }
 
 /// Opens the target of a new file system, and adds its mode to the options where the file system takes that over. A
@@ -166,9 +176,22 @@ pub(super) fn target(
     step: &MountStep,
     kind: impl FnOnce() -> Outcome<Kind>,
 ) -> Outcome<OwnedFd> {
-    let target = rootfs::ensure(child.root()?, &step.target, step.target_rule, kind)?;
-    if step.target_rule == TargetRule::Inside {
-        rootfs::refuse_procfs(target.as_fd(), &step.target)?;
+    let (path, rule) = (&step.target, step.target_rule);
+    let found = match rule {
+        TargetRule::Inside => grounds::find(child, path)?,
+        TargetRule::NoLinks => return rootfs::ensure(child.root()?, path, rule, kind),
+        TargetRule::ProcFile => Found::Elsewhere,
+    };
+    let target = match found {
+        Found::Known(target) => return Ok(target),
+        Found::Missing => rootfs::make(child.root()?, path, kind()?)?,
+        Found::Elsewhere => {
+            child.grounds.lose();
+            rootfs::ensure(child.root()?, path, rule, kind)?
+        }
+    };
+    if rule == TargetRule::Inside {
+        rootfs::refuse_procfs(target.as_fd(), path)?;
     }
     Ok(target)
 }

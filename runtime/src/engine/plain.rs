@@ -8,8 +8,8 @@ use super::child::{Child, Outcome};
 use super::nodes;
 use crate::plan::{MountStep, Node};
 use mydocker_sys::mount::{self, MsFlags};
-use mydocker_sys::{AsFd, OwnedFd, process};
-use std::ffi::CString;
+use mydocker_sys::{AsFd, BorrowedFd, OwnedFd, fs, process};
+use std::ffi::{CStr, CString};
 
 /// File systems without a device or another path as their source, which would be looked up from the working directory.
 const PATHLESS: [&str; 5] = ["proc", "sysfs", "tmpfs", "devpts", "mqueue"];
@@ -46,10 +46,33 @@ fn is_readonly(step: &MountStep) -> bool {
     step.attributes.set & libc::MOUNT_ATTR_RDONLY != 0
 }
 
-/// Mounts a file system at its target. `None` where the call cannot be made or fails, also for a target that is no
-/// directory: the new calls are tried then, which take more, and say what is wrong.
+/// Mounts a file system on a directory that the runtime has made itself: it needs no look, for nobody else can exchange
+/// what the name leads to. `None` where the target is no such directory, or has to be [completed](complete), and as
+/// [`mount`] says.
+pub(super) fn mount_on_own(
+    child: &Child<'_>,
+    step: &MountStep,
+    fs_type: &str,
+    source: &str,
+    options: &[String],
+) -> Option<()> {
+    if is_readonly(step) {
+        return None;
+    }
+    match child.grounds.own_node(&step.target)? {
+        (directory, Node::Directory { path }) => {
+            mount(directory, &fs::cstring(path).ok()?, step, fs_type, source, options)
+        }
+        _ => None,
+    }
+}
+
+/// Mounts a file system onto a name in a directory, which is `.` or nobody's but ours. `None` where the call cannot be
+/// made or fails, also for a target that is no directory: the new calls are tried then, which take more, and say what is
+/// wrong.
 pub(super) fn mount(
-    target: &OwnedFd,
+    directory: BorrowedFd<'_>,
+    name: &CStr,
     step: &MountStep,
     fs_type: &str,
     source: &str,
@@ -63,22 +86,17 @@ pub(super) fn mount(
         (CString::new(source).ok()?, CString::new(fs_type).ok()?, CString::new(data).ok()?);
     let set = ATTRIBUTES.iter().filter(|(bit, _)| step.attributes.set & bit != 0);
     let flags = set.fold(MsFlags::empty(), |flags, (_, flag)| flags | *flag);
-    process::fchdir(target).ok()?;
+    process::fchdir(directory).ok()?;
     let source = (!source.is_empty()).then_some(source.as_c_str());
-    mount::mount(source, c".", Some(&fs_type), flags, Some(&data)).ok()
+    mount::mount(source, name, Some(&fs_type), flags, Some(&data)).ok()
 }
 
 /// Fills what [`mount`] has mounted at a target, and makes it read-only: `mount(2)` would make a new file system read-only
 /// as well as the mount, and procfs and sysfs are shared by all mounts in their namespaces. Nobody else is in the mount
-/// namespace who could use the mount meanwhile.
-pub(super) fn complete(
-    child: &mut Child<'_>,
-    step: &MountStep,
-    target: &OwnedFd,
-    contents: &[Node],
-) -> Outcome {
+/// namespace who could use the mount meanwhile. Returns the mount's root, if there was something to do.
+pub(super) fn complete(step: &MountStep, target: &OwnedFd, contents: &[Node]) -> Outcome<Option<OwnedFd>> {
     if is_complete(step, contents) {
-        return Ok(());
+        return Ok(None);
     }
     let root = mount::mounted_on(target)?;
     nodes::fill(root.as_fd(), contents)?;
@@ -86,6 +104,5 @@ pub(super) fn complete(
         let readonly = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
         mount::set_attributes(&root, readonly)?;
     }
-    child.keep(root);
-    Ok(())
+    Ok(Some(root))
 }

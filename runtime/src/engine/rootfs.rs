@@ -66,11 +66,19 @@ pub(super) fn open_if_present(
 /// # Errors
 /// A refusal that names the target.
 pub(super) fn refuse_procfs(target: BorrowedFd<'_>, path: &Path) -> Outcome {
-    if fs::fs_magic(target)? != fs::PROC_SUPER_MAGIC {
+    if !is_procfs(target)? {
         return Ok(());
     }
     let message = format!("{} leads into /proc, which must not be covered", path.display());
     Err(Fault::Other(Code::Setup, message))
+}
+
+/// Whether a file is on a procfs.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn is_procfs(file: BorrowedFd<'_>) -> Outcome<bool> {
+    Ok(fs::fs_magic(file)? == fs::PROC_SUPER_MAGIC)
 }
 
 /// What a missing mount target is made as.
@@ -90,14 +98,21 @@ pub(super) fn ensure(
     rule: TargetRule,
     kind: impl FnOnce() -> Outcome<Kind>,
 ) -> Outcome<OwnedFd> {
-    if let Some(target) = open_if_present(root, path, rule)? {
-        return Ok(target);
+    match open_if_present(root, path, rule)? {
+        Some(target) => Ok(target),
+        None => make(root, path, kind()?),
     }
-    let made = match kind()? {
-        Kind::Directory => make_directory(root, path, MAX_LINKS)?,
-        Kind::File => make_file(root, path)?,
-    };
-    Ok(made)
+}
+
+/// Makes `path` with its parents, and opens it.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn make(root: BorrowedFd<'_>, path: &Path, kind: Kind) -> Outcome<OwnedFd> {
+    match kind {
+        Kind::Directory => make_directory(root, path, MAX_LINKS),
+        Kind::File => make_file(root, path),
+    }
 }
 
 /// Opens the directory `path`, and makes it with its parents where it is missing.

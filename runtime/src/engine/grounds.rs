@@ -1,0 +1,114 @@
+//! What the runtime knows of the mounts that it has made itself: a target that lies on one of them is found without asking
+//! whether it is on a procfs.
+//!
+//! A path is a reason to believe something only as long as no symbolic link has a say in it. So a target counts as on
+//! a known mount when the kernel goes there from the root of that mount over no link and no other mount; and once a target
+//! was reached in any other way, what is mounted there may cover anything, and nothing is known any more but the
+//! container's root.
+
+use super::child::{Child, Outcome};
+use super::rootfs;
+use crate::plan::{MountKind, MountStep, Node};
+use mydocker_sys::fs::{self, OFlag};
+use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd};
+use std::path::{Component, Path};
+
+/// The mounts made so far that are where their paths say.
+#[derive(Debug, Default)]
+pub(super) struct Grounds<'a> {
+    made: Vec<Ground<'a>>,
+    /// Whether something was mounted nobody knows where.
+    lost: bool,
+    /// Whether the container's root is on a procfs, once that is known.
+    root_is_procfs: Option<bool>,
+}
+
+/// One mount. Where the descriptor is missing, nothing is known of what it shows.
+#[derive(Debug)]
+struct Ground<'a> {
+    at: &'a Path,
+    root: Option<OwnedFd>,
+    /// What the runtime has made there, in a file system that nobody else can change yet.
+    contents: &'a [Node],
+}
+
+/// Where a target is.
+pub(super) enum Found {
+    /// On a mount that is known.
+    Known(OwnedFd),
+    /// Nowhere: it has to be made.
+    Missing,
+    /// Wherever links and other mounts lead.
+    Elsewhere,
+}
+
+impl<'a> Grounds<'a> {
+    /// Remembers a mount, and the root of a new file system, which is known and empty but for the step's contents. What
+    /// it covers is forgotten.
+    pub(super) fn add(&mut self, step: &'a MountStep, root: Option<OwnedFd>) {
+        let (root, contents) = match &step.what {
+            MountKind::Filesystem { fs_type, contents, .. } if fs_type != "proc" => {
+                (root, contents.as_slice())
+            }
+            MountKind::Remount => return,
+            _ => (None, [].as_slice()),
+        };
+        self.made.retain(|ground| !ground.at.starts_with(&step.target));
+        if !self.lost {
+            self.made.push(Ground { at: &step.target, root, contents });
+        }
+    }
+
+    /// Forgets all mounts and those to come: what is mounted nobody knows where may cover them.
+    pub(super) fn lose(&mut self) {
+        self.made.clear();
+        self.lost = true;
+    }
+
+    /// The descriptors, for who closes them.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = OwnedFd> {
+        std::mem::take(&mut self.made).into_iter().filter_map(|ground| ground.root)
+    }
+
+    /// The mount that a path leads to, and the rest of the path there.
+    fn below<'p>(&self, path: &'p Path) -> Option<(&Ground<'a>, &'p Path)> {
+        let below = self.made.iter().filter_map(|ground| Some((ground, path.strip_prefix(ground.at).ok()?)));
+        below.min_by_key(|(_, rest)| rest.as_os_str().len())
+    }
+
+    /// What the runtime has made itself at a path: the root of the file system, and the node with its name there.
+    pub(super) fn own_node(&self, path: &Path) -> Option<(BorrowedFd<'_>, &'a Node)> {
+        let (ground, name) = self.below(path)?;
+        let node = ground.contents.iter().find(|node| node.path() == name)?;
+        Some((ground.root.as_ref()?.as_fd(), node))
+    }
+}
+
+/// Looks for a target on a mount that is known.
+pub(super) fn find(child: &mut Child<'_>, target: &Path) -> Outcome<Found> {
+    // Where a path climbs, its text does not say what it passes.
+    let climbs = target.components().any(|component| component == Component::ParentDir);
+    if child.grounds.lost || climbs {
+        return Ok(Found::Elsewhere);
+    }
+    if let Some((ground, rest)) = child.grounds.below(target) {
+        return Ok(ground.root.as_ref().map_or(Found::Elsewhere, |root| look(root.as_fd(), rest)));
+    }
+    let is_procfs = match child.grounds.root_is_procfs {
+        Some(known) => known,
+        None => rootfs::is_procfs(child.root()?)?,
+    };
+    child.grounds.root_is_procfs = Some(is_procfs);
+    match target.strip_prefix("/") {
+        Ok(rest) if !is_procfs => Ok(look(child.root()?, rest)),
+        _ => Ok(Found::Elsewhere),
+    }
+}
+
+fn look(root: BorrowedFd<'_>, path: &Path) -> Found {
+    match fs::try_open_no_xdev(root, path, OFlag::O_PATH) {
+        Ok(target) => Found::Known(target),
+        Err(Errno::ENOENT) => Found::Missing,
+        Err(_) => Found::Elsewhere,
+    }
+}
