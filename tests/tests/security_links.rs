@@ -246,6 +246,22 @@ fn privileged_a_link_in_place_of_dev_keeps_its_mounts_inside() {
 }
 
 #[test]
+fn privileged_what_comes_after_a_mount_that_links_bring_over_dev_is_mounted_in_it() {
+    // The runtime remembers its mounts, so that it need not look at each target; a link may bring another over them.
+    let runtime = Runtime::new();
+    for (at, name, target) in
+        [("/cover", "cover", "/dev"), ("/place", "dev", "/place"), ("/up/dev", "up", "/")]
+    {
+        let bundle = runtime.bundle().args(["test", "-d", "/dev/own"]);
+        fs::create_dir(bundle.path("place")).expect("an own directory");
+        link(&bundle, name, Path::new(target));
+        let bundle = bundle.mount(at, "tmpfs", "cover", &["nosuid"]);
+        let bundle = masking(bundle.mount("/dev/own", "tmpfs", "later", &["nosuid"]), "/nothing");
+        runtime.run(&bundle).succeeds().discard();
+    }
+}
+
+#[test]
 fn privileged_links_in_place_of_devices_create_nothing_outside() {
     let runtime = Runtime::new();
     let canary = Canary::new();

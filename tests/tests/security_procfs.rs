@@ -118,6 +118,22 @@ fn privileged_nothing_is_mounted_below_proc() {
 }
 
 #[test]
+fn privileged_nothing_is_mounted_below_a_procfs_that_comes_with_the_image_or_a_volume() {
+    let runtime = Runtime::new();
+    for options in [["bind", "rw"], ["rbind", "rw"]] {
+        let bundle = must_not_run(runtime.bundle()).mount("/vol", "bind", "/proc", &options);
+        let bundle = bundle.mount("/vol/sys", "tmpfs", "tmpfs", &["nosuid"]);
+        refused(&runtime, &bundle).says("/vol/sys").discard();
+    }
+    let bundle = must_not_run(runtime.bundle()).mount("/held/sys", "tmpfs", "tmpfs", &["nosuid"]);
+    fs::create_dir(bundle.path("held")).expect("an own directory");
+    let script = r#"mount --rbind /proc "$0" && exec "$@""#;
+    let words = ["unshare", "--mount", "sh", "-c", script, &bundle.path("held").display().to_string()];
+    let outcome = runtime.run_command(&bundle).through(words).run().fails().says("/held/sys");
+    nothing_left(&runtime, &bundle, &outcome);
+}
+
+#[test]
 fn privileged_files_that_tell_a_containers_own_limits_may_be_mounted_into_proc() {
     // What lxcfs serves, and no more: these files are only read.
     let runtime = Runtime::new();
