@@ -4,9 +4,9 @@ use super::child::{Child, Fault, Outcome};
 use super::failure::Code;
 use super::rootfs;
 use crate::plan::TargetRule;
-use mydocker_sys::OwnedFd;
 use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::mount::{self, FsContext, MountAttrFlags};
+use mydocker_sys::{Errno, OwnedFd};
 use std::path::Path;
 
 /// The first mask of each kind, of which the others are copies: one empty directory and one null device for all of them.
@@ -39,8 +39,7 @@ pub(super) fn make_readonly(child: &mut Child<'_>, path: &Path) -> Outcome {
 /// Covers a path with an empty directory or with the null device; a missing path is passed over. The first mask of a
 /// kind is the mount itself, the others are copies of it.
 pub(super) fn mask(child: &mut Child<'_>, path: &Path) -> Outcome {
-    let Some(target) = open_existing(child, path)? else { return Ok(()) };
-    let is_directory = fs::fstat(&target)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    let Some((target, is_directory)) = open_masked(child, path)? else { return Ok(()) };
     let first = if is_directory { &child.shields.directory } else { &child.shields.file };
     if let Some(first) = first {
         let tree = mount::open_tree(first, mount::Clone::One)?;
@@ -57,6 +56,17 @@ pub(super) fn mask(child: &mut Child<'_>, path: &Path) -> Outcome {
     }
     child.keep(target);
     Ok(())
+}
+
+/// Opens what is to be masked, and tells whether it is a directory: it is opened as one first, for the usual lists have
+/// more directories than files, and there one call says both. Should something else take a file's place in between, the
+/// kernel does not put the null device onto a directory.
+fn open_masked(child: &mut Child<'_>, path: &Path) -> Outcome<Option<(OwnedFd, bool)>> {
+    match fs::try_open_in_root(child.root()?, path, OFlag::O_PATH | OFlag::O_DIRECTORY) {
+        Ok(directory) => Ok(Some((directory, true))),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(_) => Ok(open_existing(child, path)?.map(|file| (file, false))),
+    }
 }
 
 fn open_existing(child: &mut Child<'_>, path: &Path) -> Outcome<Option<OwnedFd>> {
