@@ -216,7 +216,7 @@ impl<'a> Child<'a> {
             Step::MakeNodes { nodes } => nodes::make_below_root(self, nodes),
             Step::OpenTerminal { size, console } => terminal::open(self, *size, *console),
             Step::AwaitNetDevices => self.ask_for_net_devices(),
-            Step::AwaitRuntimeHooks => self.ask(&Report::NeedsHooks),
+            Step::AwaitRuntimeHooks => self.await_runtime_hooks(),
             Step::RunHooks { kind, hooks } => self.run_hooks(kind, hooks),
             Step::Pivot { still_shared } => self.pivot(*still_shared),
             Step::MoveRoot => self.move_root(),
@@ -297,6 +297,12 @@ impl<'a> Child<'a> {
     fn ask_for_net_devices(&mut self) -> Outcome {
         let namespace = fs::open(Path::new("/proc/self/ns/net"), fs::OFlag::O_RDONLY)?;
         self.ask(&Report::NeedsNetDevices(namespace))
+    }
+
+    fn await_runtime_hooks(&mut self) -> Outcome {
+        // They may enter the mount namespace and mount what they like.
+        self.grounds.lose();
+        self.ask(&Report::NeedsHooks)
     }
 
     fn tell(&self, failure: Failure) {
@@ -433,6 +439,8 @@ impl<'a> Child<'a> {
         if kind != "createContainer" {
             return hooks::run_inside(self.compiled, kind, hooks).map_err(Fault::Told);
         }
+        // They may mount what they like.
+        self.grounds.lose();
         // Mounting leaves the working directory at some target; runc's hooks find themselves in the root.
         process::fchdir(self.root()?)?;
         fs::umask(self.caller_umask);

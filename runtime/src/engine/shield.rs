@@ -3,10 +3,10 @@
 use super::child::{Child, Fault, Outcome};
 use super::failure::Code;
 use super::rootfs;
-use crate::plan::TargetRule;
+use crate::plan::{Node, TargetRule};
 use mydocker_sys::fs::{self, OFlag};
-use mydocker_sys::mount::{self, FsContext, MountAttrFlags};
-use mydocker_sys::{Errno, OwnedFd};
+use mydocker_sys::mount::{self, MsFlags};
+use mydocker_sys::{Errno, OwnedFd, process};
 use std::path::Path;
 
 /// The first mask of each kind, of which the others are copies: one empty directory and one null device for all of them.
@@ -46,9 +46,7 @@ pub(super) fn mask(child: &mut Child<'_>, path: &Path) -> Outcome {
         mount::attach(&tree, &target)?;
         child.keep(tree);
     } else if is_directory {
-        let tree = empty_directory(child)?;
-        mount::attach(&tree, &target)?;
-        child.shields.directory = Some(tree);
+        child.shields.directory = Some(mount_empty_directory(&target)?);
     } else {
         let tree = null_device(child)?;
         mount::attach(&tree, &target)?;
@@ -73,30 +71,36 @@ fn open_existing(child: &mut Child<'_>, path: &Path) -> Outcome<Option<OwnedFd>>
     rootfs::open_if_present(child.root()?, path, TargetRule::Inside)
 }
 
-/// Nobody can write to it, so that it takes no bounds.
-fn empty_directory(child: &mut Child<'_>) -> Outcome<OwnedFd> {
-    let context = FsContext::open("tmpfs")?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
-        | MountAttrFlags::MOUNT_ATTR_NOSUID
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    let tree = context.mount(attributes)?;
-    child.keep(context.into_fd());
-    Ok(tree)
+/// Mounts an empty file system by the way of [`super::plain`], and opens it. It belongs to nobody else, so that it may be
+/// read-only as well as its mount. Nobody can write to it, so that it takes no bounds.
+fn mount_empty_directory(target: &OwnedFd) -> Outcome<OwnedFd> {
+    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    process::fchdir(target)?;
+    mount::mount(None, c".", Some(c"tmpfs"), flags, None)?;
+    Ok(mount::mounted_on(target)?)
 }
 
 /// The container's own null device, read-only, and only if it is one: an image can put anything at that path, and a
 /// mask made of it would show that instead (CVE-2025-31133).
 fn null_device(child: &mut Child<'_>) -> Outcome<OwnedFd> {
-    let null = fs::open_in_root_no_links(child.root()?, Path::new("/dev/null"), OFlag::O_PATH)?;
-    let stat = fs::fstat(&null)?;
+    let change = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
+    let path = Path::new("/dev/null");
+    let tree = match child.grounds.own_node(path) {
+        Some((directory, Node::Device(device))) => {
+            mount::open_tree_with(directory, &device.path, mount::Clone::One, change)?
+        }
+        _ => {
+            let null = fs::open_in_root_no_links(child.root()?, path, OFlag::O_PATH)?;
+            let tree = mount::open_tree_with(&null, Path::new(""), mount::Clone::One, change)?;
+            child.keep(null);
+            tree
+        }
+    };
+    let stat = fs::fstat(&tree)?;
     let is_null = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == fs::makedev(1, 3);
     if !is_null {
         let message = "the container's /dev/null is not the null device, so no file can be masked with it";
         return Err(Fault::Other(Code::Setup, message.into()));
     }
-    let change = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
-    let tree = mount::open_tree_with(&null, Path::new(""), mount::Clone::One, change)?;
-    child.keep(null);
     Ok(tree)
 }
