@@ -3,8 +3,7 @@
 //!
 //! A path is a reason to believe something only as long as no symbolic link has a say in it. So a target counts as on
 //! a known mount when the kernel goes there from the root of that mount over no link and no other mount; and once a target
-//! was reached in any other way, what is mounted there may cover anything, and nothing is known any more but the
-//! container's root.
+//! was reached in any other way, what is mounted there may cover anything, and nothing is known any more.
 
 use super::child::{Child, Outcome};
 use super::rootfs;
@@ -54,14 +53,11 @@ impl<'a> Grounds<'a> {
             _ => (None, [].as_slice()),
         };
         self.made.retain(|ground| !ground.at.starts_with(&step.target));
-        if !self.lost {
-            self.made.push(Ground { at: &step.target, root, contents });
-        }
+        self.made.push(Ground { at: &step.target, root, contents });
     }
 
     /// Forgets all mounts and those to come: what is mounted nobody knows where may cover them.
     pub(super) fn lose(&mut self) {
-        self.made.clear();
         self.lost = true;
     }
 
@@ -78,6 +74,9 @@ impl<'a> Grounds<'a> {
 
     /// What the runtime has made itself at a path: the root of the file system, and the node with its name there.
     pub(super) fn own_node(&self, path: &Path) -> Option<(BorrowedFd<'_>, &'a Node)> {
+        if self.lost {
+            return None;
+        }
         let (ground, name) = self.below(path)?;
         let node = ground.contents.iter().find(|node| node.path() == name)?;
         Some((ground.root.as_ref()?.as_fd(), node))
@@ -106,6 +105,9 @@ pub(super) fn find(child: &mut Child<'_>, target: &Path) -> Outcome<Found> {
 }
 
 fn look(root: BorrowedFd<'_>, path: &Path) -> Found {
+    if path.as_os_str().is_empty() {
+        return Found::Elsewhere;
+    }
     match fs::try_open_no_xdev(root, path, OFlag::O_PATH) {
         Ok(target) => Found::Known(target),
         Err(Errno::ENOENT) => Found::Missing,
