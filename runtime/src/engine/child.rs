@@ -84,6 +84,8 @@ pub(super) struct Child<'a> {
     pub(super) root: Option<OwnedFd>,
     /// The mounts made so far.
     pub(super) grounds: Grounds<'a>,
+    /// Whether the last mount was on a directory of our own, so that the working directory is the one above it.
+    pub(super) is_among_own: bool,
     pub(super) procfs: Option<Procfs>,
     pub(super) shields: shield::Shields,
     /// The program's path, once it is found.
@@ -113,6 +115,7 @@ pub fn run(compiled: &Compiled, slots: Slots<'_>) -> ! {
         slots,
         root: None,
         grounds: Grounds::default(),
+        is_among_own: false,
         procfs: None,
         shields: shield::Shields::default(),
         program: None,

@@ -14,7 +14,13 @@ use std::path::Path;
 
 /// Carries out one mount, and remembers it.
 pub(super) fn mount<'a>(child: &mut Child<'a>, step: &'a MountStep) -> Outcome {
-    let root = make(child, step)?;
+    let root = if plain::mount_on_own(child, step).is_some() {
+        None
+    } else {
+        // Every other way may leave the working directory elsewhere.
+        child.is_among_own = false;
+        make(child, step)?
+    };
     child.grounds.add(step, root);
     Ok(())
 }
@@ -24,11 +30,8 @@ fn make(child: &mut Child<'_>, step: &MountStep) -> Outcome<Option<OwnedFd>> {
     match &step.what {
         MountKind::Filesystem { fs_type, source, options, contents, copy_up, mode_of_target } => {
             let is_plain = !copy_up && plain::suits(child, step, fs_type, contents);
-            if is_plain && plain::mount_on_own(child, step, fs_type, source, options).is_some() {
-                return Ok(None);
-            }
             let (target, options) = prepare(child, step, options, *mode_of_target)?;
-            if is_plain && plain::mount(target.as_fd(), c".", step, fs_type, source, &options).is_some() {
+            if is_plain && plain::mount(&target, step, fs_type, source, &options).is_some() {
                 let root = plain::complete(step, &target, contents)?;
                 child.keep(target);
                 return Ok(root);

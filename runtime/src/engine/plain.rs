@@ -6,9 +6,9 @@
 
 use super::child::{Child, Outcome};
 use super::nodes;
-use crate::plan::{MountStep, Node};
+use crate::plan::{MountKind, MountStep, Node};
 use mydocker_sys::mount::{self, MsFlags};
-use mydocker_sys::{AsFd, BorrowedFd, OwnedFd, fs, process};
+use mydocker_sys::{AsFd, OwnedFd, fs, process};
 use std::ffi::{CStr, CString};
 
 /// File systems without a device or another path as their source, which would be looked up from the working directory.
@@ -49,35 +49,38 @@ fn is_readonly(step: &MountStep) -> bool {
 /// Mounts a file system on a directory that the runtime has made itself: it needs no look, for nobody else can exchange
 /// what the name leads to. `None` where the target is no such directory, or has to be [completed](complete), and as
 /// [`mount`] says.
-pub(super) fn mount_on_own(
-    child: &Child<'_>,
-    step: &MountStep,
-    fs_type: &str,
-    source: &str,
-    options: &[String],
-) -> Option<()> {
-    if is_readonly(step) {
+pub(super) fn mount_on_own(child: &mut Child<'_>, step: &MountStep) -> Option<()> {
+    let MountKind::Filesystem { fs_type, source, options, contents, copy_up: false, mode_of_target: false } =
+        &step.what
+    else {
+        return None;
+    };
+    if !suits(child, step, fs_type, contents) || !is_complete(step, contents) {
         return None;
     }
-    match child.grounds.own_node(&step.target)? {
-        (directory, Node::Directory { path }) => {
-            mount(directory, &fs::cstring(path).ok()?, step, fs_type, source, options)
-        }
-        _ => None,
+    let (directory, Node::Directory { path }) = child.grounds.own_node(&step.target)? else { return None };
+    if !child.is_among_own {
+        process::fchdir(directory).ok()?;
     }
+    child.is_among_own = true;
+    mount_here(&fs::cstring(path).ok()?, step, fs_type, source, options)
 }
 
-/// Mounts a file system onto a name in a directory, which is `.` or nobody's but ours. `None` where the call cannot be
-/// made or fails, also for a target that is no directory: the new calls are tried then, which take more, and say what is
-/// wrong.
+/// Mounts a file system at its target. `None` where the call cannot be made or fails, also for a target that is no
+/// directory: the new calls are tried then, which take more, and say what is wrong.
 pub(super) fn mount(
-    directory: BorrowedFd<'_>,
-    name: &CStr,
+    target: &OwnedFd,
     step: &MountStep,
     fs_type: &str,
     source: &str,
     options: &[String],
 ) -> Option<()> {
+    process::fchdir(target).ok()?;
+    mount_here(c".", step, fs_type, source, options)
+}
+
+/// Mounts a file system onto a name in the working directory.
+fn mount_here(name: &CStr, step: &MountStep, fs_type: &str, source: &str, options: &[String]) -> Option<()> {
     let data = options.join(",");
     if data.len() > MOST_OPTIONS {
         return None;
@@ -86,7 +89,6 @@ pub(super) fn mount(
         (CString::new(source).ok()?, CString::new(fs_type).ok()?, CString::new(data).ok()?);
     let set = ATTRIBUTES.iter().filter(|(bit, _)| step.attributes.set & bit != 0);
     let flags = set.fold(MsFlags::empty(), |flags, (_, flag)| flags | *flag);
-    process::fchdir(directory).ok()?;
     let source = (!source.is_empty()).then_some(source.as_c_str());
     mount::mount(source, name, Some(&fs_type), flags, Some(&data)).ok()
 }
