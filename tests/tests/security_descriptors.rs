@@ -267,6 +267,22 @@ fn privileged_the_runtime_survives_a_run_of_its_own_program() {
     });
 }
 
+/// A dynamic loader does that for its programs (RELRO); a static one has to do it by itself.
+#[test]
+fn privileged_the_runtimes_tables_of_pointers_cannot_be_written() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().script("echo ready; read line; exit 0");
+    let running = runtime.run_command(&bundle).stdin_pipe().spawn();
+    running.wait_for_output("ready");
+    let maps = fs::read_to_string(format!("/proc/{}/maps", running.pid())).expect("it runs");
+    let rights = |line: &str| line.split(' ').nth(1).map(str::to_owned);
+    let of_file = maps.lines().filter(|line| !line.contains(" 00:00 0"));
+    let of_file: Vec<String> = of_file.filter_map(rights).collect();
+    // Constants, code, tables, variables.
+    assert_eq!(of_file, ["r--p", "r-xp", "r--p", "rw-p"], "{maps}");
+    running.wait().succeeds();
+}
+
 /// Gives a command the canary's directory as its descriptors 3 to 64.
 fn with_descriptors(command: Invocation, canary: &Canary) -> Invocation {
     let script = "for n in {3..64}; do eval \"exec $n<\\$0\"; done; exec \"$@\"";
