@@ -10,6 +10,8 @@ use super::rootfs;
 use crate::plan::{MountKind, MountStep, Node};
 use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 /// The mounts made so far that are where their paths say.
@@ -52,7 +54,7 @@ impl<'a> Grounds<'a> {
             MountKind::Remount => return,
             _ => (None, [].as_slice()),
         };
-        self.made.retain(|ground| !ground.at.starts_with(&step.target));
+        self.made.retain(|ground| rest_below(ground.at, &step.target).is_none());
         self.made.push(Ground { at: &step.target, root, contents });
     }
 
@@ -68,7 +70,7 @@ impl<'a> Grounds<'a> {
 
     /// The mount that a path leads to, and the rest of the path there.
     fn below<'p>(&self, path: &'p Path) -> Option<(&Ground<'a>, &'p Path)> {
-        let below = self.made.iter().filter_map(|ground| Some((ground, path.strip_prefix(ground.at).ok()?)));
+        let below = self.made.iter().filter_map(|ground| Some((ground, rest_below(path, ground.at)?)));
         below.min_by_key(|(_, rest)| rest.as_os_str().len())
     }
 
@@ -104,6 +106,18 @@ pub(super) fn find(child: &mut Child<'_>, target: &Path) -> Outcome<Found> {
     }
 }
 
+/// What is left of a path below another. The plan's targets have no doubled slashes, so that bytes tell, without taking
+/// both paths apart for each mount that is known.
+fn rest_below<'p>(path: &'p Path, above: &Path) -> Option<&'p Path> {
+    let above = above.as_os_str().as_bytes();
+    let rest = path.as_os_str().as_bytes().strip_prefix(above.strip_suffix(b"/").unwrap_or(above))?;
+    match rest {
+        [] => Some(Path::new("")),
+        [b'/', rest @ ..] => Some(Path::new(OsStr::from_bytes(rest))),
+        _ => None,
+    }
+}
+
 fn look(root: BorrowedFd<'_>, path: &Path) -> Found {
     if path.as_os_str().is_empty() {
         return Found::Elsewhere;
@@ -112,5 +126,22 @@ fn look(root: BorrowedFd<'_>, path: &Path) -> Found {
         Ok(target) => Found::Known(target),
         Err(Errno::ENOENT) => Found::Missing,
         Err(_) => Found::Elsewhere,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_begins_at_a_whole_name() {
+        let rest = |path, above| rest_below(Path::new(path), Path::new(above)).and_then(Path::to_str);
+        assert_eq!(rest("/dev/pts", "/dev"), Some("pts"));
+        assert_eq!(rest("/dev/a/b", "/dev"), Some("a/b"));
+        assert_eq!(rest("/dev", "/dev"), Some(""));
+        assert_eq!(rest("/devices", "/dev"), None);
+        assert_eq!(rest("/dev", "/dev/pts"), None);
+        assert_eq!(rest("/dev", "/"), Some("dev"));
+        assert_eq!(rest("dev/pts", "/dev"), None);
     }
 }
