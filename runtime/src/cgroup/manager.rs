@@ -176,9 +176,14 @@ impl Cgroup {
     }
 
     fn make(&mut self, which: Which<'_>, limits: &Lowered) -> Result<(), Error> {
-        for directory in self.record.directories.iter_mut().filter(|directory| which(directory)) {
+        let last = self.record.directories.len().saturating_sub(1);
+        let chosen = self.record.directories.iter_mut().enumerate().filter(|(_, directory)| which(directory));
+        for (place, directory) in chosen {
             make_and_fill(directory, limits)?;
-            note_inode(directory)?;
+            // The last one tells of the others that were made.
+            if directory.made == 0 || place == last {
+                directory.note().map_err(|source| Error::Make(directory.absolute(), source))?;
+            }
         }
         Ok(())
     }
@@ -359,7 +364,8 @@ impl Cgroup {
         let mut own = self.clone();
         own.record.directories.clear();
         for directory in &self.record.directories {
-            if directory.open_own().map_err(|source| Error::Control("look at", source))?.is_some() {
+            let found = self.record.open_own(directory);
+            if found.map_err(|source| Error::Control("look at", source))?.is_some() {
                 own.record.directories.push(directory.clone());
             }
         }
@@ -378,6 +384,10 @@ impl Cgroup {
         let unit = self.unit_to_stop()?;
         let mut failures = Vec::new();
         for directory in &self.record.directories {
+            // Whoever tries again knows by this one that the others are the container's.
+            if !failures.is_empty() && self.record.tells_of_others(directory) {
+                continue;
+            }
             if let Err(error) = self.remove_directory(directory, deadline) {
                 failures.push((directory.absolute(), error));
             }
@@ -393,7 +403,9 @@ impl Cgroup {
         match fs::rmdirat(fs::AT_FDCWD, &path) {
             Err(error) if error.errno() == Errno::ENOENT => {}
             Err(error) if error.errno() == Errno::EBUSY => {
-                let Some(own) = directory.open_own()? else { return remove_unknown(directory, &path) };
+                let Some(own) = self.record.open_own(directory)? else {
+                    return remove_unknown(directory, &path);
+                };
                 wait_empty(directory, deadline)?;
                 tree::walk(own, &mut Remove)?;
                 present(fs::rmdirat(fs::AT_FDCWD, &path))?;
@@ -594,16 +606,6 @@ pub(super) fn join_later(directory: &Directory, pid: i32) -> Result<(), Error> {
     let file = directory.file("cgroup.procs");
     fs::write_at(fs::AT_FDCWD, &file, pid.to_string().as_bytes())
         .map_err(|source| Error::Control("put the first process into", source))
-}
-
-/// Notes which directory it is that was made or found: a path alone may come to lead to another.
-pub(super) fn note_inode(directory: &mut Directory) -> Result<(), Error> {
-    let path = directory.absolute();
-    match fs::lstatat(fs::AT_FDCWD, &path) {
-        Ok(stat) => directory.inode = Some(stat.st_ino),
-        Err(error) => return Err(Error::Make(path, error)),
-    }
-    Ok(())
 }
 
 /// Puts `program` in the place of the device programs that are attached to the cgroup, of which a new one has none.

@@ -4,7 +4,7 @@ use super::manager::{self, Manager};
 use super::{Instance, UnitPlan};
 use crate::cgroup::layout::{Layout, Mode, cgroup_of};
 use crate::cgroup::lower::Lowered;
-use crate::cgroup::manager::{Cgroup, Error, join_later, make_and_fill, note_inode, read};
+use crate::cgroup::manager::{Cgroup, Error, join_later, make_and_fill, read};
 use crate::cgroup::plan::ResourcePlan;
 use crate::cgroup::record::{CgroupRecord, Directory, UnitRecord};
 use std::path::Path;
@@ -36,7 +36,7 @@ impl Cgroup {
                 make_and_fill(directory, limits)?;
                 others.push(directory.clone());
             }
-            note_inode(directory)?;
+            directory.note().map_err(|source| Error::Make(directory.absolute(), source))?;
         }
         self.require_controllers(limits.unified)?;
         self.apply(limits)?;
@@ -102,7 +102,7 @@ impl Cgroup {
         if directory.inode.is_none() {
             return Ok(None);
         }
-        let own = directory.open_own().map_err(|source| Error::Control("look at", source))?;
+        let own = directory.open_noted().map_err(|source| Error::Control("look at", source))?;
         Ok(own.map(|_| unit))
     }
 }
