@@ -363,7 +363,7 @@ impl Layout {
 }
 
 fn read(path: &str) -> Result<String, sys::Error> {
-    fs::read_record_at(fs::AT_FDCWD, Path::new(path), MAX_PROC_FILE).map(text)
+    fs::read_record(fs::open(Path::new(path), fs::OFlag::O_RDONLY)?, MAX_PROC_FILE).map(text)
 }
 
 /// Mount points of others may be no UTF-8; ours are, or they cannot be used anyway.

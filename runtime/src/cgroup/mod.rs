@@ -23,6 +23,7 @@
 mod control;
 pub mod devices;
 pub mod ebpf;
+mod files;
 pub mod join;
 pub mod layout;
 pub mod lower;

@@ -2,6 +2,7 @@
 
 use super::manager::{self, Manager};
 use super::{Instance, UnitPlan};
+use crate::cgroup::files::Files;
 use crate::cgroup::layout::{Layout, Mode, cgroup_of};
 use crate::cgroup::lower::Lowered;
 use crate::cgroup::manager::{Cgroup, Error, join_later, make_and_fill, read};
@@ -33,7 +34,7 @@ impl Cgroup {
         for directory in &mut self.record_mut().directories {
             let there = is_in(&own, directory);
             if !there {
-                make_and_fill(directory, limits)?;
+                make_and_fill(directory, limits, &mut Files::default())?;
                 others.push(directory.clone());
             }
             directory.note().map_err(|source| Error::Make(directory.absolute(), source))?;
