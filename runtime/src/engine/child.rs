@@ -273,7 +273,7 @@ impl<'a> Child<'a> {
         spent.append(&mut self.slots.namespaces);
         spent.extend(self.slots.container.take());
         spent.extend(self.shields.take());
-        if !self.compiled.plan.steps.iter().any(|step| matches!(step, Step::RestrictFiles { .. })) {
+        if !self.restricts_files() {
             spent.extend(self.root.take());
         }
         fs::close_all(spent)?;
@@ -456,8 +456,7 @@ impl<'a> Child<'a> {
 
     /// Everything that the program needs, before a filter may forbid to do it.
     fn find_program(&mut self, effective: Option<u64>) -> Outcome {
-        // Nothing of ours and nothing that the caller forgot may be open in the program (CVE-2024-21626).
-        process::close_on_exec_from(self.compiled.plan.parent.first_closed_fd)?;
+        self.close_all_but_needed()?;
         signal::set_mask(&signal::SigSet::empty())?;
         self.set_dispositions()?;
         let program = &self.compiled.program;
@@ -466,6 +465,31 @@ impl<'a> Child<'a> {
             None => program::find(program)?,
         });
         Ok(())
+    }
+
+    /// Nothing of ours and nothing that the caller forgot may be open in the program, and not when it is looked for either: its
+    /// path, or a word of its PATH, may lead through `/proc/self/fd`, which execve follows before it closes anything, and
+    /// above a directory of the host's the way goes on to the host's files (CVE-2024-21626).
+    fn close_all_but_needed(&mut self) -> Outcome {
+        let spent = (std::mem::take(&mut self.kept), std::mem::take(&mut self.shields));
+        let slots = (
+            std::mem::take(&mut self.slots.namespaces),
+            self.slots.container.take(),
+            self.slots.cgroups.take(),
+        );
+        let root = if self.restricts_files() { None } else { self.root.take() };
+        // Closed below by their numbers.
+        std::mem::forget((spent, slots, root));
+        let gate = self.slots.gate.iter().flat_map(|gate| [gate.start.as_fd(), gate.error.as_fd()]);
+        let mut needed = vec![self.slots.channel.as_fd()];
+        needed.extend(gate.chain(self.root.as_ref().map(AsFd::as_fd)));
+        needed.extend(self.procfs.as_ref().map(Procfs::as_fd));
+        Ok(process::close_from(self.compiled.plan.parent.first_closed_fd, &needed)?)
+    }
+
+    /// Whether rules of Landlock are still to be made, of paths below the root.
+    fn restricts_files(&self) -> bool {
+        self.compiled.plan.steps.iter().any(|step| matches!(step, Step::RestrictFiles { .. }))
     }
 
     /// The runtime ignores SIGPIPE, and a shell ignores the others for what it puts in the background; the program must find
@@ -480,13 +504,9 @@ impl<'a> Child<'a> {
         Ok([SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().try_for_each(set)?)
     }
 
-    /// Closes what could lead out of the container, for a process inside may look too from here on (CVE-2016-9962).
+    /// Closes what is left of it that a process inside must not have, for it may look too from here on (CVE-2016-9962).
     fn show_to_owner(&mut self) -> Outcome {
-        self.kept.clear();
-        self.shields = shield::Shields::default();
         (self.root, self.procfs) = (None, None);
-        (self.slots.cgroups, self.slots.container) = (None, None);
-        self.slots.namespaces.clear();
         Ok(process::set_dumpable(true)?)
     }
 
