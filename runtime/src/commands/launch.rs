@@ -249,8 +249,7 @@ impl SetUp<'_> {
         self.context.timings.mark("record");
         // What was refused, perhaps because it is somebody else's, is not ours to remove.
         record.cgroup = None;
-        let late = self.compiled.plan.enters_cgroups_late();
-        let begun = placement::begin(self.bundle, late, self.entry, record)?;
+        let begun = placement::begin(self.bundle, &self.compiled.plan, self.entry, record)?;
         placement::make_class(self.bundle, self.entry, record)?;
         self.context.timings.mark("cgroup");
         Ok(begun)

@@ -28,8 +28,8 @@ pub struct Slots<'a> {
     pub container: Option<OwnedFd>,
     /// Where a created container waits for `start`.
     pub gate: Option<Gate>,
-    /// The runtime's lock of the container. A copy is held until the process is in its cgroups: whoever gets the lock of a
-    /// runtime that was killed shall find nobody on the way there of whom no record tells.
+    /// The runtime's lock of the container. A copy is held until the process is recorded, or its cgroups are and it is in
+    /// them: whoever gets the lock of a runtime that was killed shall find nobody there of whom no record tells.
     pub lock: Option<BorrowedFd<'a>>,
     /// Whether the parent wants to know how long each phase took.
     pub timed: bool,
@@ -327,7 +327,9 @@ impl<'a> Child<'a> {
             cgroups.add_v1(made);
         }
         self.join_cgroups()?;
-        self.let_go_of_lock();
+        if self.compiled.plan.records_cgroups_first() {
+            self.let_go_of_lock();
+        }
         if with_namespace {
             namespace::unshare(clone_flags(&[NamespaceKind::Cgroup]))?;
         }
@@ -478,7 +480,8 @@ impl<'a> Child<'a> {
             self.slots.cgroups.take(),
         );
         let root = if self.restricts_files() { None } else { self.root.take() };
-        // Closed below by their numbers.
+        // Closed below by their numbers, and the lock with them: the process is recorded.
+        self.slots.lock = None;
         std::mem::forget((spent, slots, root));
         let gate = self.slots.gate.iter().flat_map(|gate| [gate.start.as_fd(), gate.error.as_fd()]);
         let mut needed = vec![self.slots.channel.as_fd()];
@@ -520,6 +523,8 @@ impl<'a> Child<'a> {
     }
 
     fn await_start(&mut self) -> Outcome {
+        // It is still held where there is no program to be found.
+        self.let_go_of_lock();
         self.slots.channel.report(&Report::Created)?;
         let Some(gate) = &self.slots.gate else { return Ok(()) };
         let mut byte = [0u8; 1];
