@@ -271,15 +271,13 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
     }
 }
 
-/// Both ends of the conversation. While one runs hooks the other waits for as long as those may take.
+/// Both ends of the conversation. While the child runs hooks the parent waits for as long as those may take.
 fn conversation(compiled: &Compiled) -> Result<(Channel, Channel), Error> {
-    let of_child = compiled.plan.steps.iter().flat_map(|step| match step {
+    let hooks = compiled.plan.steps.iter().flat_map(|step| match step {
         Step::RunHooks { hooks, .. } => &hooks[..],
         _ => &[],
     });
-    let of_parent = compiled.plan.parent.hooks.iter().flat_map(|(_, hooks)| hooks);
-    Channel::pair(patience(of_child), patience(of_parent))
-        .map_err(call("make the socket to the first process"))
+    Channel::pair(patience(hooks)).map_err(call("make the socket to the first process"))
 }
 
 /// Clones the first process into its v2 cgroup where that works, and tells whether it did.
