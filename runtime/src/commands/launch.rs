@@ -60,7 +60,7 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     let compiled = compile(wish, &bundle, &record, &host)?;
     context.timings.mark("plan");
     tell(&compiled, context);
-    let entry = container::store(context).reserve(&wish.id).map_err(state_failed)?;
+    let entry = container::store(context).reserve(&wish.id, &record).map_err(state_failed)?;
     let set_up = SetUp {
         wish,
         bundle: &bundle,
@@ -241,10 +241,9 @@ impl SetUp<'_> {
         Ok((launched, notify))
     }
 
-    /// The record, the configuration, and what of the cgroups is made before the first process.
+    /// The configuration, and what of the cgroups is made before the first process.
     fn begin(&self) -> Result<placement::Begun, Box<Report>> {
         let record = &mut *self.record.borrow_mut();
-        self.entry.save(record).map_err(state_failed)?;
         self.entry.save_config(&self.bundle.config, self.wish.attended).map_err(state_failed)?;
         self.context.timings.mark("record");
         // What was refused, perhaps because it is somebody else's, is not ours to remove.
