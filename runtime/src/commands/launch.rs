@@ -15,6 +15,7 @@ use crate::spec::NamespaceKind;
 use crate::state::{ContainerId, Entry, ProcessRecord, Progress, Record, Status};
 use crate::support;
 use mydocker_sys::AsFd;
+use mydocker_sys::signal::SignalBits;
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::time::SystemTime;
@@ -298,16 +299,17 @@ impl SetUp<'_> {
         cgroup.is_some_and(|cgroup| cgroup.oom_kills().is_ok_and(|kills| kills > 0))
     }
 
-    /// Records the first process, before it executes anything of the container.
-    fn commit(&self, pid: i32) -> Result<(), CommitError> {
+    /// Records the first process, before it executes anything of the container; returns which signals it ignores.
+    fn commit(&self, pid: i32) -> Result<SignalBits, CommitError> {
         let mut record = self.record.borrow_mut();
         if let Some(intel_rdt) = &record.intel_rdt {
             intel_rdt.enter(pid)?;
         }
-        record.init = Some(ProcessRecord::of(pid)?);
+        let (init, ignored) = ProcessRecord::with_ignored_signals(pid)?;
+        record.init = Some(init);
         record.progress = if self.wish.await_start { Progress::Created } else { Progress::Started };
         self.entry.save(&record)?;
-        self.pid_file.write(pid)
+        self.pid_file.write(pid).map(|()| ignored)
     }
 
     fn send_pidfd(&self, launched: &Launched) -> Result<(), Box<Report>> {

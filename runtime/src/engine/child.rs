@@ -10,7 +10,8 @@ use crate::spec::NamespaceKind;
 use crate::timings::PhaseClock;
 use crate::validate::Rlimit;
 use mydocker_sys::namespace::CloneFlags;
-use mydocker_sys::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, fs, mount, namespace, process, signal};
+use mydocker_sys::signal::{self, SignalBits};
+use mydocker_sys::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, fs, mount, namespace, process};
 use std::path::Path;
 
 /// The descriptors that the parent hands to the first process, each by name.
@@ -91,6 +92,8 @@ pub(super) struct Child<'a> {
     caller_umask: u32,
     /// Whether `start` has let the process go: failures are told to it then.
     started: bool,
+    /// The signals that it ignores.
+    ignored: SignalBits,
     joined: usize,
     /// How long each phase takes, until that is told.
     clock: Option<PhaseClock>,
@@ -114,6 +117,7 @@ pub fn run(compiled: &Compiled, slots: Slots<'_>) -> ! {
         program: None,
         home: None,
         started: false,
+        ignored: 0,
         joined: 0,
         kept: Vec::new(),
     };
@@ -264,7 +268,8 @@ impl<'a> Child<'a> {
         if self.compiled.plan.parent.rlimits.iter().any(leaves_few_descriptors) {
             self.close_spent()?;
         }
-        self.ask(&Report::Ready)
+        self.ignored = self.slots.channel.say_ready()?;
+        Ok(())
     }
 
     /// Closes what execve would close, and no step needs any more.
@@ -495,16 +500,17 @@ impl<'a> Child<'a> {
         self.compiled.plan.steps.iter().any(|step| matches!(step, Step::RestrictFiles { .. }))
     }
 
-    /// The runtime ignores SIGPIPE, and a shell ignores the others for what it puts in the background; the program must find
-    /// them as the kernel gives them. While it waits for `start`, which may be for ever, the others end the process: whoever
-    /// stops a container politely would wait in vain otherwise, as process 1 gets nothing that it does not handle.
+    /// The runtime ignores SIGPIPE, and a shell or `nohup` others; the program must find them as the kernel gives them. While
+    /// it waits for `start`, which may be for ever, some end the process: whoever stops a container politely would wait
+    /// in vain otherwise, as process 1 gets nothing that it does not handle.
     /// This is the last moment for it: a system call filter need not allow it.
     fn set_dispositions(&self) -> Outcome {
-        use signal::Signal::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
-        signal::reset_disposition(SIGPIPE)?;
-        let waits = self.slots.gate.is_some();
-        let set = if waits { signal::end_process_by } else { signal::reset_disposition };
-        Ok([SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().try_for_each(set)?)
+        use signal::Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+        signal::named(self.ignored).try_for_each(signal::reset_disposition)?;
+        if self.slots.gate.is_some() {
+            [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().try_for_each(signal::end_process_by)?;
+        }
+        Ok(())
     }
 
     /// Closes what is left of it that a process inside must not have, for it may look too from here on (CVE-2016-9962).

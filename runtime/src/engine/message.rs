@@ -11,6 +11,7 @@
 use super::failure::Failure;
 use crate::plan::Phase;
 use crate::spec::Hook;
+use mydocker_sys::signal::SignalBits;
 use mydocker_sys::socket::Message;
 use mydocker_sys::{AsFd, Errno, Error, OwnedFd, Result, fs, socket};
 use std::os::fd::AsRawFd;
@@ -60,6 +61,8 @@ pub enum Report {
 pub enum Answer<'a> {
     /// Go on.
     Go,
+    /// Go on to the program, which must not ignore these signals.
+    Ready(SignalBits),
     /// Go on, with the mount source that was asked for.
     Source(OwnedFd),
     /// The cgroups are made, and these lead into them: the one word that is not asked for, and the first.
@@ -183,6 +186,20 @@ impl Channel {
         }
     }
 
+    /// Says that it is ready, and waits for the parent's word to go on to the program; returns the signals that it ignores
+    /// (child).
+    ///
+    /// # Errors
+    /// `EPIPE` when the parent is gone.
+    pub fn say_ready(&self) -> Result<SignalBits> {
+        self.report(&Report::Ready)?;
+        let mut bytes = [0u8; 5];
+        match (fs::read(&self.socket, &mut bytes)?, bytes) {
+            (5, [GO, ignored @ ..]) => Ok(SignalBits::from_ne_bytes(ignored)),
+            _ => Err(gone("the runtime")),
+        }
+    }
+
     /// Asks for a mount source and waits for it (child).
     ///
     /// # Errors
@@ -213,7 +230,8 @@ impl Channel {
     /// `EPIPE` when the child is gone.
     pub fn answer(&self, answer: &Answer<'_>) -> Result<()> {
         match answer {
-            Answer::Go => fs::write_once(&self.socket, &[GO]),
+            Answer::Go => self.say(GO, None),
+            Answer::Ready(ignored) => self.say(GO, Some(*ignored as i32)),
             Answer::Source(fd) => socket::send(&self.socket, &[GO], &[fd.as_raw_fd()]),
             Answer::Cgroups(fds) => {
                 let numbers: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
