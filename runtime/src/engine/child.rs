@@ -92,6 +92,8 @@ pub(super) struct Child<'a> {
     caller_umask: u32,
     /// Whether `start` has let the process go: failures are told to it then.
     started: bool,
+    /// The user and the group id that it has in all respects, where that is known: to set them would change nothing.
+    ids: Option<(u32, u32)>,
     /// The signals that it ignores.
     ignored: SignalBits,
     joined: usize,
@@ -117,6 +119,7 @@ pub fn run(compiled: &Compiled, slots: Slots<'_>) -> ! {
         program: None,
         home: None,
         started: false,
+        ids: process::initial_ids(),
         ignored: 0,
         joined: 0,
         kept: Vec::new(),
@@ -200,7 +203,10 @@ impl<'a> Child<'a> {
             Step::JoinContainer { kinds } => self.join_container(kinds),
             Step::Unshare { kinds } => Ok(namespace::unshare(clone_flags(kinds))?),
             Step::SetTimeOffsets { offsets } => identity::set_time_offsets(offsets),
-            Step::BecomeNamespaceRoot => identity::become_namespace_root(),
+            Step::BecomeNamespaceRoot => {
+                self.ids = Some((0, 0));
+                identity::become_namespace_root()
+            }
             Step::RaiseLoopback => {
                 let socket = namespace::raise_loopback()?;
                 self.keep(socket);
@@ -240,7 +246,11 @@ impl<'a> Child<'a> {
                 if let Some(groups) = groups {
                     identity::set_groups(groups, *accept_fixed_groups)?;
                 }
-                identity::set_ids(*uid, *gid, umask.unwrap_or(self.caller_umask))
+                if self.ids != Some((*uid, *gid)) {
+                    identity::set_ids(*uid, *gid)?;
+                }
+                fs::umask(umask.unwrap_or(self.caller_umask));
+                Ok(())
             }
             Step::SetWorkingDirectory { path } => identity::set_working_directory(path),
             Step::FindProgram { effective } => self.find_program(*effective),
