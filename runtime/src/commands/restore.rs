@@ -56,7 +56,7 @@ pub fn restore(args: &RestoreArgs, context: &Context) -> Outcome {
         Ok(exit) => exit,
         Err(error) => {
             end(&pidfd);
-            let forgotten = forget_ended(entry, &record, poststop, context);
+            let forgotten = forget_ended(&entry, &record, poststop, context);
             return Err(and_undo(failed("foreground")(error), forgotten));
         }
     };
@@ -64,7 +64,7 @@ pub fn restore(args: &RestoreArgs, context: &Context) -> Outcome {
     if args.keep {
         exit::note(context, &record, Witness::of(&record, Some(bundle.spec.spec())).judge(exit, false));
     } else {
-        forget_ended(entry, &record, poststop, context)?;
+        forget_ended(&entry, &record, poststop, context)?;
     }
     Ok(exit.status())
 }

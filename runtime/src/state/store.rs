@@ -436,7 +436,7 @@ impl Entry {
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn remove(self) -> Result<(), Error> {
+    pub fn remove(&self) -> Result<(), Error> {
         [CONFIG_FILE, RECORD_FILE].iter().try_for_each(|name| self.unlink(name))?;
         let path = self.root.join(self.id.as_str());
         match fs::rmdirat(fs::AT_FDCWD, &path) {
