@@ -397,30 +397,6 @@ pub fn close_on_exec_from(first: u32) -> Result<()> {
     check(ret, "close_range", || format!("{first}, ~0, CLOEXEC")).map(drop)
 }
 
-/// Closes every descriptor from `first` on but those of `keep` (`close_range(2)`, Linux 5.9), whoever opened it: for a process
-/// that is about to become another program. What owned one of them is never used nor dropped after that.
-///
-/// # Errors
-/// What the kernel says.
-pub fn close_from(first: u32, keep: &[BorrowedFd<'_>]) -> Result<()> {
-    let mut kept: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd() as u32).collect();
-    kept.sort_unstable();
-    let mut next = first;
-    for number in kept.into_iter().filter(|number| *number >= first) {
-        if next < number {
-            close_range(next, number - 1)?;
-        }
-        next = number + 1;
-    }
-    close_range(next, u32::MAX)
-}
-
-fn close_range(first: u32, last: u32) -> Result<()> {
-    // SAFETY: the call takes three integers; by the contract of close_from nobody uses these descriptors any more.
-    let ret = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-    check(ret, "close_range", || format!("{first}, {last}")).map(drop)
-}
-
 /// Puts a duplicate of `fd` at number `target` without close-on-exec (`dup2(2)`): for 0, 1, 2 and the descriptors
 /// that a program is promised by number.
 ///

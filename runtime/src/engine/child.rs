@@ -11,7 +11,7 @@ use crate::timings::PhaseClock;
 use crate::validate::Rlimit;
 use mydocker_sys::namespace::CloneFlags;
 use mydocker_sys::signal::{self, SignalBits};
-use mydocker_sys::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, fs, mount, namespace, process};
+use mydocker_sys::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, close, fs, mount, namespace, process};
 use std::path::Path;
 
 /// The descriptors that the parent hands to the first process, each by name.
@@ -291,7 +291,7 @@ impl<'a> Child<'a> {
         if !self.restricts_files() {
             spent.extend(self.root.take());
         }
-        fs::close_all(spent)?;
+        close::all(spent)?;
         Ok(self.slots.cgroups.take().map_or(Ok(()), JoinFds::close)?)
     }
 
@@ -352,7 +352,7 @@ impl<'a> Child<'a> {
     }
 
     fn let_go_of_lock(&mut self) {
-        self.slots.lock.take().into_iter().for_each(fs::close_copy);
+        self.slots.lock.take().into_iter().for_each(close::copy);
     }
 
     fn join_namespace(&mut self, kind: NamespaceKind) -> Outcome {
@@ -502,7 +502,7 @@ impl<'a> Child<'a> {
         let mut needed = vec![self.slots.channel.as_fd()];
         needed.extend(gate.chain(self.root.as_ref().map(AsFd::as_fd)));
         needed.extend(self.procfs.as_ref().map(Procfs::as_fd));
-        Ok(process::close_from(self.compiled.plan.parent.first_closed_fd, &needed)?)
+        Ok(close::from(self.compiled.plan.parent.first_closed_fd, &needed)?)
     }
 
     /// Whether rules of Landlock are still to be made, of paths below the root.
