@@ -374,6 +374,30 @@ fn privileged_run_takes_no_program_from_descriptors() {
 }
 
 #[test]
+fn privileged_the_home_of_a_user_is_not_read_from_the_host() {
+    let runtime = Runtime::new();
+    let canary = Canary::new();
+    let bundle = runtime.bundle().script("echo $HOME").with(|config| {
+        config["process"]["env"] = json!(["PATH=/bin:/usr/bin"]);
+    });
+    let outside = bundle.dir().join("outside");
+    fs::create_dir(&outside).expect("the bundle is writable");
+    fs::write(outside.join("passwd"), "root:x:0:0::/secret:/bin/sh\n").expect("an own directory");
+    let etc = bundle.path("etc");
+    fs::remove_dir_all(&etc).expect("the root file system is writable");
+    for fd in descriptor_paths() {
+        for target in [format!("{fd}/../outside"), format!("{fd}{}{}", "/..".repeat(24), outside.display())] {
+            std::os::unix::fs::symlink(&target, &etc).expect("the root file system is writable");
+            for run in [runtime.run_command(&bundle), with_descriptors(runtime.run_command(&bundle), &canary)]
+            {
+                assert_eq!(run.run().succeeds().stdout, "/\n", "{target}");
+            }
+            fs::remove_file(&etc).expect("the root file system is writable");
+        }
+    }
+}
+
+#[test]
 fn privileged_exec_takes_no_program_from_descriptors() {
     let runtime = Runtime::new();
     let canary = Canary::new();

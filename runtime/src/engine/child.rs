@@ -274,7 +274,7 @@ impl<'a> Child<'a> {
     /// From here on the container's own limits are in force. What opens files for the program comes before, and what will
     /// have to open one finds low numbers free.
     fn ready(&mut self) -> Outcome {
-        self.home = program::missing_home(&self.compiled.program)?;
+        self.home = program::missing_home(self)?;
         if self.compiled.plan.parent.rlimits.iter().any(leaves_few_descriptors) {
             self.close_spent()?;
         }
