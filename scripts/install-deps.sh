@@ -8,7 +8,7 @@
 set -euo pipefail
 
 declare -A groups=(
-    [build]='gcc libc6-dev make git ca-certificates'
+    [build]='gcc libc6-dev musl-dev make git ca-certificates'
     [demo]='netavark aardvark-dns iptables'
     [test]='runc crun containerd podman docker.io conmon netavark aardvark-dns iptables iproute2 passt uidmap
             mmdebstrap busybox-static strace libseccomp-dev jq procps e2fsprogs dbus-daemon criu

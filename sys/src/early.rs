@@ -9,7 +9,12 @@
 //! Nothing is relocated yet and there is no thread-local storage: this code makes its system calls itself, reads the
 //! words byte by byte so that no function of the C library takes the place of a loop, and uses no table of pointers. A build
 //! with debug assertions leaves all to the program.
+//!
+//! Where the kernel lets it, the program is not even executed again, but changes over to the view ([`exchange`]).
 
+mod exchange;
+
+use exchange::{Start, become_file};
 use std::arch::asm;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +43,7 @@ pub unsafe fn enter_readonly_view(stack: *const usize, asks: impl Fn(*const u8) 
         let mut index = 1;
         while index < count {
             if asks(*words.add(index)) {
-                return enter(words, words.add(count + 1));
+                return enter(&Start { stack, args: words, env: words.add(count + 1) });
             }
             index += 1;
         }
@@ -68,15 +73,15 @@ pub unsafe fn is(word: *const u8, other: &CStr) -> bool {
 }
 
 /// # Safety
-/// Both are lists of pointers to C strings that end in a null pointer.
+/// What `start` says is true, and the program has changed nothing of itself yet.
 #[inline(always)]
-unsafe fn enter(args: *const *const u8, env: *const *const u8) {
+unsafe fn enter(start: &Start) {
     let own = c"/proc/self/exe".as_ptr();
     let mut place = std::mem::MaybeUninit::<libc::statfs64>::uninit();
     // SAFETY: the path ends in NUL; the kernel fills place, whose layout on machines of 64 bits is that of statfs; the lists
     // are the caller's promise.
     unsafe {
-        if call(libc::SYS_statfs as usize, [own.addr(), place.as_mut_ptr().addr(), 0, 0, 0]) != 0 {
+        if call(libc::SYS_statfs, [own.addr(), place.as_mut_ptr().addr(), 0, 0, 0, 0]) != 0 {
             return;
         }
         if (*place.as_ptr()).f_flags as u64 & libc::ST_RDONLY != 0 {
@@ -86,10 +91,14 @@ unsafe fn enter(args: *const *const u8, env: *const *const u8) {
         if view < 0 {
             return;
         }
-        let empty = c"".as_ptr().addr();
-        let list = [view as usize, empty, args.addr(), env.addr(), libc::AT_EMPTY_PATH as usize];
-        call(libc::SYS_execveat as usize, list);
-        call(libc::SYS_close as usize, [view as usize, 0, 0, 0, 0]);
+        if become_file(view, start) {
+            READONLY.store(true, Ordering::Relaxed);
+        } else {
+            let [args, env] = [start.args.addr(), start.env.addr()];
+            let list = [view as usize, c"".as_ptr().addr(), args, env, libc::AT_EMPTY_PATH as usize, 0];
+            call(libc::SYS_execveat, list);
+        }
+        call(libc::SYS_close, [view as usize, 0, 0, 0, 0, 0]);
     }
 }
 
@@ -106,20 +115,19 @@ unsafe fn readonly_view(path: *const libc::c_char) -> isize {
     let here = libc::AT_FDCWD as usize;
     // SAFETY: the path is the caller's promise, and the kernel reads readonly, of which the length is given.
     unsafe {
-        let view =
-            call(crate::mount::SYS_OPEN_TREE_ATTR as usize, [here, path.addr(), flags, attributes, size]);
+        let view = call(crate::mount::SYS_OPEN_TREE_ATTR, [here, path.addr(), flags, attributes, size, 0]);
         if view != -(libc::ENOSYS as isize) {
             return view;
         }
         // Before Linux 6.15 it takes two calls.
-        let view = call(libc::SYS_open_tree as usize, [here, path.addr(), flags, 0, 0]);
+        let view = call(libc::SYS_open_tree, [here, path.addr(), flags, 0, 0, 0]);
         if view < 0 {
             return view;
         }
-        let empty = [view as usize, c"".as_ptr().addr(), libc::AT_EMPTY_PATH as usize, attributes, size];
-        let refused = call(libc::SYS_mount_setattr as usize, empty);
+        let empty = [view as usize, c"".as_ptr().addr(), libc::AT_EMPTY_PATH as usize, attributes, size, 0];
+        let refused = call(libc::SYS_mount_setattr, empty);
         if refused < 0 {
-            call(libc::SYS_close as usize, [view as usize, 0, 0, 0, 0]);
+            call(libc::SYS_close, [view as usize, 0, 0, 0, 0, 0]);
             return refused;
         }
         view
@@ -131,7 +139,7 @@ unsafe fn readonly_view(path: *const libc::c_char) -> isize {
 /// # Safety
 /// As of the call that is made.
 #[inline(always)]
-unsafe fn call(number: usize, args: [usize; 5]) -> isize {
+unsafe fn call(number: i64, args: [usize; 6]) -> isize {
     let result: isize;
     // SAFETY: the registers are those of the kernel's convention; it keeps all but rax, rcx and r11.
     unsafe {
@@ -143,6 +151,7 @@ unsafe fn call(number: usize, args: [usize; 5]) -> isize {
             in("rdx") args[2],
             in("r10") args[3],
             in("r8") args[4],
+            in("r9") args[5],
             lateout("rcx") _,
             lateout("r11") _,
             options(nostack),

@@ -224,7 +224,7 @@ struct PidfdInfo {
 /// What the kernel says beyond that.
 pub fn pidfd_exit(pidfd: impl AsFd) -> Result<Option<Exit>> {
     const EXIT: u64 = 1 << 3;
-    const GET_INFO: libc::c_ulong = nix::request_code_readwrite!(0xff, 11, size_of::<PidfdInfo>());
+    const GET_INFO: libc::Ioctl = nix::request_code_readwrite!(0xff, 11, size_of::<PidfdInfo>());
     let fd = pidfd.as_fd();
     let mut info = PidfdInfo { mask: EXIT, ..PidfdInfo::default() };
     // SAFETY: the request's number holds the size of info, which is plain data that outlives the call.

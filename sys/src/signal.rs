@@ -15,6 +15,22 @@ pub fn named(bits: SignalBits) -> impl Iterator<Item = Signal> {
     Signal::iterator().filter(move |signal| bits >> (*signal as i32 - 1) & 1 == 1)
 }
 
+/// Every signal there is, without those that the C library keeps to itself. musl keeps one more than glibc: 34, which is
+/// the first that programs have for themselves (`SIGRTMIN`), and which a container's is to get like any other.
+#[must_use]
+pub fn all() -> SigSet {
+    let mut bits = *SigSet::all().as_ref();
+    // SAFETY: the first word of a sigset_t has a bit for each of the 64 signals (`sigset.h` of both C libraries); all its
+    // values are sets.
+    unsafe {
+        *(&raw mut bits).cast::<u64>() |= 1 << (FIRST_REAL_TIME - 1);
+        SigSet::from_sigset_t_unchecked(bits)
+    }
+}
+
+/// `SIGRTMIN` as programs are compiled with it.
+const FIRST_REAL_TIME: i32 = 34;
+
 /// Blocks the signals of `set` and returns the mask of before.
 ///
 /// # Errors
@@ -38,10 +54,17 @@ pub fn reset_dispositions() {
         if number == libc::SIGKILL || number == libc::SIGSTOP {
             continue;
         }
-        // SAFETY: SIG_DFL is a valid disposition for every signal; the C library refuses its own two numbers.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+        let default = KernelAction::default();
+        // SAFETY: the kernel reads the action, whose handler is SIG_DFL, and a mask of 8 bytes in it. The C library would refuse
+        // the numbers that it keeps to itself.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, number, &raw const default, 0_usize, 8_usize) };
     }
 }
+
+/// `struct kernel_sigaction`: a handler (0: the default), flags, a restorer and a mask.
+#[repr(C)]
+#[derive(Default)]
+struct KernelAction([u64; 4]);
 
 /// Gives one signal its default disposition back.
 ///
@@ -139,7 +162,7 @@ fn other_name(name: &str) -> Option<i32> {
 
 /// `SIGRTMIN+n` and `SIGRTMAX-n`, with the C library's limits.
 fn real_time(name: &str) -> Option<i32> {
-    const MIN: i32 = 34;
+    const MIN: i32 = FIRST_REAL_TIME;
     const MAX: i32 = 64;
     let number = match name.strip_prefix("SIGRTM")? {
         "IN" => MIN,

@@ -5,6 +5,8 @@ use mydocker_tests::canary::SECRET;
 use mydocker_tests::{Bundle, Canary, Invocation, Outcome, Runtime, runtime, wait};
 use serde_json::json;
 use std::fs;
+use std::io::ErrorKind;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -265,6 +267,43 @@ fn privileged_the_runtime_survives_a_run_of_its_own_program() {
             slowly(copy.runtime.run_command(&victim), "delay_exit", &log).run().discard();
         }
     });
+}
+
+/// Whoever may look into the first process gets at its files as well as at its program (`/proc/PID/map_files`), keeps them
+/// open, and writes when nobody runs them any more.
+#[test]
+fn privileged_nothing_that_the_first_process_ran_from_can_be_written() {
+    let copy = Copy::new();
+    let bundle = copy.runtime.waiting_bundle();
+    copy.runtime.create(&bundle).succeeds();
+    let process = PathBuf::from(format!("/proc/{}", copy.runtime.pid(bundle.id())));
+    let mapped = fs::read_dir(process.join("map_files")).expect("it runs");
+    let mapped: Vec<PathBuf> = mapped.map(|entry| entry.expect("an entry").path()).collect();
+    assert!(mapped.len() >= 3, "{mapped:?}");
+    let files = mapped.into_iter().chain([process.join("exe")]);
+    let held: Vec<fs::File> = files.map(|file| fs::File::open(file).expect("it can be read")).collect();
+    copy.runtime.delete_force(bundle.id()).succeeds();
+    for file in held {
+        let again = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let refused = fs::OpenOptions::new().write(true).open(again).expect_err("it is read-only");
+        assert_eq!(refused.kind(), ErrorKind::ReadOnlyFilesystem);
+    }
+}
+
+/// A dynamic loader does that for its programs (RELRO); a static one has to do it by itself.
+#[test]
+fn privileged_the_runtimes_tables_of_pointers_cannot_be_written() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().script("echo ready; read line; exit 0");
+    let running = runtime.run_command(&bundle).stdin_pipe().spawn();
+    running.wait_for_output("ready");
+    let maps = fs::read_to_string(format!("/proc/{}/maps", running.pid())).expect("it runs");
+    let rights = |line: &str| line.split(' ').nth(1).map(str::to_owned);
+    let of_file = maps.lines().filter(|line| !line.contains(" 00:00 0"));
+    let of_file: Vec<String> = of_file.filter_map(rights).collect();
+    // Constants, code, tables, variables.
+    assert_eq!(of_file, ["r--p", "r-xp", "r--p", "rw-p"], "{maps}");
+    running.wait().succeeds();
 }
 
 /// Gives a command the canary's directory as its descriptors 3 to 64.

@@ -3,6 +3,7 @@
 use mydocker_tests::{Runtime, procfs, wait};
 use rustix::process::Signal;
 use std::fs;
+use std::process::Command;
 
 #[test]
 fn privileged_a_signal_to_a_paused_container_acts_when_it_is_resumed() {
@@ -144,6 +145,24 @@ fn privileged_run_forwards_signals() {
     for (signal, name) in signals {
         running.signal(signal);
         running.wait_for_output(&format!("got {name}\n"));
+    }
+    runtime.kill(bundle.id(), "KILL").succeeds();
+    running.wait().exits(137);
+}
+
+/// 34 is the first of them for programs, though some C libraries keep it to themselves.
+#[test]
+fn privileged_run_forwards_real_time_signals() {
+    let runtime = Runtime::new();
+    let script =
+        "for s in 34 35 64; do trap \"echo got $s\" $s; done; echo ready; while :; do sleep 0.02; done";
+    let bundle = runtime.bundle().script(script);
+    let running = runtime.spawn(&bundle);
+    running.wait_for_output("ready");
+    for number in [34, 35, 64] {
+        let words = [format!("-{number}"), running.pid().to_string()];
+        assert!(Command::new("kill").args(words).status().expect("procps is installed").success());
+        running.wait_for_output(&format!("got {number}\n"));
     }
     runtime.kill(bundle.id(), "KILL").succeeds();
     running.wait().exits(137);

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 /// Runs the program with the arguments and the environment of this process.
 #[must_use]
 pub fn main_entry() -> u8 {
-    run(std::env::args_os().skip(1))
+    run(mydocker_sys::start::args().into_iter().skip(1))
 }
 
 fn run(words: impl IntoIterator<Item = OsString>) -> u8 {

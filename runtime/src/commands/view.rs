@@ -26,7 +26,8 @@ pub fn enter_readonly_view() -> Result<(), Box<Report>> {
         return Ok(());
     }
     let view = readonly_mount().or_else(|_| sealed_copy()).map_err(failed("view"))?;
-    let args: Result<Vec<CString>, _> = std::env::args_os().map(|arg| CString::new(arg.into_vec())).collect();
+    let args: Result<Vec<CString>, _> =
+        start::args().into_iter().map(|arg| CString::new(arg.into_vec())).collect();
     let env: Result<Vec<CString>, _> = std::env::vars_os()
         .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
         .collect();

@@ -3,7 +3,7 @@
 use super::notify::{Notify, NotifyError};
 use mydocker_sys::poll::{Events, Interest, poll};
 use mydocker_sys::process::{self, Exit};
-use mydocker_sys::signal::{SigSet, Signal, SignalQueue};
+use mydocker_sys::signal::{self, Signal, SignalQueue};
 use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, fs, tty};
 
 /// Why the program could not be attended.
@@ -38,7 +38,7 @@ impl Foreground {
         if subreaper {
             process::set_subreaper(true)?;
         }
-        let mut all = SigSet::all();
+        let mut all = signal::all();
         // These tell of mistakes of this process itself and must end it.
         for own in [
             Signal::SIGSEGV,
@@ -50,7 +50,7 @@ impl Foreground {
         ] {
             all.remove(own);
         }
-        mydocker_sys::signal::block(&all)?;
+        signal::block(&all)?;
         Ok(Self { signals: SignalQueue::new(&all)?, modes: None, program: None, notify: None })
     }
 
