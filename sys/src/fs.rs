@@ -381,26 +381,26 @@ pub fn read_at(dir: impl AsFd, path: &Path, limit: u64) -> Result<Vec<u8>> {
 /// How much a first read asks for: more than control files have.
 const FIRST_READ: usize = 4096;
 
-/// Reads a file that the kernel makes as one record (`single_open`, `seq_show` of kernfs: control files of cgroups,
+/// Reads an open file that the kernel makes as one record (`single_open`, `seq_show` of kernfs: control files of cgroups,
 /// `/proc/PID/cgroup`, `/proc/PID/stat`): what a read leaves of its buffer is the end of the file, so that no second
 /// read has to ask for it. `/proc/PID/mountinfo` is none: it has a record for each line.
 ///
 /// # Errors
 /// As [`read_at`].
-pub fn read_record_at(dir: impl AsFd, path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let dir = dir.as_fd();
-    let mut file = File::from(openat(dir, path, OFlag::O_RDONLY | OFlag::O_NOCTTY, 0)?);
+pub fn read_record(file: impl AsFd, limit: u64) -> Result<Vec<u8>> {
+    let file = file.as_fd();
     let mut bytes = vec![0; FIRST_READ];
-    let length = read(&file, &mut bytes)?;
+    let mut length = read(file, &mut bytes)?;
+    while length == bytes.len() && length as u64 <= limit {
+        bytes.resize(2 * length, 0);
+        length += match read(file, &mut bytes[length..])? {
+            0 => break,
+            more => more,
+        }
+    }
     bytes.truncate(length);
-    if length == FIRST_READ {
-        let rest = (&mut file).take((limit + 1).saturating_sub(length as u64)).read_to_end(&mut bytes);
-        rest.context("read", || at(dir, path))?;
-    }
-    if bytes.len() as u64 > limit {
-        return Err(crate::Error::new("read", at(dir, path), crate::Errno::EFBIG));
-    }
-    Ok(bytes)
+    let whole = (length as u64 <= limit).then_some(bytes);
+    whole.ok_or_else(|| crate::Error::new("read", describe(file), crate::Errno::EFBIG))
 }
 
 /// Writes `bytes` to an existing file below `dir` with one `write(2)`, as kernel control files want it.

@@ -3,6 +3,7 @@
 use mydocker_tests::cgroup::limited;
 use mydocker_tests::{Runtime, cgroup};
 use serde_json::{Value, json};
+use std::fs;
 
 /// Checks that a container with these resources has these files: controller, file, content.
 fn check(resources: &Value, files: &[(&str, &str, &str)]) {
@@ -148,4 +149,26 @@ fn privileged_hybrid_resources_that_this_machine_lacks_are_refused_by_name() {
         assert!(!runtime.knows(bundle.id()), "{field}");
         assert!(cgroup::existing(bundle.cgroup()).is_empty(), "{field}");
     }
+}
+
+/// A relative path starts where the runtime is, an absolute one at the top.
+#[test]
+fn privileged_hybrid_a_relative_path_begins_in_the_runtime_s_own_cgroup_and_an_absolute_one_at_the_top() {
+    let runtime = Runtime::new();
+    let own = format!("/{}-own", runtime.name());
+    let procs = cgroup::v1("pids", &own).join("cgroup.procs");
+    fs::create_dir(cgroup::v1("pids", &own)).expect("a cgroup for the runtime");
+    let enter = format!("echo $$ >{} && exec \"$@\"", procs.display());
+    let leaf = format!("{}-leaf", runtime.name());
+    for (path, place) in [(leaf.clone(), format!("{own}/{leaf}")), (format!("/{leaf}"), format!("/{leaf}"))] {
+        let bundle = runtime
+            .bundle()
+            .args(["cat", "/proc/self/cgroup"])
+            .without_namespace("cgroup")
+            .with(|config| config["linux"]["cgroupsPath"] = json!(path));
+        let run = runtime.run_command(&bundle).through(["sh", "-c", &enter, "sh"]);
+        let seen = run.run().succeeds().stdout;
+        assert!(seen.lines().any(|line| line.ends_with(&format!(":pids:{place}"))), "{place}: {seen}");
+    }
+    fs::remove_dir(cgroup::v1("pids", &own)).expect("nothing is left in it");
 }

@@ -505,18 +505,74 @@ fn privileged_delete_force_leaves_a_cgroup_that_somebody_else_made_at_the_same_p
     let bundle = runtime.waiting_bundle().without_namespace("pid");
     runtime.run_detached(&bundle);
     let groups = cgroup::existing(bundle.cgroup());
+    assert_newcomer_survives_delete_force(&runtime, &bundle, &groups);
+    groups.iter().for_each(|group| fs::remove_dir(group).expect("it is still there, and empty"));
+}
+
+/// The same where the others stayed as they were: of a container that nobody attends each is known by itself.
+#[test]
+fn privileged_delete_force_leaves_a_cgroup_that_was_made_again_in_one_hierarchy_alone() {
+    let runtime = Runtime::new();
+    for number in 0..cgroup::hierarchies().len() {
+        let bundle = runtime.waiting_bundle().without_namespace("pid");
+        runtime.run_detached(&bundle);
+        let groups = cgroup::existing(bundle.cgroup());
+        let Some(group) = groups.get(number..=number) else { break };
+        assert_newcomer_survives_delete_force(&runtime, &bundle, group);
+        assert_eq!(cgroup::existing(bundle.cgroup()), group);
+        fs::remove_dir(&group[0]).expect("it is still there, and empty");
+    }
+}
+
+/// The same where the runtime that would have removed them was killed.
+#[test]
+fn privileged_delete_force_after_a_killed_run_leaves_a_cgroup_that_somebody_else_made_alone() {
+    let runtime = Runtime::new();
+    let bundle = runtime.waiting_bundle().without_namespace("pid");
+    kill_attendant(&runtime, &bundle);
+    let groups = cgroup::existing(bundle.cgroup());
+    assert_newcomer_survives_delete_force(&runtime, &bundle, &groups);
+    groups.iter().for_each(|group| fs::remove_dir(group).expect("it is still there, and empty"));
+}
+
+/// Guards against cgroups that nobody takes for the container's any more: they are not known one by one there.
+#[test]
+fn privileged_delete_force_after_a_killed_run_ends_what_is_in_the_cgroups_and_below() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().script("sleep 1000 & sleep 1000").without_namespace("pid");
+    kill_attendant(&runtime, &bundle);
+    let groups = cgroup::existing(bundle.cgroup());
+    let processes = wait::until("the second process", || {
+        Some(cgroup::processes(bundle.cgroup())).filter(|processes| processes.len() > 1)
+    });
+    groups.iter().for_each(|group| fs::create_dir(group.join("below")).expect("a cgroup below"));
+    runtime.delete_force(bundle.id()).succeeds();
+    assert!(processes.into_iter().all(|pid| !procfs::is_alive(pid)), "a process of the container is left");
+    assert!(cgroup::existing(bundle.cgroup()).is_empty());
+}
+
+/// Runs a container in the foreground and kills the runtime that attends it.
+fn kill_attendant(runtime: &Runtime, bundle: &Bundle) {
+    let run = runtime.spawn(bundle);
+    wait::until("the container to run", || {
+        (runtime.knows(bundle.id()) && runtime.status(bundle.id()) == "running").then_some(())
+    });
+    run.signal(Signal::KILL);
+    run.wait().discard();
+}
+
+/// Has the container's first process leave `groups`, and somebody else remove them, make them again and move in.
+fn assert_newcomer_survives_delete_force(runtime: &Runtime, bundle: &Bundle, groups: &[std::path::PathBuf]) {
     let init = runtime.pid(bundle.id());
-    for group in &groups {
+    for group in groups {
         fs::write(group.with_file_name("cgroup.procs"), init.to_string()).expect("the process can leave");
         fs::remove_dir(group).expect("it is empty");
         fs::create_dir(group).expect("somebody makes it again");
     }
-    let newcomer = Newcomer::in_groups(&groups);
+    let newcomer = Newcomer::in_groups(groups);
     runtime.delete_force(bundle.id()).succeeds();
     wait::for_exit(init);
     assert!(procfs::is_alive(newcomer.pid()), "a process that is not the container's was ended");
-    drop(newcomer);
-    groups.iter().for_each(|group| fs::remove_dir(group).expect("it is still there, and empty"));
 }
 
 /// A process of somebody else's.

@@ -121,7 +121,8 @@ impl Cgroup {
 
     fn kill_at_once(&self, deadline: Instant) -> Result<(), Error> {
         let fail = |source| Error::Control("kill", source);
-        let directory = self.record().unified().map(Directory::open_own).transpose().map_err(fail)?.flatten();
+        let directory =
+            self.record().unified().map(Directory::open_noted).transpose().map_err(fail)?.flatten();
         let Some(directory) = directory else { return self.signal_all(SIGKILL, deadline) };
         match fs::write_at(&directory, Path::new("cgroup.kill"), b"1") {
             // What v1 has frozen dies only when it is thawed.

@@ -9,6 +9,7 @@ use mydocker_sys::process::Exit;
 /// The cgroup as a host without cgroup v2 would have it.
 fn without_unified(record: &CgroupRecord) -> CgroupRecord {
     let mut record = record.clone();
+    record.note_each().unwrap();
     record.directories.retain(|directory| !directory.is_unified());
     record
 }

@@ -1,6 +1,6 @@
 //! Which cgroup hierarchies are mounted where, and in which cgroup of each this process is.
 //!
-//! Everything comes from `/proc/self/mountinfo` and `/proc/self/cgroup`: one read each, no `stat` of directories.
+//! Everything comes from `/proc/self/mountinfo` and, where it is asked for, `/proc/self/cgroup`: no `stat` of directories.
 
 use mydocker_sys::{self as sys, fs};
 use serde::{Deserialize, Serialize};
@@ -233,7 +233,7 @@ pub struct Hierarchy {
     /// This process's cgroup as a path below the mount point: `/` or `/a/b`.
     ///
     /// Where the mount does not show it (the mount's root is elsewhere, or above the root of the cgroup
-    /// namespace, whose names nobody tells us), it is `/`.
+    /// namespace, whose names nobody tells us), or nobody looked ([`Layout::load`]), it is `/`.
     pub own: String,
 }
 
@@ -273,7 +273,7 @@ pub enum LayoutError {
 const MAX_PROC_FILE: u64 = 16 << 20;
 
 impl Layout {
-    /// Reads the layout of this process's mount and cgroup namespaces.
+    /// Reads the layout of this process's mount namespace, and does not look for the process in it.
     ///
     /// Of a cgroup v2 mount the available controllers are read too; beside v1 hierarchies only when `wanted` has
     /// one that none of them carries.
@@ -281,8 +281,20 @@ impl Layout {
     /// # Errors
     /// [`LayoutError`]
     pub fn load(wanted: ControllerSet) -> Result<Self, LayoutError> {
+        Self::load_for("", wanted)
+    }
+
+    /// The same with this process's own cgroups.
+    ///
+    /// # Errors
+    /// [`LayoutError`]
+    pub fn load_with_own(wanted: ControllerSet) -> Result<Self, LayoutError> {
+        Self::load_for(&read("/proc/self/cgroup")?, wanted)
+    }
+
+    fn load_for(cgroup: &str, wanted: ControllerSet) -> Result<Self, LayoutError> {
         let mounts = text(fs::read_at(fs::AT_FDCWD, Path::new("/proc/self/mountinfo"), MAX_PROC_FILE)?);
-        let mut layout = Self::parse(&mounts, &read("/proc/self/cgroup")?)?;
+        let mut layout = Self::parse(&mounts, cgroup)?;
         let missing = wanted.iter().any(|controller| layout.v1(controller).is_none());
         if let Some(unified) = layout.unified()
             && (missing || layout.mode() == Mode::V2)
@@ -351,7 +363,7 @@ impl Layout {
 }
 
 fn read(path: &str) -> Result<String, sys::Error> {
-    fs::read_record_at(fs::AT_FDCWD, Path::new(path), MAX_PROC_FILE).map(text)
+    fs::read_record(fs::open(Path::new(path), fs::OFlag::O_RDONLY)?, MAX_PROC_FILE).map(text)
 }
 
 /// Mount points of others may be no UTF-8; ours are, or they cannot be used anyway.

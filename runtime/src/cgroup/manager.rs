@@ -1,6 +1,7 @@
 //! A container's cgroup: making it, joining it, limiting it, freezing, killing and removing it.
 
 use super::devices::V1Rule;
+use super::files::Files;
 use super::layout::{Controller, ControllerSet, HierarchyKind, Mode};
 use super::lower::{Devices, Lowered, OnMissing, Place, Write};
 use super::record::{CgroupRecord, Directory, UnitRecord};
@@ -149,7 +150,7 @@ impl Cgroup {
     /// Those of [`Cgroup::create`].
     pub fn begin(record: CgroupRecord, limits: &Lowered) -> Result<Self, Error> {
         let mut cgroup = Self { record };
-        match cgroup.make(&Directory::is_unified, limits) {
+        match cgroup.make(&Directory::is_unified, limits, &mut Files::default()) {
             Ok(()) => Ok(cgroup),
             Err(cause) => Err(cgroup.undone(&Directory::is_unified, cause)),
         }
@@ -170,15 +171,22 @@ impl Cgroup {
     /// Those of [`Cgroup::create`].
     pub fn complete(&mut self, limits: &Lowered) -> Result<(), Error> {
         let v1 = |directory: &Directory| !directory.is_unified();
-        let made = self.make(&v1, limits).and_then(|()| self.enable_controllers(limits));
-        let applied = made.and_then(|()| self.apply_to_new(limits));
-        applied.map_err(|cause| self.undone(&v1, cause))
+        let mut files = Files::default();
+        let made = self.make(&v1, limits, &mut files).and_then(|()| self.enable_controllers(limits));
+        let applied = made.and_then(|()| self.apply_to_new(limits, &mut files));
+        let closed = applied.and_then(|()| files.close().map_err(|source| Error::Control("make", source)));
+        closed.map_err(|cause| self.undone(&v1, cause))
     }
 
-    fn make(&mut self, which: Which<'_>, limits: &Lowered) -> Result<(), Error> {
-        for directory in self.record.directories.iter_mut().filter(|directory| which(directory)) {
-            make_and_fill(directory, limits)?;
-            note_inode(directory)?;
+    fn make(&mut self, which: Which<'_>, limits: &Lowered, files: &mut Files) -> Result<(), Error> {
+        let last = self.record.directories.len().saturating_sub(1);
+        let chosen = self.record.directories.iter_mut().enumerate().filter(|(_, directory)| which(directory));
+        for (place, directory) in chosen {
+            make_and_fill(directory, limits, files)?;
+            // The last one tells of the others that were made.
+            if directory.made == 0 || place == last {
+                directory.note().map_err(|source| Error::Make(directory.absolute(), source))?;
+            }
         }
         Ok(())
     }
@@ -225,13 +233,14 @@ impl Cgroup {
     /// [`Error::Limit`] with the place in `config.json`; limits before it stay applied.
     pub fn apply(&self, limits: &Lowered) -> Result<(), Error> {
         self.write_all(limits)?;
-        self.filter_devices(limits, false)
+        self.filter_devices(limits, false, &mut Files::default())
     }
 
     /// The same of a cgroup in which nobody has set anything yet, unless it was there before.
-    fn apply_to_new(&self, limits: &Lowered) -> Result<(), Error> {
+    fn apply_to_new(&self, limits: &Lowered, files: &mut Files) -> Result<(), Error> {
         self.write_all(limits)?;
-        self.filter_devices(limits, self.record.unified().is_some_and(|directory| directory.made > 0))
+        let is_new = self.record.unified().is_some_and(|directory| directory.made > 0);
+        self.filter_devices(limits, is_new, files)
     }
 
     fn write_all(&self, limits: &Lowered) -> Result<(), Error> {
@@ -249,10 +258,10 @@ impl Cgroup {
     }
 
     /// `is_new`: no device program can be attached to the cgroup.
-    fn filter_devices(&self, limits: &Lowered, is_new: bool) -> Result<(), Error> {
+    fn filter_devices(&self, limits: &Lowered, is_new: bool, files: &mut Files) -> Result<(), Error> {
         match &limits.devices {
             None => Ok(()),
-            Some(Devices::V1(rules)) => self.filter_devices_v1(rules),
+            Some(Devices::V1(rules)) => self.filter_devices_v1(rules, files),
             Some(Devices::Program(program)) => self.filter_devices_unified(program.as_deref(), is_new),
         }
     }
@@ -274,7 +283,7 @@ impl Cgroup {
     }
 
     /// Writes the rules one by one, as v1 wants them, but opens each of the two files once.
-    fn filter_devices_v1(&self, rules: &[V1Rule]) -> Result<(), Error> {
+    fn filter_devices_v1(&self, rules: &[V1Rule], done: &mut Files) -> Result<(), Error> {
         let Some(directory) = self.record.v1(Controller::Devices) else {
             return Err(Error::NoHierarchy(DEVICES.into(), "devices"));
         };
@@ -289,6 +298,7 @@ impl Cgroup {
             };
             fs::write_once(&*file, rule.text.as_bytes()).map_err(fail)?;
         }
+        files.into_iter().flatten().for_each(|file| done.keep(file));
         Ok(())
     }
 
@@ -359,7 +369,8 @@ impl Cgroup {
         let mut own = self.clone();
         own.record.directories.clear();
         for directory in &self.record.directories {
-            if directory.open_own().map_err(|source| Error::Control("look at", source))?.is_some() {
+            let found = self.record.open_own(directory);
+            if found.map_err(|source| Error::Control("look at", source))?.is_some() {
                 own.record.directories.push(directory.clone());
             }
         }
@@ -379,6 +390,10 @@ impl Cgroup {
         let mut failures = Vec::new();
         let its_end = Instant::now() + ITS_END;
         for directory in &self.record.directories {
+            // Whoever tries again knows by this one that the others are the container's.
+            if !failures.is_empty() && self.record.tells_of_others(directory) {
+                continue;
+            }
             if let Err(error) = self.remove_directory(directory, deadline, its_end) {
                 failures.push((directory.absolute(), error));
             }
@@ -399,7 +414,7 @@ impl Cgroup {
         match fs::rmdirat(fs::AT_FDCWD, &path) {
             Err(error) if error.errno() == Errno::ENOENT => {}
             Err(error) if error.errno() == Errno::EBUSY => {
-                let Some(own) = directory.open_own()? else {
+                let Some(own) = self.record.open_own(directory)? else {
                     return remove_unknown(directory, &path, its_end);
                 };
                 wait_empty(directory, deadline)?;
@@ -441,7 +456,7 @@ const ITS_END: Duration = Duration::from_secs(2);
 /// A directory of which only the intention was recorded may hold the first process of a runtime that was killed: that
 /// ends by itself. Others who are in the directory stay.
 fn remove_unknown(directory: &Directory, path: &Path, its_end: Instant) -> sys::Result<()> {
-    if directory.inode.is_some() {
+    if directory.inode.is_some() || directory.made > 0 {
         return Ok(());
     }
     match wait_empty(directory, its_end) {
@@ -529,7 +544,7 @@ impl Visitor for Collect {
 }
 
 /// Control files are small; a list of processes has at most some ten bytes for each of 4 million.
-const MAX_FILE: u64 = 64 << 20;
+pub(super) const MAX_FILE: u64 = 64 << 20;
 
 fn all_processes(directory: &Path) -> sys::Result<Vec<i32>> {
     let mut collected = Collect(Vec::new());
@@ -545,7 +560,7 @@ fn pids(text: &str) -> impl Iterator<Item = i32> {
 
 /// Reads a control file of one value; lists of processes are read otherwise.
 pub(super) fn read(path: &Path) -> sys::Result<String> {
-    let bytes = fs::read_record_at(fs::AT_FDCWD, path, MAX_FILE)?;
+    let bytes = fs::read_record(fs::open(path, fs::OFlag::O_RDONLY)?, MAX_FILE)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -586,12 +601,16 @@ fn make_directory(directory: &mut Directory) -> Result<(), Error> {
 }
 
 /// Makes a directory, and gives a cpuset what it needs to take processes.
-pub(super) fn make_and_fill(directory: &mut Directory, limits: &Lowered) -> Result<(), Error> {
+pub(super) fn make_and_fill(
+    directory: &mut Directory,
+    limits: &Lowered,
+    files: &mut Files,
+) -> Result<(), Error> {
     make_directory(directory)?;
     match &directory.hierarchy {
         HierarchyKind::V1(set) if set.contains(Controller::Cpuset) => {
-            inherit_cpuset(directory, "cpuset.cpus", limits.cpus)?;
-            inherit_cpuset(directory, "cpuset.mems", limits.mems)
+            inherit_cpuset(directory, "cpuset.cpus", limits.cpus, files)?;
+            inherit_cpuset(directory, "cpuset.mems", limits.mems, files)
         }
         _ => Ok(()),
     }
@@ -602,16 +621,6 @@ pub(super) fn join_later(directory: &Directory, pid: i32) -> Result<(), Error> {
     let file = directory.file("cgroup.procs");
     fs::write_at(fs::AT_FDCWD, &file, pid.to_string().as_bytes())
         .map_err(|source| Error::Control("put the first process into", source))
-}
-
-/// Notes which directory it is that was made or found: a path alone may come to lead to another.
-pub(super) fn note_inode(directory: &mut Directory) -> Result<(), Error> {
-    let path = directory.absolute();
-    match fs::lstatat(fs::AT_FDCWD, &path) {
-        Ok(stat) => directory.inode = Some(stat.st_ino),
-        Err(error) => return Err(Error::Make(path, error)),
-    }
-    Ok(())
 }
 
 /// Puts `program` in the place of the device programs that are attached to the cgroup, of which a new one has none.
@@ -657,14 +666,20 @@ fn remove_made_parents(directory: &Directory) -> sys::Result<()> {
 
 /// Gives a new v1 cpuset, and every empty one above it, the CPUs or memory nodes of its parent: the kernel lets
 /// nobody into a cpuset without. The container's own value is left to the limits when they set it.
-fn inherit_cpuset(directory: &Directory, file: &'static str, given: bool) -> Result<(), Error> {
+fn inherit_cpuset(
+    directory: &Directory,
+    file: &'static str,
+    given: bool,
+    files: &mut Files,
+) -> Result<(), Error> {
     let fail = |source| Error::Cpuset(if file == "cpuset.cpus" { "CPUs" } else { "memory nodes" }, source);
     let path = |up: usize| format!("{}/{file}", directory.upper(up));
     let mut empty = Vec::new();
     let mut up = usize::from(given);
     let value = loop {
         let known_empty = up < directory.made;
-        let value = if known_empty { String::new() } else { read(Path::new(&path(up))).map_err(fail)? };
+        let value =
+            if known_empty { String::new() } else { files.read(Path::new(&path(up))).map_err(fail)? };
         if !value.trim().is_empty() || up >= directory.depth() {
             break value;
         }
@@ -672,7 +687,7 @@ fn inherit_cpuset(directory: &Directory, file: &'static str, given: bool) -> Res
         up += 1;
     };
     for up in empty.into_iter().rev() {
-        fs::write_at(fs::AT_FDCWD, Path::new(&path(up)), value.trim().as_bytes()).map_err(fail)?;
+        files.write(Path::new(&path(up)), value.trim()).map_err(fail)?;
     }
     Ok(())
 }

@@ -109,7 +109,7 @@ fn privileged_removing_takes_the_cgroups_that_the_container_made_below() {
 
 #[test]
 fn privileged_a_process_that_does_not_end_makes_removing_fail_at_the_deadline() {
-    let cgroup = Cgroup::create(placed(&unique("busy")), &Lowered::default()).unwrap();
+    let cgroup = noted(&Cgroup::create(placed(&unique("busy")), &Lowered::default()).unwrap());
     let (_, pidfd) = member(&cgroup);
     let error = cgroup.remove(Instant::now()).unwrap_err();
     let Error::Remove(failures) = &error else { panic!("{error}") };
@@ -117,6 +117,81 @@ fn privileged_a_process_that_does_not_end_makes_removing_fail_at_the_deadline() 
     assert!(error.to_string().contains("ETIMEDOUT"), "{error}");
     end(&pidfd);
     cgroup.remove(soon()).unwrap();
+}
+
+/// The same cgroup as a runtime that leaves its container records it.
+fn noted(cgroup: &Cgroup) -> Cgroup {
+    let mut record = cgroup.record().clone();
+    record.note_each().unwrap();
+    Cgroup::open(record)
+}
+
+/// What somebody else does who takes a cgroup for left over.
+fn make_again(directory: &Directory) {
+    std::fs::remove_dir(directory.absolute()).unwrap();
+    std::fs::create_dir(directory.absolute()).unwrap();
+}
+
+#[test]
+fn privileged_of_what_was_made_the_last_directory_tells_whether_it_is_still_the_container_s() {
+    let cgroup = Cgroup::create(placed(&unique("told")), &Lowered::default()).unwrap();
+    let (last, others) = cgroup.record().directories.split_last().unwrap();
+    assert!(last.inode.is_some() && others.iter().all(|other| other.inode.is_none()));
+    assert_eq!(cgroup.still_own().unwrap(), cgroup);
+
+    make_again(last);
+    assert_eq!(cgroup.still_own().unwrap().record().directories, []);
+    for directory in &cgroup.record().directories {
+        std::fs::create_dir(directory.file("of-others")).unwrap();
+    }
+    cgroup.remove(soon()).unwrap();
+    assert_eq!(left(cgroup.record()).len(), cgroup.record().directories.len());
+    for directory in &cgroup.record().directories {
+        std::fs::remove_dir(directory.file("of-others")).unwrap();
+    }
+    cgroup.remove(soon()).unwrap();
+    assert_eq!(left(cgroup.record()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn privileged_where_each_directory_was_noted_one_that_was_made_again_is_the_only_one_left_alone() {
+    let cgroup = noted(&Cgroup::create(placed(&unique("noted")), &Lowered::default()).unwrap());
+    let (first, others) = cgroup.record().directories.split_first().unwrap();
+    make_again(first);
+    assert_eq!(cgroup.still_own().unwrap().record().directories, others);
+    for directory in &cgroup.record().directories {
+        std::fs::create_dir(directory.file("below")).unwrap();
+    }
+    cgroup.remove(soon()).unwrap();
+    assert_eq!(left(cgroup.record()), [first.absolute()]);
+    std::fs::remove_dir(first.file("below")).unwrap();
+    std::fs::remove_dir(first.absolute()).unwrap();
+}
+
+#[test]
+fn privileged_a_directory_that_was_there_before_is_noted() {
+    let path = unique("found");
+    let first = Cgroup::create(placed(&path), &Lowered::default()).unwrap();
+    let second = Cgroup::create(placed(&path), &Lowered::default()).unwrap();
+    assert_eq!(second.record().directories.iter().filter(|directory| directory.inode.is_none()).count(), 0);
+    first.remove(soon()).unwrap();
+}
+
+#[test]
+fn privileged_the_directory_that_tells_of_others_stays_until_they_are_gone() {
+    let cgroup = Cgroup::create(placed(&unique("teller")), &Lowered::default()).unwrap();
+    let (last, others) = cgroup.record().directories.split_last().unwrap();
+    if others.is_empty() {
+        return cgroup.remove(soon()).unwrap();
+    }
+    let (pid, pidfd) = member(&cgroup);
+    std::fs::write(format!("{}/cgroup.procs", last.upper(1)), pid.to_string()).unwrap();
+    others.iter().for_each(|other| std::fs::create_dir(other.file("below")).unwrap());
+    cgroup.remove(Instant::now()).unwrap_err();
+    assert!(last.absolute().exists());
+    end(&pidfd);
+    cgroup.remove(soon()).unwrap();
+    assert_eq!(left(cgroup.record()), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Control groups: v1, v2 and both side by side (hybrid), through the cgroup file system.
 //!
 //! ```text
-//! Layout::load          what is mounted where            (two files of /proc)
+//! Layout::load          what is mounted where            (one file of /proc, or two)
 //! CgroupPath::parse     where the container belongs      (pure)
 //! CgroupRecord::place   its directory in each hierarchy  (pure; goes into the state file before any effect)
 //! keep_permitted        those that a runtime without privileges may make
@@ -23,6 +23,7 @@
 mod control;
 pub mod devices;
 pub mod ebpf;
+mod files;
 pub mod join;
 pub mod layout;
 pub mod lower;

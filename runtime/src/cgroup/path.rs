@@ -62,6 +62,12 @@ impl CgroupPath {
             && self.path.contains(".slice:")
     }
 
+    /// Whether it starts at the mount points, wherever the runtime itself is.
+    #[must_use]
+    pub fn is_absolute(&self) -> bool {
+        self.absolute
+    }
+
     /// The directory below the mount point of `hierarchy`, without a slash at either end.
     ///
     /// An absolute path starts at the mount point. A relative one starts at the runtime's own cgroup on v1 (and on

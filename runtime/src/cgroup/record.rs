@@ -2,6 +2,7 @@
 //! host's mounts again.
 
 use super::layout::{Controller, HierarchyKind, Layout, Mode};
+use super::manager::Error;
 use super::path::CgroupPath;
 use super::systemd::Instance;
 use super::tree;
@@ -25,6 +26,7 @@ pub struct Directory {
     pub made: usize,
     /// The directory's inode, once there is one that is the container's. The numbers of a hierarchy only go up
     /// (kernfs, 64 bits wide since Linux 5.5), so that a cgroup that somebody made later at the same path has another.
+    /// What was made without it is told by the record's last directory ([`CgroupRecord::open_own`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inode: Option<u64>,
 }
@@ -57,14 +59,28 @@ impl Directory {
         if path.is_empty() { self.mount_point.clone() } else { joined(&[&self.mount_point, path]) }
     }
 
-    /// Opens the directory if it is the one that was noted; none if it is gone, or another is in its place.
+    /// Opens the directory if it is the one that was noted; none if none was, it is gone, or another is in its place.
     ///
     /// # Errors
     /// What the kernel says.
-    pub(super) fn open_own(&self) -> sys::Result<Option<OwnedFd>> {
+    pub(super) fn open_noted(&self) -> sys::Result<Option<OwnedFd>> {
         let Some(inode) = self.inode else { return Ok(None) };
         let Some(directory) = tree::open(&self.absolute())? else { return Ok(None) };
         Ok((fs::fstat(&directory)?.st_ino == inode).then_some(directory))
+    }
+
+    /// Whether only the last directory of the record tells that this one is the container's.
+    pub(super) fn is_told_by_the_last(&self) -> bool {
+        self.made > 0 && self.inode.is_none()
+    }
+
+    /// Notes which directory it is that was made or found: a path alone may come to lead to another.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn note(&mut self) -> sys::Result<()> {
+        self.inode = Some(fs::lstatat(fs::AT_FDCWD, &self.absolute())?.st_ino);
+        Ok(())
     }
 
     /// How many components `path` has.
@@ -145,6 +161,39 @@ impl CgroupRecord {
     #[must_use]
     pub fn listing(&self) -> Option<&Directory> {
         self.unified().or_else(|| self.v1(Controller::Devices)).or_else(|| self.directories.first())
+    }
+
+    /// Notes which directory each is, of those that are there.
+    ///
+    /// # Errors
+    /// [`Error::Control`]
+    pub fn note_each(&mut self) -> Result<(), Error> {
+        let mut unnoted = self.directories.iter_mut().filter(|directory| directory.inode.is_none());
+        unnoted.try_for_each(Directory::note).map_err(|source| Error::Control("look at", source))
+    }
+
+    /// Whether it is by this directory that others are known to be the container's.
+    pub(super) fn tells_of_others(&self, directory: &Directory) -> bool {
+        self.directories.last() == Some(directory)
+            && self.directories.iter().any(Directory::is_told_by_the_last)
+    }
+
+    /// Opens one of the directories if it is the container's; none if it is gone, or another is in its place.
+    ///
+    /// One that was made but not noted is the container's as long as the last one is, which is always noted. That is
+    /// good enough for a container whose runtime stays until it has removed them: nobody can remove a directory
+    /// while the container's processes are in it.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn open_own(&self, directory: &Directory) -> sys::Result<Option<OwnedFd>> {
+        if !directory.is_told_by_the_last() {
+            return directory.open_noted();
+        }
+        match self.directories.last().map_or(Ok(None), Directory::open_noted)? {
+            Some(_) => tree::open(&directory.absolute()),
+            None => Ok(None),
+        }
     }
 
     /// The same container's cgroups below it that `exec --cgroup` names: `[CONTROLLER,...:]PATH`, without a

@@ -200,7 +200,8 @@ fn place_own(
     plan: &ResourcePlan,
     forgiving: bool,
 ) -> Result<(CgroupRecord, Lowered), Box<Report>> {
-    let layout = match Layout::load(plan.controllers()) {
+    let load = if path.is_absolute() { Layout::load } else { Layout::load_with_own };
+    let layout = match load(plan.controllers()) {
         Err(LayoutError::NotMounted) if forgiving && !explicit && plan.controllers().is_empty() => {
             return Ok((CgroupRecord::place(&Layout::none(), path), Lowered::default()));
         }

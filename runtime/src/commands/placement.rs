@@ -18,9 +18,7 @@ pub(super) fn make_cgroup(
     record: &mut Record,
 ) -> Result<JoinFds, Box<Report>> {
     let cgroup = Cgroup::create(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
-    record.cgroup = cgroup.record().clone().unless_empty();
-    // What was made is known to be ours from here on.
-    entry.save(record).map_err(state_failed)?;
+    save_made(&cgroup, entry, record).map_err(place_failed)?;
     give_away(bundle, &cgroup).map_err(cgroup_failed)?;
     cgroup.join_fds().map_err(cgroup_failed)
 }
@@ -92,13 +90,35 @@ fn complete_cgroup(
 ) -> Result<Vec<OwnedFd>, PlaceError> {
     let mut cgroup = rest.cgroup.clone();
     cgroup.complete(&bundle.limits)?;
-    // What was made is known to be ours from here on.
-    record.cgroup = Some(cgroup.record().clone());
+    note_made(&cgroup, record)?;
     if rest.recorded_first {
         entry.save(record)?;
     }
     give_away(bundle, &cgroup)?;
     Ok(cgroup.join_fds_v1()?)
+}
+
+/// Records what was made: it is known to be ours from here on.
+fn save_made(cgroup: &Cgroup, entry: &Entry, record: &mut Record) -> Result<(), PlaceError> {
+    note_made(cgroup, record)?;
+    Ok(entry.save(record)?)
+}
+
+/// Notes what was made. A container that nobody attends may lie there long after its end, when others can remove one of its
+/// cgroups and make another: then each is known by itself.
+fn note_made(cgroup: &Cgroup, record: &mut Record) -> Result<(), PlaceError> {
+    record.cgroup = cgroup.record().clone().unless_empty();
+    if let (Some(made), false) = (&mut record.cgroup, record.attended) {
+        made.note_each()?;
+    }
+    Ok(())
+}
+
+fn place_failed(error: PlaceError) -> Box<Report> {
+    match error {
+        PlaceError::Cgroup(error) => cgroup_failed(error),
+        PlaceError::State(error) => state_failed(error),
+    }
 }
 
 /// Lets the container's user divide the cgroup, where the container can write to it.

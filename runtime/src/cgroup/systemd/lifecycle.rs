@@ -2,9 +2,10 @@
 
 use super::manager::{self, Manager};
 use super::{Instance, UnitPlan};
+use crate::cgroup::files::Files;
 use crate::cgroup::layout::{Layout, Mode, cgroup_of};
 use crate::cgroup::lower::Lowered;
-use crate::cgroup::manager::{Cgroup, Error, join_later, make_and_fill, note_inode, read};
+use crate::cgroup::manager::{Cgroup, Error, join_later, make_and_fill, read};
 use crate::cgroup::plan::ResourcePlan;
 use crate::cgroup::record::{CgroupRecord, Directory, UnitRecord};
 use std::path::Path;
@@ -33,10 +34,10 @@ impl Cgroup {
         for directory in &mut self.record_mut().directories {
             let there = is_in(&own, directory);
             if !there {
-                make_and_fill(directory, limits)?;
+                make_and_fill(directory, limits, &mut Files::default())?;
                 others.push(directory.clone());
             }
-            note_inode(directory)?;
+            directory.note().map_err(|source| Error::Make(directory.absolute(), source))?;
         }
         self.require_controllers(limits.unified)?;
         self.apply(limits)?;
@@ -102,7 +103,7 @@ impl Cgroup {
         if directory.inode.is_none() {
             return Ok(None);
         }
-        let own = directory.open_own().map_err(|source| Error::Control("look at", source))?;
+        let own = directory.open_noted().map_err(|source| Error::Control("look at", source))?;
         Ok(own.map(|_| unit))
     }
 }

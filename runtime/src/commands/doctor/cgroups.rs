@@ -7,7 +7,7 @@ use std::path::Path;
 const AREA: &str = "cgroups";
 
 pub(super) fn examine() -> Vec<Finding> {
-    let layout = match Layout::load(ControllerSet::default()) {
+    let layout = match Layout::load_with_own(ControllerSet::default()) {
         Ok(layout) => layout,
         Err(error) => {
             let mend = "mount -t cgroup2 cgroup2 /sys/fs/cgroup";
