@@ -5,7 +5,7 @@ use crate::error::{Context, Result, check, describe};
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -429,23 +429,6 @@ pub fn dup(fd: impl AsFd) -> Result<OwnedFd> {
     fd.try_clone_to_owned().context("fcntl", || format!("{}, F_DUPFD_CLOEXEC", describe(fd)))
 }
 
-/// Closes descriptors, each row of consecutive numbers with one `close_range(2)` (Linux 5.9).
-///
-/// # Errors
-/// What the kernel says; descriptors of later rows are closed all the same.
-pub fn close_all(fds: Vec<OwnedFd>) -> Result<()> {
-    let mut numbers: Vec<i32> = fds.into_iter().map(IntoRawFd::into_raw_fd).collect();
-    numbers.sort_unstable();
-    let mut result = Ok(());
-    for row in numbers.chunk_by(|one, next| one + 1 == *next) {
-        let (first, last) = (row[0], row[row.len() - 1]);
-        // SAFETY: every number from first to last was taken out of an OwnedFd above, so that nobody else uses it.
-        let ret = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-        result = result.and(check(ret, "close_range", || format!("{first}, {last}")).map(drop));
-    }
-    result
-}
-
 /// Sets or clears close-on-exec.
 ///
 /// # Errors
@@ -499,13 +482,6 @@ fn names(dir: BorrowedFd<'_>, wanted: impl Fn(&nix::dir::Entry) -> bool) -> Resu
         }
     }
     Ok(names)
-}
-
-/// Closes this process's copy of a descriptor whose owner lives on in the parent: in a process that clone has just
-/// made, where what the parent owns is never used nor dropped.
-pub fn close_copy(fd: BorrowedFd<'_>) {
-    // SAFETY: the number is open, and its owner belongs to the parent's copy of this memory.
-    unsafe { libc::close(fd.as_raw_fd()) };
 }
 
 /// A pipe: (read end, write end).

@@ -10,6 +10,7 @@
 //! There is no policy and no type of the container domain in this crate.
 
 pub mod bpf;
+pub mod close;
 pub mod copy;
 #[cfg(target_arch = "x86_64")]
 pub mod early;

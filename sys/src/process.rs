@@ -285,6 +285,16 @@ pub fn euid() -> u32 {
     unsafe { libc::getauxval(libc::AT_EUID) as u32 }
 }
 
+/// The user and the group id that the program began with, where the real and the effective ones were the same: then the saved
+/// ones were too, for execve makes these of the effective ones (`execve(2)`). No system call either.
+#[must_use]
+pub fn initial_ids() -> Option<(u32, u32)> {
+    // SAFETY: as for euid.
+    let noted = |kind| unsafe { libc::getauxval(kind) as u32 };
+    let (uid, gid) = (noted(libc::AT_UID), noted(libc::AT_GID));
+    (uid == noted(libc::AT_EUID) && gid == noted(libc::AT_EGID)).then_some((uid, gid))
+}
+
 /// The effective group id.
 #[must_use]
 pub fn egid() -> u32 {

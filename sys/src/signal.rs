@@ -7,6 +7,14 @@ use nix::sys::signal::{SigHandler, SigmaskHow};
 pub use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+/// Signals below 32, a bit for each, the lowest for number 1, as procfs has them.
+pub type SignalBits = u32;
+
+/// Those of a set that are signals with a name.
+pub fn named(bits: SignalBits) -> impl Iterator<Item = Signal> {
+    Signal::iterator().filter(move |signal| bits >> (*signal as i32 - 1) & 1 == 1)
+}
+
 /// Every signal there is, without those that the C library keeps to itself. musl keeps one more than glibc: 34, which is
 /// the first that programs have for themselves (`SIGRTMIN`), and which a container's is to get like any other.
 #[must_use]

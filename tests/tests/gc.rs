@@ -78,6 +78,41 @@ fn privileged_whatever_a_killed_create_leaves_is_collected() {
     assert!(collected >= 10, "only {collected} kills left something, and {whole} something whole");
 }
 
+/// Whoever deletes it does not wait for the half-made process by looking: the lock tells when that has ended.
+#[test]
+fn privileged_a_container_whose_runtime_was_killed_is_deleted_at_once_and_as_a_whole() {
+    let runtime = Runtime::new();
+    let template = runtime.bundle().args(["true"]);
+    for verb in ["create", "run"] {
+        // Before and after the process is told of its cgroups, and before it is recorded.
+        for (call, number) in [("sendmsg", 1), ("recvmsg", 1), ("recvmsg", 2), ("renameat", 2)].repeat(5) {
+            let bundle = runtime.bundle_like(&template);
+            killed_at(&runtime, verb, &bundle, call, number).discard();
+            runtime.delete_force(bundle.id()).succeeds().discard();
+            let left = cgroup::existing(bundle.cgroup());
+            assert!(left.is_empty(), "{verb} {call} {number}: {left:?}");
+            assert!(!has_state(&runtime, &bundle), "{verb} {call} {number}");
+        }
+    }
+}
+
+#[test]
+fn privileged_a_container_whose_runtime_was_killed_is_deleted_while_its_hook_runs() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().args(["true"]);
+    let script = format!("touch {}; exec sleep 1000", bundle.path("tmp/begun").display());
+    let bundle = bundle.with(|config| {
+        let hook = serde_json::json!({"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"]});
+        config["hooks"]["createContainer"] = serde_json::json!([hook]);
+    });
+    let run = runtime.spawn(&bundle);
+    wait::until("the hook to run", || bundle.path("tmp/begun").exists().then_some(()));
+    kill_process(Pid::from_raw(run.pid()).expect("a pid"), Signal::KILL).expect("it runs");
+    drop(run);
+    runtime.delete_force(bundle.id()).succeeds().discard();
+    assert!(cgroup::existing(bundle.cgroup()).is_empty() && !has_state(&runtime, &bundle));
+}
+
 #[test]
 fn privileged_a_dry_run_tells_and_removes_nothing() {
     let runtime = Runtime::new();

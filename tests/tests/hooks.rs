@@ -150,6 +150,30 @@ fn privileged_hooks_get_the_state_of_that_moment() {
     assert_eq!(state(&bundle, "poststop")["status"], "stopped");
 }
 
+#[test]
+fn privileged_create_hooks_may_ask_for_the_processes_and_the_state_of_the_container() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().args(["true"]);
+    let ask = |kind: &str| {
+        let base = format!("{} --root {}", runtime.program().display(), runtime.root().display());
+        let (id, dir) = (bundle.id(), bundle.dir().display());
+        hook(&format!("{{ {base} ps --format json {id}; {base} state {id}; }} >{dir}/{kind}.asked 2>&1"))
+    };
+    let (of_runtime, of_container) = (ask("createRuntime"), ask("createContainer"));
+    let bundle = bundle.with(|config| {
+        config["hooks"] = json!({"createRuntime": [of_runtime], "createContainer": [of_container]});
+    });
+    runtime.create(&bundle).succeeds();
+    let pid = runtime.pid(bundle.id());
+    runtime.delete_force(bundle.id()).succeeds().discard();
+    // Each as its own pid namespace has it.
+    for (kind, pid) in [("createRuntime", pid), ("createContainer", 1)] {
+        let told = fs::read_to_string(bundle.dir().join(format!("{kind}.asked"))).expect("it was written");
+        assert!(told.starts_with(&format!("[{pid}")), "{kind} asked for the process {pid}: {told}");
+        assert!(told.contains("\"creating\""), "{kind}: {told}");
+    }
+}
+
 /// Differs from runc, which runs these hooks before the program: config.md, Poststart.
 #[test]
 fn privileged_poststart_hooks_see_a_running_container() {

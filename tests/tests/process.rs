@@ -1,6 +1,6 @@
 //! The `process` of config.json: what the program finds when it starts.
 
-use mydocker_tests::{Bundle, Runtime, procfs};
+use mydocker_tests::{Bundle, Runtime, procfs, wait};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -561,9 +561,28 @@ fn privileged_labels_without_their_security_module_are_refused() {
 #[test]
 fn privileged_signals_that_the_caller_ignored_or_blocked_are_not_so_inside() {
     let runtime = Runtime::new();
+    let ignoring = ["sh", "-c", "trap '' HUP INT QUIT USR1 PIPE TERM TSTP; exec \"$@\"", "sh"];
+    let assert_none = |status: &str, how: &str| {
+        for field in ["SigBlk", "SigIgn"] {
+            let signals = procfs::field_of(status, field).expect("the kernel tells");
+            let signals = u64::from_str_radix(&signals, 16).expect("a mask");
+            // Of the real-time signals the tests' own caller may ignore some, which stay so.
+            assert_eq!(signals & 0x7fff_ffff, 0, "{field} of {how}: {signals:#x}");
+        }
+    };
     let bundle = runtime.bundle().args(["cat", "/proc/self/status"]);
-    let run = runtime.run_command(&bundle).through(["sh", "-c", "trap '' USR1 INT PIPE; exec \"$@\"", "sh"]);
-    let status = run.run().succeeds().stdout;
-    let blocked = procfs::field_of(&status, "SigBlk").expect("the kernel tells");
-    assert_eq!(blocked, "0000000000000000");
+    let run = runtime.run_command(&bundle).through(ignoring);
+    assert_none(&run.run().succeeds().stdout, "run");
+
+    let bundle = runtime.bundle().script("cat /proc/self/status >/status; exec sleep 1000");
+    runtime.bundle_command("create", &bundle, &[]).through(ignoring).run().succeeds().discard();
+    runtime.start(bundle.id()).succeeds();
+    let file = bundle.path("status");
+    let status = wait::until("the program's signals", || {
+        fs::read_to_string(&file).ok().filter(|text| text.contains("nonvoluntary"))
+    });
+    assert_none(&status, "create and start");
+
+    let exec = runtime.command(["exec", bundle.id(), "cat", "/proc/self/status"]).through(ignoring);
+    assert_none(&exec.run().succeeds().stdout, "exec");
 }

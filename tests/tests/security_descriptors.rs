@@ -382,6 +382,77 @@ fn privileged_exec_takes_no_working_directory_from_descriptors() {
     }
 }
 
+/// A program beside a bundle's root file system that tells when it runs, and the ways to it over each descriptor: from the
+/// root file system, and from anywhere in the host's tree.
+fn programs_outside(bundle: &Bundle) -> impl Iterator<Item = String> {
+    let program = bundle.dir().join("outside");
+    fs::copy(env!("CARGO_BIN_EXE_attack"), &program).expect("the bundle is writable");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("an own file");
+    descriptor_paths().flat_map(move |fd| {
+        let far = format!("{fd}{}{}", "/..".repeat(24), program.display());
+        [format!("{fd}/../outside"), far]
+    })
+}
+
+/// Demands that no program of the host's has run (CVE-2024-21626).
+fn assert_not_run(outcome: &Outcome, path: &str) {
+    assert!(!outcome.stdout.contains("cwd"), "{path} is the host's: {}", outcome.describe());
+    assert!(!outcome.status.success(), "{path}: {}", outcome.describe());
+}
+
+#[test]
+fn privileged_run_takes_no_program_from_descriptors() {
+    let runtime = Runtime::new();
+    let canary = Canary::new();
+    let mut bundle = runtime.bundle();
+    for path in programs_outside(&bundle).collect::<Vec<_>>() {
+        bundle.edit(|config| config["process"]["args"] = json!([path, "cwd"]));
+        assert_not_run(&runtime.run(&bundle), &path);
+        assert_not_run(&with_descriptors(runtime.run_command(&bundle), &canary).run(), &path);
+    }
+}
+
+#[test]
+fn privileged_the_home_of_a_user_is_not_read_from_the_host() {
+    let runtime = Runtime::new();
+    let canary = Canary::new();
+    let bundle = runtime.bundle().script("echo $HOME").with(|config| {
+        config["process"]["env"] = json!(["PATH=/bin:/usr/bin"]);
+    });
+    let outside = bundle.dir().join("outside");
+    fs::create_dir(&outside).expect("the bundle is writable");
+    fs::write(outside.join("passwd"), "root:x:0:0::/secret:/bin/sh\n").expect("an own directory");
+    let etc = bundle.path("etc");
+    fs::remove_dir_all(&etc).expect("the root file system is writable");
+    for fd in descriptor_paths() {
+        for target in [format!("{fd}/../outside"), format!("{fd}{}{}", "/..".repeat(24), outside.display())] {
+            std::os::unix::fs::symlink(&target, &etc).expect("the root file system is writable");
+            for run in [runtime.run_command(&bundle), with_descriptors(runtime.run_command(&bundle), &canary)]
+            {
+                assert_eq!(run.run().succeeds().stdout, "/\n", "{target}");
+            }
+            fs::remove_file(&etc).expect("the root file system is writable");
+        }
+    }
+}
+
+#[test]
+fn privileged_exec_takes_no_program_from_descriptors() {
+    let runtime = Runtime::new();
+    let canary = Canary::new();
+    let bundle = runtime.bundle().args(["sleep", "1000"]);
+    runtime.run_detached(&bundle);
+    for path in programs_outside(&bundle) {
+        let directory = path.trim_end_matches("outside");
+        let search = format!("PATH={directory}");
+        let direct = || runtime.command(["exec", bundle.id(), &path, "cwd"]);
+        assert_not_run(&direct().run(), &path);
+        assert_not_run(&with_descriptors(direct(), &canary).run(), &path);
+        let along = runtime.command(["exec", "--env", &search, bundle.id(), "outside", "cwd"]);
+        assert_not_run(&along.run(), &search);
+    }
+}
+
 #[test]
 fn privileged_a_link_in_the_image_to_a_descriptor_is_no_way_out_either() {
     let runtime = Runtime::new();

@@ -208,3 +208,29 @@ fn privileged_inheritable_capabilities_are_exactly_those_that_are_configured() {
     // CAP_KILL is number 5.
     assert_eq!(procfs::field_of(&outcome.stdout, "CapInh").as_deref(), Some("0000000000000020"));
 }
+
+/// The ids of a program are the configured ones in every respect, whatever its caller is: also the real and the saved ones,
+/// to which it could change back.
+#[test]
+fn privileged_nothing_is_left_of_the_callers_ids() {
+    let runtime = Runtime::new();
+    let ids = |status: &str| {
+        let fields = ["Uid", "Gid"].map(|name| procfs::field_of(status, name).expect("the kernel tells"));
+        fields.map(|field| field.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let callers: [&[&str]; 4] =
+        [&[], &["--ruid=1000"], &["--rgid=1000", "--clear-groups"], &["--regid=1000", "--clear-groups"]];
+    for caller in callers {
+        for (uid, gid) in [("0", "0"), ("1000", "0"), ("0", "1000"), ("1000", "1000")] {
+            let bundle = runtime.bundle().args(["cat", "/proc/self/status"]).with(|config| {
+                let numbers = [uid, gid].map(|id| id.parse::<u32>().expect("a number"));
+                config["process"]["user"] = json!({"uid": numbers[0], "gid": numbers[1]});
+                // Whoever has another real user may not limit the process without CAP_SYS_RESOURCE.
+                config["process"]["rlimits"] = json!([]);
+            });
+            let words = ["setpriv"].iter().chain(caller).chain(&["--"]);
+            let status = runtime.run_command(&bundle).through(words).run().succeeds().stdout;
+            assert_eq!(ids(&status), [vec![uid; 4], vec![gid; 4]], "for {uid}:{gid}, called with {caller:?}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //! system calls instead of one for each.
 
 use super::manager::MAX_FILE;
-use mydocker_sys::{self as sys, OwnedFd, fs};
+use mydocker_sys::{self as sys, OwnedFd, close, fs};
 use std::path::Path;
 
 /// Those that are open.
@@ -33,7 +33,7 @@ impl Files {
 
     /// Closes all.
     pub(super) fn close(self) -> sys::Result<()> {
-        fs::close_all(self.0)
+        close::all(self.0)
     }
 }
 

@@ -74,7 +74,7 @@ impl JoinFds {
     /// What the kernel says.
     pub fn close(mut self) -> sys::Result<()> {
         self.v1.extend(self.unified);
-        fs::close_all(self.v1)
+        sys::close::all(self.v1)
     }
 
     /// Puts the calling process into every hierarchy, for a kernel without `CLONE_INTO_CGROUP` (before 5.7) or a

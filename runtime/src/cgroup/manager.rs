@@ -388,12 +388,13 @@ impl Cgroup {
     pub fn remove(&self, deadline: Instant) -> Result<(), Error> {
         let unit = self.unit_to_stop()?;
         let mut failures = Vec::new();
+        let its_end = Instant::now() + ITS_END;
         for directory in &self.record.directories {
             // Whoever tries again knows by this one that the others are the container's.
             if !failures.is_empty() && self.record.tells_of_others(directory) {
                 continue;
             }
-            if let Err(error) = self.remove_directory(directory, deadline) {
+            if let Err(error) = self.remove_directory(directory, deadline, its_end) {
                 failures.push((directory.absolute(), error));
             }
         }
@@ -403,13 +404,18 @@ impl Cgroup {
         unit.map_or(Ok(()), UnitRecord::stop)
     }
 
-    fn remove_directory(&self, directory: &Directory, deadline: Instant) -> sys::Result<()> {
+    fn remove_directory(
+        &self,
+        directory: &Directory,
+        deadline: Instant,
+        its_end: Instant,
+    ) -> sys::Result<()> {
         let path = directory.absolute();
         match fs::rmdirat(fs::AT_FDCWD, &path) {
             Err(error) if error.errno() == Errno::ENOENT => {}
             Err(error) if error.errno() == Errno::EBUSY => {
                 let Some(own) = self.record.open_own(directory)? else {
-                    return remove_unknown(directory, &path);
+                    return remove_unknown(directory, &path, its_end);
                 };
                 wait_empty(directory, deadline)?;
                 tree::walk(own, &mut Remove)?;
@@ -449,11 +455,11 @@ const ITS_END: Duration = Duration::from_secs(2);
 
 /// A directory of which only the intention was recorded may hold the first process of a runtime that was killed: that
 /// ends by itself. Others who are in the directory stay.
-fn remove_unknown(directory: &Directory, path: &Path) -> sys::Result<()> {
-    if directory.inode.is_some() || !directory.is_unified() {
+fn remove_unknown(directory: &Directory, path: &Path, its_end: Instant) -> sys::Result<()> {
+    if directory.inode.is_some() || directory.made > 0 {
         return Ok(());
     }
-    match wait_empty(directory, Instant::now() + ITS_END) {
+    match wait_empty(directory, its_end) {
         Err(error) if error.errno() == Errno::ETIMEDOUT => return Ok(()),
         other => other?,
     }

@@ -242,7 +242,7 @@ fn dump(
 fn destroy(container: Container, spec: &ValidSpec, context: &Context) -> Outcome {
     end_processes(&container)?;
     let state = container.record.state(Status::Stopped);
-    forget(container.entry, &container.record)?;
+    forget(&container.entry, &container.record)?;
     run_poststop(&spec.spec().hooks.poststop, &state, &context.log);
     Ok(0)
 }

@@ -48,8 +48,8 @@ pub fn run(args: &RunArgs, context: &Context) -> Outcome {
         return detach(bring_up(&wish, context)?, context);
     }
     // Signals wait from here on, so that none is lost between the program's start and the first look.
-    let mut foreground = Foreground::begin(!args.no_subreaper).map_err(failed("foreground"))?;
-    attend(args, context, bring_up(&wish, context)?, &mut foreground)
+    let foreground = Foreground::begin(!args.no_subreaper).map_err(failed("foreground"))?;
+    attend(args, context, bring_up(&wish, context)?, foreground)
 }
 
 fn detach(up: Up, context: &Context) -> Outcome {
@@ -85,7 +85,7 @@ fn after_start(up: Up, context: &Context) -> Result<Up, Box<Report>> {
 
 /// Deletes a container whose program has ended, unless somebody else has done it meanwhile.
 pub(super) fn forget_ended(
-    entry: Entry,
+    entry: &Entry,
     record: &Record,
     poststop: &[Hook],
     context: &Context,
@@ -98,7 +98,7 @@ pub(super) fn forget_ended(
     Ok(())
 }
 
-fn attend(args: &RunArgs, context: &Context, up: Up, foreground: &mut Foreground) -> Outcome {
+fn attend(args: &RunArgs, context: &Context, up: Up, mut foreground: Foreground) -> Outcome {
     let Up { entry, record, mut launched, bundle, notify } = after_start(up, context)?;
     foreground.announce(notify);
     // Others must be able to pause, kill and delete the container while it runs.
@@ -117,7 +117,7 @@ fn attend(args: &RunArgs, context: &Context, up: Up, foreground: &mut Foreground
             let poststop = &bundle.spec.spec().hooks.poststop;
             return Err(and_undo(
                 failed("foreground")(error),
-                forget_ended(entry, &record, poststop, context),
+                forget_ended(&entry, &record, poststop, context),
             ));
         }
     };
@@ -129,8 +129,10 @@ fn attend(args: &RunArgs, context: &Context, up: Up, foreground: &mut Foreground
         exit::note(context, &record, ended);
     }
     if !args.keep {
-        forget_ended(entry, &record, &bundle.spec.spec().hooks.poststop, context)?;
+        forget_ended(&entry, &record, &bundle.spec.spec().hooks.poststop, context)?;
     }
     context.timings.mark("delete");
+    // Their descriptors are closed by the end of the process in the next moment, and what else they do is done.
+    std::mem::forget((entry, pidfd, foreground));
     Ok(process::Exit::status(exit))
 }

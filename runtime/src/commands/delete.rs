@@ -47,7 +47,7 @@ pub(super) fn destroy(container: Container, context: &Context) -> Result<(), Box
     end_processes(&container)?;
     let poststop = container.config().map(|config| config.hooks.poststop).unwrap_or_default();
     let state = container.record.state(Status::Stopped);
-    forget(container.entry, &container.record)?;
+    forget(&container.entry, &container.record)?;
     run_poststop(&poststop, &state, &context.log);
     Ok(())
 }
@@ -101,7 +101,7 @@ fn await_end(init: &OwnedFd, deadline: Instant) -> Result<(), Box<Report>> {
 }
 
 /// Removes the cgroups and the class of service, and then what is remembered.
-pub(super) fn forget(entry: Entry, record: &Record) -> Result<(), Box<Report>> {
+pub(super) fn forget(entry: &Entry, record: &Record) -> Result<(), Box<Report>> {
     remove_cgroup(record, !has_ended_as_a_whole(record))?;
     remove_class(record, Removal::Delete)?;
     entry.remove().map_err(state_failed)

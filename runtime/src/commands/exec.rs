@@ -11,7 +11,7 @@ use crate::engine::{self, Compiled, Foreground, Inputs, Launch, Until, end};
 use crate::host::HostFacts;
 use crate::plan::{self, ExecOptions};
 use crate::spec::{self, NamespaceKind, Process, User};
-use crate::state::Status;
+use crate::state::{ProcessRecord, Status};
 use crate::support;
 use crate::validate;
 use mydocker_sys::process::{Pid, set_affinity};
@@ -310,7 +310,8 @@ fn start(
         if let Some(class) = &container.record.intel_rdt {
             class.enter(pid)?;
         }
-        pid_file.write(pid)
+        let (_, ignored) = ProcessRecord::with_ignored_signals(pid)?;
+        pid_file.write(pid).map(|()| ignored)
     };
     engine::launch(launch, Until::Executed, &mut commit).map_err(|error| {
         pid_file.take_back();

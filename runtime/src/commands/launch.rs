@@ -15,6 +15,7 @@ use crate::spec::NamespaceKind;
 use crate::state::{ContainerId, Entry, ProcessRecord, Progress, Record, Status};
 use crate::support;
 use mydocker_sys::AsFd;
+use mydocker_sys::signal::SignalBits;
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::time::SystemTime;
@@ -60,7 +61,7 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
     let compiled = compile(wish, &bundle, &record, &host)?;
     context.timings.mark("plan");
     tell(&compiled, context);
-    let entry = container::store(context).reserve(&wish.id).map_err(state_failed)?;
+    let entry = container::store(context).reserve(&wish.id, &record).map_err(state_failed)?;
     let set_up = SetUp {
         wish,
         bundle: &bundle,
@@ -241,16 +242,14 @@ impl SetUp<'_> {
         Ok((launched, notify))
     }
 
-    /// The record, the configuration, and what of the cgroups is made before the first process.
+    /// The configuration, and what of the cgroups is made before the first process.
     fn begin(&self) -> Result<placement::Begun, Box<Report>> {
         let record = &mut *self.record.borrow_mut();
-        self.entry.save(record).map_err(state_failed)?;
         self.entry.save_config(&self.bundle.config, self.wish.attended).map_err(state_failed)?;
         self.context.timings.mark("record");
         // What was refused, perhaps because it is somebody else's, is not ours to remove.
         record.cgroup = None;
-        let late = self.compiled.plan.enters_cgroups_late();
-        let begun = placement::begin(self.bundle, late, self.entry, record)?;
+        let begun = placement::begin(self.bundle, &self.compiled.plan, self.entry, record)?;
         placement::make_class(self.bundle, self.entry, record)?;
         self.context.timings.mark("cgroup");
         Ok(begun)
@@ -300,16 +299,17 @@ impl SetUp<'_> {
         cgroup.is_some_and(|cgroup| cgroup.oom_kills().is_ok_and(|kills| kills > 0))
     }
 
-    /// Records the first process, before it executes anything of the container.
-    fn commit(&self, pid: i32) -> Result<(), CommitError> {
+    /// Records the first process, before it executes anything of the container; returns which signals it ignores.
+    fn commit(&self, pid: i32) -> Result<SignalBits, CommitError> {
         let mut record = self.record.borrow_mut();
         if let Some(intel_rdt) = &record.intel_rdt {
             intel_rdt.enter(pid)?;
         }
-        record.init = Some(ProcessRecord::of(pid)?);
+        let (init, ignored) = ProcessRecord::with_ignored_signals(pid)?;
+        record.init = Some(init);
         record.progress = if self.wish.await_start { Progress::Created } else { Progress::Started };
         self.entry.save(&record)?;
-        self.pid_file.write(pid)
+        self.pid_file.write(pid).map(|()| ignored)
     }
 
     fn send_pidfd(&self, launched: &Launched) -> Result<(), Box<Report>> {

@@ -6,6 +6,7 @@ use super::report::{cgroup_failed, failed, state_failed};
 use crate::cgroup::{self, Cgroup, JoinFds, UnitPlan};
 use crate::cli::Report;
 use crate::engine::PlaceError;
+use crate::plan::Plan;
 use crate::resctrl;
 use crate::state::{Entry, Record};
 use mydocker_sys::OwnedFd;
@@ -27,38 +28,46 @@ pub(super) struct Begun {
     /// What leads into the cgroups.
     pub(super) cgroups: Option<JoinFds>,
     /// Those of which a part is still to be made.
-    pub(super) rest: Option<Cgroup>,
+    pub(super) rest: Option<Rest>,
+}
+
+/// Cgroups of which those of v1 are still to be made, while the first process is on its way there.
+pub(super) struct Rest {
+    cgroup: Cgroup,
+    /// Whether they are recorded before the first process is ([`Plan::records_cgroups_first`]).
+    recorded_first: bool,
 }
 
 /// Makes what of the cgroups has to be there before the first process: all that systemd does not make, or, where the
 /// process enters them late, what it is cloned into.
 pub(super) fn begin(
     bundle: &Bundle,
-    late: bool,
+    plan: &Plan,
     entry: &Entry,
     record: &mut Record,
 ) -> Result<Begun, Box<Report>> {
     if bundle.unit.is_some() {
         return Ok(Begun { cgroups: None, rest: None });
     }
-    if !late {
+    if !plan.enters_cgroups_late() {
         return Ok(Begun { cgroups: Some(make_cgroup(bundle, entry, record)?), rest: None });
     }
     let cgroup = begin_cgroup(bundle, record)?;
-    Ok(Begun { cgroups: Some(cgroup.join_fds_unified().map_err(cgroup_failed)?), rest: Some(cgroup) })
+    let cgroups = Some(cgroup.join_fds_unified().map_err(cgroup_failed)?);
+    Ok(Begun { cgroups, rest: Some(Rest { cgroup, recorded_first: plan.records_cgroups_first() }) })
 }
 
 /// Makes what is missing for the process with this pid, and opens what leads there.
 pub(super) fn finish(
     bundle: &Bundle,
-    rest: Option<&Cgroup>,
+    rest: Option<&Rest>,
     entry: &Entry,
     record: &mut Record,
     pid: i32,
 ) -> Result<Vec<OwnedFd>, PlaceError> {
     match (&bundle.unit, rest) {
         (Some(unit), _) => start_unit(unit, bundle, entry, record, pid).map(|()| Vec::new()),
-        (None, Some(rest)) => complete_cgroup(rest.clone(), bundle, entry, record),
+        (None, Some(rest)) => complete_cgroup(rest, bundle, entry, record),
         (None, None) => Ok(Vec::new()),
     }
 }
@@ -71,27 +80,38 @@ fn begin_cgroup(bundle: &Bundle, record: &mut Record) -> Result<Cgroup, Box<Repo
     Ok(cgroup)
 }
 
-/// Makes the rest, while the first process is on its way there.
+/// Makes the rest. Where they are recorded with the first process, that keeps a copy of the lock until then: whoever looks
+/// after a runtime that was killed here finds by the intention what it made, and nobody in it.
 fn complete_cgroup(
-    mut cgroup: Cgroup,
+    rest: &Rest,
     bundle: &Bundle,
     entry: &Entry,
     record: &mut Record,
 ) -> Result<Vec<OwnedFd>, PlaceError> {
+    let mut cgroup = rest.cgroup.clone();
     cgroup.complete(&bundle.limits)?;
-    save_made(&cgroup, entry, record)?;
+    note_made(&cgroup, record)?;
+    if rest.recorded_first {
+        entry.save(record)?;
+    }
     give_away(bundle, &cgroup)?;
     Ok(cgroup.join_fds_v1()?)
 }
 
-/// Records what was made: it is known to be ours from here on. A container that nobody attends may lie there long after its
-/// end, when others can remove one of its cgroups and make another: then each is known by itself.
+/// Records what was made: it is known to be ours from here on.
 fn save_made(cgroup: &Cgroup, entry: &Entry, record: &mut Record) -> Result<(), PlaceError> {
+    note_made(cgroup, record)?;
+    Ok(entry.save(record)?)
+}
+
+/// Notes what was made. A container that nobody attends may lie there long after its end, when others can remove one of its
+/// cgroups and make another: then each is known by itself.
+fn note_made(cgroup: &Cgroup, record: &mut Record) -> Result<(), PlaceError> {
     record.cgroup = cgroup.record().clone().unless_empty();
     if let (Some(made), false) = (&mut record.cgroup, record.attended) {
         made.note_each()?;
     }
-    Ok(entry.save(record)?)
+    Ok(())
 }
 
 fn place_failed(error: PlaceError) -> Box<Report> {

@@ -56,7 +56,7 @@ pub fn restore(args: &RestoreArgs, context: &Context) -> Outcome {
         Ok(exit) => exit,
         Err(error) => {
             end(&pidfd);
-            let forgotten = forget_ended(entry, &record, poststop, context);
+            let forgotten = forget_ended(&entry, &record, poststop, context);
             return Err(and_undo(failed("foreground")(error), forgotten));
         }
     };
@@ -64,7 +64,7 @@ pub fn restore(args: &RestoreArgs, context: &Context) -> Outcome {
     if args.keep {
         exit::note(context, &record, Witness::of(&record, Some(bundle.spec.spec())).judge(exit, false));
     } else {
-        forget_ended(entry, &record, poststop, context)?;
+        forget_ended(&entry, &record, poststop, context)?;
     }
     Ok(exit.status())
 }
@@ -131,7 +131,7 @@ fn bring_back(
     require_support(&support::missing(&bundle.spec))?;
     bundle::check_terminal(bundle.spec.has_terminal(), args.console_socket.is_some(), !args.detach)?;
     let mut record = new_record(&id, !args.detach && !args.keep, &bundle, &host);
-    let entry = container::store(context).reserve(&id).map_err(state_failed)?;
+    let entry = container::store(context).reserve(&id, &record).map_err(state_failed)?;
     match set_up(args, wish, &bundle, &entry, &mut record, context) {
         Ok((pidfd, terminal)) => Ok(Restored { entry, record, bundle, pidfd, terminal }),
         Err(report) => Err(and_undo(report, undo(entry, &record))),
@@ -147,7 +147,6 @@ fn set_up(
     record: &mut Record,
     context: &Context,
 ) -> Result<(OwnedFd, Option<OwnedFd>), Box<Report>> {
-    entry.save(record).map_err(state_failed)?;
     entry.save_config(&bundle.config, record.attended).map_err(state_failed)?;
     // What was refused, perhaps because it is somebody else's, is not ours to remove.
     record.cgroup = None;

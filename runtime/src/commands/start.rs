@@ -116,7 +116,7 @@ fn listen(error: &OwnedFd, init: &OwnedFd) -> mydocker_sys::Result<Vec<u8>> {
 /// (runtime.md, Lifecycle 7 and 9).
 fn destroy(container: Container, report: Box<Report>, poststop: &[Hook], context: &Context) -> Box<Report> {
     let state = container.record.state(Status::Stopped);
-    let destroyed = end_processes(&container).and_then(|()| forget(container.entry, &container.record));
+    let destroyed = end_processes(&container).and_then(|()| forget(&container.entry, &container.record));
     run_poststop(poststop, &state, &context.log);
     and_undo(report, destroyed)
 }

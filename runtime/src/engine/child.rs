@@ -11,7 +11,8 @@ use crate::spec::NamespaceKind;
 use crate::timings::PhaseClock;
 use crate::validate::Rlimit;
 use mydocker_sys::namespace::CloneFlags;
-use mydocker_sys::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, fs, mount, namespace, process, signal};
+use mydocker_sys::signal::{self, SignalBits};
+use mydocker_sys::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, close, fs, mount, namespace, process};
 use std::path::Path;
 
 /// The descriptors that the parent hands to the first process, each by name.
@@ -29,8 +30,8 @@ pub struct Slots<'a> {
     pub container: Option<OwnedFd>,
     /// Where a created container waits for `start`.
     pub gate: Option<Gate>,
-    /// The runtime's lock of the container. A copy is held until the process is in its cgroups: whoever gets the lock of a
-    /// runtime that was killed shall find nobody on the way there of whom no record tells.
+    /// The runtime's lock of the container. A copy is held until the process is recorded, or its cgroups are and it is in
+    /// them: whoever gets the lock of a runtime that was killed shall find nobody there of whom no record tells.
     pub lock: Option<BorrowedFd<'a>>,
     /// Whether the parent wants to know how long each phase took.
     pub timed: bool,
@@ -96,6 +97,10 @@ pub(super) struct Child<'a> {
     caller_umask: u32,
     /// Whether `start` has let the process go: failures are told to it then.
     started: bool,
+    /// The user and the group id that it has in all respects, where that is known: to set them would change nothing.
+    ids: Option<(u32, u32)>,
+    /// The signals that it ignores.
+    ignored: SignalBits,
     joined: usize,
     /// How long each phase takes, until that is told.
     clock: Option<PhaseClock>,
@@ -121,6 +126,8 @@ pub fn run(compiled: &Compiled, slots: Slots<'_>) -> ! {
         program: None,
         home: None,
         started: false,
+        ids: process::initial_ids(),
+        ignored: 0,
         joined: 0,
         kept: Vec::new(),
     };
@@ -203,7 +210,10 @@ impl<'a> Child<'a> {
             Step::JoinContainer { kinds } => self.join_container(kinds),
             Step::Unshare { kinds } => Ok(namespace::unshare(clone_flags(kinds))?),
             Step::SetTimeOffsets { offsets } => identity::set_time_offsets(offsets),
-            Step::BecomeNamespaceRoot => identity::become_namespace_root(),
+            Step::BecomeNamespaceRoot => {
+                self.ids = Some((0, 0));
+                identity::become_namespace_root()
+            }
             Step::RaiseLoopback => {
                 let socket = namespace::raise_loopback()?;
                 self.keep(socket);
@@ -243,7 +253,11 @@ impl<'a> Child<'a> {
                 if let Some(groups) = groups {
                     identity::set_groups(groups, *accept_fixed_groups)?;
                 }
-                identity::set_ids(*uid, *gid, umask.unwrap_or(self.caller_umask))
+                if self.ids != Some((*uid, *gid)) {
+                    identity::set_ids(*uid, *gid)?;
+                }
+                fs::umask(umask.unwrap_or(self.caller_umask));
+                Ok(())
             }
             Step::SetWorkingDirectory { path } => identity::set_working_directory(path),
             Step::FindProgram { effective } => self.find_program(*effective),
@@ -267,11 +281,12 @@ impl<'a> Child<'a> {
     /// From here on the container's own limits are in force. What opens files for the program comes before, and what will
     /// have to open one finds low numbers free.
     fn ready(&mut self) -> Outcome {
-        self.home = program::missing_home(&self.compiled.program)?;
+        self.home = program::missing_home(self)?;
         if self.compiled.plan.parent.rlimits.iter().any(leaves_few_descriptors) {
             self.close_spent()?;
         }
-        self.ask(&Report::Ready)
+        self.ignored = self.slots.channel.say_ready()?;
+        Ok(())
     }
 
     /// Closes what execve would close, and no step needs any more.
@@ -281,10 +296,10 @@ impl<'a> Child<'a> {
         spent.extend(self.slots.container.take());
         spent.extend(self.shields.take());
         spent.extend(self.grounds.take());
-        if !self.compiled.plan.steps.iter().any(|step| matches!(step, Step::RestrictFiles { .. })) {
+        if !self.restricts_files() {
             spent.extend(self.root.take());
         }
-        fs::close_all(spent)?;
+        close::all(spent)?;
         Ok(self.slots.cgroups.take().map_or(Ok(()), JoinFds::close)?)
     }
 
@@ -341,7 +356,9 @@ impl<'a> Child<'a> {
             cgroups.add_v1(made);
         }
         self.join_cgroups()?;
-        self.let_go_of_lock();
+        if self.compiled.plan.records_cgroups_first() {
+            self.let_go_of_lock();
+        }
         if with_namespace {
             namespace::unshare(clone_flags(&[NamespaceKind::Cgroup]))?;
         }
@@ -349,7 +366,7 @@ impl<'a> Child<'a> {
     }
 
     fn let_go_of_lock(&mut self) {
-        self.slots.lock.take().into_iter().for_each(fs::close_copy);
+        self.slots.lock.take().into_iter().for_each(close::copy);
     }
 
     fn join_namespace(&mut self, kind: NamespaceKind) -> Outcome {
@@ -477,8 +494,7 @@ impl<'a> Child<'a> {
 
     /// Everything that the program needs, before a filter may forbid to do it.
     fn find_program(&mut self, effective: Option<u64>) -> Outcome {
-        // Nothing of ours and nothing that the caller forgot may be open in the program (CVE-2024-21626).
-        process::close_on_exec_from(self.compiled.plan.parent.first_closed_fd)?;
+        self.close_all_but_needed()?;
         signal::set_mask(&signal::SigSet::empty())?;
         self.set_dispositions()?;
         let program = &self.compiled.program;
@@ -489,26 +505,49 @@ impl<'a> Child<'a> {
         Ok(())
     }
 
-    /// The runtime ignores SIGPIPE, and a shell ignores the others for what it puts in the background; the program must find
-    /// them as the kernel gives them. While it waits for `start`, which may be for ever, the others end the process: whoever
-    /// stops a container politely would wait in vain otherwise, as process 1 gets nothing that it does not handle.
-    /// This is the last moment for it: a system call filter need not allow it.
-    fn set_dispositions(&self) -> Outcome {
-        use signal::Signal::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
-        signal::reset_disposition(SIGPIPE)?;
-        let waits = self.slots.gate.is_some();
-        let set = if waits { signal::end_process_by } else { signal::reset_disposition };
-        Ok([SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().try_for_each(set)?)
+    /// Nothing of ours and nothing that the caller forgot may be open in the program, and not when it is looked for either: its
+    /// path, or a word of its PATH, may lead through `/proc/self/fd`, which execve follows before it closes anything, and
+    /// above a directory of the host's the way goes on to the host's files (CVE-2024-21626).
+    fn close_all_but_needed(&mut self) -> Outcome {
+        let mounts = (std::mem::take(&mut self.grounds), std::mem::take(&mut self.shields));
+        let spent = (std::mem::take(&mut self.kept), mounts);
+        let slots = (
+            std::mem::take(&mut self.slots.namespaces),
+            self.slots.container.take(),
+            self.slots.cgroups.take(),
+        );
+        let root = if self.restricts_files() { None } else { self.root.take() };
+        // Closed below by their numbers, and the lock with them: the process is recorded.
+        self.slots.lock = None;
+        std::mem::forget((spent, slots, root));
+        let gate = self.slots.gate.iter().flat_map(|gate| [gate.start.as_fd(), gate.error.as_fd()]);
+        let mut needed = vec![self.slots.channel.as_fd()];
+        needed.extend(gate.chain(self.root.as_ref().map(AsFd::as_fd)));
+        needed.extend(self.procfs.as_ref().map(Procfs::as_fd));
+        Ok(close::from(self.compiled.plan.parent.first_closed_fd, &needed)?)
     }
 
-    /// Closes what could lead out of the container, for a process inside may look too from here on (CVE-2016-9962).
+    /// Whether rules of Landlock are still to be made, of paths below the root.
+    fn restricts_files(&self) -> bool {
+        self.compiled.plan.steps.iter().any(|step| matches!(step, Step::RestrictFiles { .. }))
+    }
+
+    /// The runtime ignores SIGPIPE, and a shell or `nohup` others; the program must find them as the kernel gives them. While
+    /// it waits for `start`, which may be for ever, some end the process: whoever stops a container politely would wait
+    /// in vain otherwise, as process 1 gets nothing that it does not handle.
+    /// This is the last moment for it: a system call filter need not allow it.
+    fn set_dispositions(&self) -> Outcome {
+        use signal::Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+        signal::named(self.ignored).try_for_each(signal::reset_disposition)?;
+        if self.slots.gate.is_some() {
+            [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().try_for_each(signal::end_process_by)?;
+        }
+        Ok(())
+    }
+
+    /// Closes what is left of it that a process inside must not have, for it may look too from here on (CVE-2016-9962).
     fn show_to_owner(&mut self) -> Outcome {
-        self.kept.clear();
-        self.shields = shield::Shields::default();
-        self.grounds = Grounds::default();
         (self.root, self.procfs) = (None, None);
-        (self.slots.cgroups, self.slots.container) = (None, None);
-        self.slots.namespaces.clear();
         Ok(process::set_dumpable(true)?)
     }
 
@@ -522,6 +561,8 @@ impl<'a> Child<'a> {
     }
 
     fn await_start(&mut self) -> Outcome {
+        // It is still held where there is no program to be found.
+        self.let_go_of_lock();
         self.slots.channel.report(&Report::Created)?;
         let Some(gate) = &self.slots.gate else { return Ok(()) };
         let mut byte = [0u8; 1];

@@ -92,7 +92,7 @@ pub(super) fn set_groups(groups: &[u32], accept_fixed: bool) -> Outcome {
 
 /// Sets the ids. The permitted capabilities stay until the final sets are made: the working directory and
 /// the system call filter may need them.
-pub(super) fn set_ids(uid: u32, gid: u32, umask: u32) -> Outcome {
+pub(super) fn set_ids(uid: u32, gid: u32) -> Outcome {
     process::set_gid(gid)?;
     if uid == 0 {
         process::set_uid(0)?;
@@ -104,7 +104,6 @@ pub(super) fn set_ids(uid: u32, gid: u32, umask: u32) -> Outcome {
         let now = process::capabilities()?;
         process::set_capabilities(CapabilitySets { effective: now.permitted, ..now })?;
     }
-    fs::umask(umask);
     Ok(())
 }
 

@@ -4,12 +4,14 @@
 //! The last two messages are sent with `write` and read with `read`: a system call filter may already be loaded,
 //! and these two calls are the least that it must allow.
 //!
-//! Neither waits for ever: the end of one is the end of the connection, and one that neither ends nor speaks, because it was
-//! stopped or hangs in a file system, is given up after a [`Patience`].
+//! The end of one is the end of the connection. A child that neither ends nor speaks, because it was stopped or hangs in a file
+//! system, is given up after a [`Patience`]. The child waits for as long as the parent lives: whoever attends to a parent
+//! that was stopped or hangs ends the child with it.
 
 use super::failure::Failure;
 use crate::plan::Phase;
 use crate::spec::Hook;
+use mydocker_sys::signal::SignalBits;
 use mydocker_sys::socket::Message;
 use mydocker_sys::{AsFd, Errno, Error, OwnedFd, Result, fs, socket};
 use std::os::fd::AsRawFd;
@@ -59,19 +61,21 @@ pub enum Report {
 pub enum Answer<'a> {
     /// Go on.
     Go,
+    /// Go on to the program, which must not ignore these signals.
+    Ready(SignalBits),
     /// Go on, with the mount source that was asked for.
     Source(OwnedFd),
     /// The cgroups are made, and these lead into them: the one word that is not asked for, and the first.
     Cgroups(&'a [OwnedFd]),
 }
 
-/// How long one end waits for the next message of the other; `None` as long as the other lives.
+/// How long the parent waits for the child's next message; `None` as long as the child lives.
 pub type Patience = Option<Duration>;
 
 /// What the slowest ordinary thing may take between two messages: copying up a directory, waiting for a slow file system.
 const ORDINARY: Duration = Duration::from_secs(300);
 
-/// How long to wait for somebody who also runs these hooks: their own deadlines are added, and a hook without one may
+/// How long to wait for a child that also runs these hooks: their own deadlines are added, and a hook without one may
 /// take as long as it likes.
 pub fn patience<'a>(hooks: impl IntoIterator<Item = &'a Hook>) -> Patience {
     let sum = hooks.into_iter().try_fold(ORDINARY, |sum, hook| {
@@ -86,6 +90,7 @@ pub fn patience<'a>(hooks: impl IntoIterator<Item = &'a Hook>) -> Patience {
 #[derive(Debug)]
 pub struct Channel {
     socket: OwnedFd,
+    /// The parent's.
     patience: Patience,
 }
 
@@ -105,21 +110,17 @@ const GO: u8 = b'g';
 const CGROUPS: u8 = b'v';
 
 impl Channel {
-    /// Both ends: the parent's and the child's, each with how long it waits for the other.
+    /// Both ends: the parent's, with how long that waits, and the child's.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn pair(parents: Patience, childs: Patience) -> Result<(Self, Self)> {
+    pub fn pair(patience: Patience) -> Result<(Self, Self)> {
         let (parent, child) = socket::seqpacket_pair()?;
-        Ok((Self::new(parent, parents)?, Self::new(child, childs)?))
+        patience.map_or(Ok(()), |limit| socket::set_receive_timeout(&parent, limit))?;
+        Ok((Self { socket: parent, patience }, Self { socket: child, patience: None }))
     }
 
-    fn new(socket: OwnedFd, patience: Patience) -> Result<Self> {
-        patience.map_or(Ok(()), |limit| socket::set_receive_timeout(&socket, limit))?;
-        Ok(Self { socket, patience })
-    }
-
-    /// The end of the patience, told as what was waited for.
+    /// The end of the patience, told as what was waited for (parent).
     fn in_time<T>(&self, waited_for: &str, result: Result<T>) -> Result<T> {
         result.map_err(|error| match (error.errno(), self.patience) {
             (Errno::EAGAIN, Some(limit)) => {
@@ -176,11 +177,25 @@ impl Channel {
     /// Waits for the parent's word to go on (child).
     ///
     /// # Errors
-    /// `EPIPE` when the parent is gone, `ETIMEDOUT` when it does not answer.
+    /// `EPIPE` when the parent is gone.
     pub fn await_go(&self) -> Result<()> {
         let mut byte = [0u8; 1];
-        match self.in_time(THE_ANSWER, fs::read(&self.socket, &mut byte))? {
+        match fs::read(&self.socket, &mut byte)? {
             1 if byte[0] == GO => Ok(()),
+            _ => Err(gone("the runtime")),
+        }
+    }
+
+    /// Says that it is ready, and waits for the parent's word to go on to the program; returns the signals that it ignores
+    /// (child).
+    ///
+    /// # Errors
+    /// `EPIPE` when the parent is gone.
+    pub fn say_ready(&self) -> Result<SignalBits> {
+        self.report(&Report::Ready)?;
+        let mut bytes = [0u8; 5];
+        match (fs::read(&self.socket, &mut bytes)?, bytes) {
+            (5, [GO, ignored @ ..]) => Ok(SignalBits::from_ne_bytes(ignored)),
             _ => Err(gone("the runtime")),
         }
     }
@@ -192,18 +207,17 @@ impl Channel {
     pub fn request_source(&self, index: u32) -> Result<OwnedFd> {
         self.report(&Report::NeedsSource(index))?;
         let mut byte = [0u8; 1];
-        let mut message = self.in_time(THE_ANSWER, socket::receive(&self.socket, &mut byte))?;
+        let mut message = socket::receive(&self.socket, &mut byte)?;
         message.fds.pop().ok_or_else(|| gone("the runtime"))
     }
 
     /// Waits for what leads into the container's cgroups (child).
     ///
     /// # Errors
-    /// `EPIPE` when the parent is gone, `ETIMEDOUT` when it says nothing.
+    /// `EPIPE` when the parent is gone.
     pub fn await_cgroups(&self) -> Result<Vec<OwnedFd>> {
         let mut byte = [0u8; 1];
-        let message =
-            self.in_time("the runtime to make the cgroups", socket::receive(&self.socket, &mut byte))?;
+        let message = socket::receive(&self.socket, &mut byte)?;
         match message.length {
             1 if byte[0] == CGROUPS => Ok(message.fds),
             _ => Err(gone("the runtime")),
@@ -216,7 +230,8 @@ impl Channel {
     /// `EPIPE` when the child is gone.
     pub fn answer(&self, answer: &Answer<'_>) -> Result<()> {
         match answer {
-            Answer::Go => fs::write_once(&self.socket, &[GO]),
+            Answer::Go => self.say(GO, None),
+            Answer::Ready(ignored) => self.say(GO, Some(*ignored as i32)),
             Answer::Source(fd) => socket::send(&self.socket, &[GO], &[fd.as_raw_fd()]),
             Answer::Cgroups(fds) => {
                 let numbers: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
@@ -288,8 +303,6 @@ impl Channel {
     }
 }
 
-const THE_ANSWER: &str = "the runtime to answer";
-
 /// A failure as text, which is cut where it would be too long.
 fn failure_text(failure: &Failure) -> Vec<u8> {
     // Strings and numbers always become JSON.
@@ -344,20 +357,16 @@ mod tests {
     }
 
     #[test]
-    fn a_partner_that_says_nothing_is_given_up_and_named() {
-        let (parent, child) = Channel::pair(SHORT, SHORT).unwrap();
+    fn a_child_that_says_nothing_is_given_up_and_named() {
+        let (parent, _child) = Channel::pair(SHORT).unwrap();
         let error = parent.next().unwrap_err();
         assert_eq!(error.errno(), Errno::ETIMEDOUT);
         assert!(error.args().contains("first process to say how far it is within 0.02 s"), "{error}");
-        for error in [child.await_go().unwrap_err(), child.request_source(0).unwrap_err()] {
-            assert_eq!(error.errno(), Errno::ETIMEDOUT);
-            assert!(error.args().contains("the runtime to answer"), "{error}");
-        }
     }
 
     #[test]
     fn a_failure_is_understood_whatever_an_intermediate_process_says_in_between() {
-        let (parent, child) = Channel::pair(SHORT, SHORT).unwrap();
+        let (parent, child) = Channel::pair(SHORT).unwrap();
         let step = crate::plan::Step::Ready;
         let failure = Failure::of_step(&step, super::super::failure::Code::Setup, "x".repeat(5000));
         let text = failure_text(&failure);
@@ -372,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_heard_from_a_child_that_has_not_read_what_it_was_told() {
-        let (parent, child) = Channel::pair(SHORT, SHORT).unwrap();
+        let (parent, child) = Channel::pair(SHORT).unwrap();
         parent.answer(&Answer::Cgroups(&[])).unwrap();
         let failure =
             Failure::of_step(&crate::plan::Step::Ready, super::super::failure::Code::Setup, "no".into());
@@ -380,7 +389,7 @@ mod tests {
         drop(child);
         assert!(matches!(parent.next().unwrap(), Report::Failed(_)));
         assert!(matches!(parent.next().unwrap(), Report::Closed));
-        let (parent, child) = Channel::pair(SHORT, SHORT).unwrap();
+        let (parent, child) = Channel::pair(SHORT).unwrap();
         parent.answer(&Answer::Cgroups(&[])).unwrap();
         drop(child);
         assert!(matches!(parent.next().unwrap(), Report::Closed));
@@ -388,12 +397,14 @@ mod tests {
 
     #[test]
     fn the_end_of_a_partner_needs_no_patience() {
-        let (parent, child) = Channel::pair(None, None).unwrap();
+        let (parent, child) = Channel::pair(None).unwrap();
         drop(child);
         assert!(matches!(parent.next().unwrap(), Report::Closed));
-        let (parent, child) = Channel::pair(None, None).unwrap();
+        let (parent, child) = Channel::pair(None).unwrap();
         drop(parent);
-        assert_eq!(child.await_go().unwrap_err().errno(), Errno::EPIPE);
+        for error in [child.await_go().unwrap_err(), child.await_cgroups().unwrap_err()] {
+            assert_eq!(error.errno(), Errno::EPIPE);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::validate::Rlimit;
 use mydocker_sys::fs;
 use mydocker_sys::poll::{Interest, poll};
 use mydocker_sys::process::{self, Exit, Pid};
+use mydocker_sys::signal::SignalBits;
 use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd, mount};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -178,8 +179,9 @@ pub(super) fn call(what: impl Into<String>) -> impl FnOnce(mydocker_sys::Error) 
     move |source| Error::Call { what: what.into(), source }
 }
 
-/// Notes down the first process, by its pid, before it is let go: from then on it can live without the runtime.
-pub type Commit<'a> = &'a mut dyn FnMut(i32) -> Result<(), CommitError>;
+/// Notes down the first process, by its pid, before it is let go: from then on it can live without the runtime. Returns the
+/// signals that it ignores, as whoever called the runtime did.
+pub type Commit<'a> = &'a mut dyn FnMut(i32) -> Result<SignalBits, CommitError>;
 
 /// Why the first process could not be noted down.
 #[derive(Debug, thiserror::Error)]
@@ -271,15 +273,13 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
     }
 }
 
-/// Both ends of the conversation. While one runs hooks the other waits for as long as those may take.
+/// Both ends of the conversation. While the child runs hooks the parent waits for as long as those may take.
 fn conversation(compiled: &Compiled) -> Result<(Channel, Channel), Error> {
-    let of_child = compiled.plan.steps.iter().flat_map(|step| match step {
+    let hooks = compiled.plan.steps.iter().flat_map(|step| match step {
         Step::RunHooks { hooks, .. } => &hooks[..],
         _ => &[],
     });
-    let of_parent = compiled.plan.parent.hooks.iter().flat_map(|(_, hooks)| hooks);
-    Channel::pair(patience(of_child), patience(of_parent))
-        .map_err(call("make the socket to the first process"))
+    Channel::pair(patience(hooks)).map_err(call("make the socket to the first process"))
 }
 
 /// Clones the first process into its v2 cgroup where that works, and tells whether it did.
@@ -504,9 +504,9 @@ impl Conversation<'_> {
             set_oom_score_adj(&self.launched.pid.to_string(), score)?;
         }
         plan.rlimits.iter().try_for_each(|rlimit| set_rlimit(self.pid(), rlimit))?;
-        (self.commit)(self.launched.pid)?;
+        let ignored = (self.commit)(self.launched.pid)?;
         self.ready = true;
-        self.go()
+        self.answer(&Answer::Ready(ignored))
     }
 
     fn hand_over_listener(&self, number: i32) -> Result<(), Error> {

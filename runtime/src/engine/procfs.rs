@@ -5,7 +5,7 @@ use super::child::{Fault, Outcome};
 use super::failure::Code;
 use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::mount::{FsContext, MountAttrFlags};
-use mydocker_sys::{Errno, OwnedFd};
+use mydocker_sys::{AsFd, BorrowedFd, Errno, OwnedFd};
 use std::path::Path;
 
 /// A procfs that is attached nowhere, or the verified root of one.
@@ -36,6 +36,11 @@ impl Procfs {
             ));
         }
         Ok(Self(fd))
+    }
+
+    /// Its descriptor.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Writes a kernel parameter; `path` is relative to `/proc/sys`.

@@ -1,8 +1,8 @@
 //! The user's program: found along the container's PATH, and its failures told apart.
 
-use super::child::{Fault, Outcome};
+use super::child::{Child, Fault, Outcome};
 use super::failure::{Code, ProgramFault};
-use mydocker_sys::{Errno, fs, process};
+use mydocker_sys::{BorrowedFd, Errno, fs, process};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -87,25 +87,28 @@ fn candidates<'a>(program: &'a Program, name: &'a [u8]) -> impl Iterator<Item = 
 
 /// `HOME=...` for an environment without one, from the container's own passwd file; `/` for a user without an entry.
 /// The image controls that file: only a regular one of ordinary size is read.
-pub(super) fn missing_home(program: &Program) -> Outcome<Option<CString>> {
+pub(super) fn missing_home(child: &mut Child<'_>) -> Outcome<Option<CString>> {
+    let program = &child.compiled.program;
     if program.variable(b"HOME").is_some_and(|home| !home.is_empty()) {
         return Ok(None);
     }
-    let home = passwd()?.and_then(|passwd| home_of(&passwd, program.uid)).unwrap_or_else(|| "/".into());
+    let home =
+        passwd(child.root()?)?.and_then(|passwd| home_of(&passwd, program.uid)).unwrap_or_else(|| "/".into());
     Ok(CString::new(format!("HOME={home}")).ok())
 }
 
-/// The container's passwd file, if it has one that a process of its own could read. A disk that fails is no reason to put
-/// a user into another directory.
-fn passwd() -> Outcome<Option<String>> {
+/// The container's passwd file, if it has one that a process of its own could read, and not one of the host's: the image may
+/// make `/etc` a link to a descriptor of the runtime's (CVE-2024-21626). A disk that fails is no reason to put a user into
+/// another directory.
+fn passwd(root: BorrowedFd<'_>) -> Outcome<Option<String>> {
     const MOST: usize = 1 << 20;
     let flags = fs::OFlag::O_RDONLY | fs::OFlag::O_NONBLOCK | fs::OFlag::O_NOFOLLOW | fs::OFlag::O_NOCTTY;
-    let file = match fs::open(Path::new("/etc/passwd"), flags) {
+    let file = match fs::open_in_root_if_present(root, Path::new("/etc/passwd"), flags) {
         Err(error) if matches!(error.errno(), Errno::EIO | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => {
             return Err(error.into());
         }
-        Err(_) => return Ok(None),
-        Ok(file) => file,
+        Err(_) | Ok(None) => return Ok(None),
+        Ok(Some(file)) => file,
     };
     let stat = fs::fstat(&file)?;
     if stat.st_mode & libc::S_IFMT != libc::S_IFREG || stat.st_size as usize > MOST {

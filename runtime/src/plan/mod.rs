@@ -42,6 +42,18 @@ impl Plan {
     pub fn enters_cgroups_late(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::EnterCgroups { .. }))
     }
+
+    /// Whether cgroups that are entered late are recorded before the first process is. Mostly that is ready a moment later,
+    /// and they are recorded together; not where hooks may look at the container before, or where it may take long: whoever
+    /// deletes the container of a runtime that was killed would wait for the lock as long.
+    #[must_use]
+    pub fn records_cgroups_first(&self) -> bool {
+        self.steps.iter().take_while(|step| **step != Step::Ready).any(|step| match step {
+            Step::AwaitRuntimeHooks | Step::RunHooks { .. } => true,
+            Step::Mount(mount) => matches!(mount.what, MountKind::Filesystem { copy_up: true, .. }),
+            _ => false,
+        })
+    }
 }
 
 /// What the runtime does for the first process.

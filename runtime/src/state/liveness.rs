@@ -2,6 +2,7 @@
 
 use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::process::{self, Exit, Pid};
+use mydocker_sys::signal::SignalBits;
 use mydocker_sys::{Errno, OwnedFd};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -33,6 +34,15 @@ impl ProcessRecord {
     pub fn of(pid: i32) -> mydocker_sys::Result<Self> {
         let stat = read_stat(pid)?;
         Ok(Self { pid, start_time: stat.start_time })
+    }
+
+    /// The same, with the signals that it ignores: one look tells both.
+    ///
+    /// # Errors
+    /// `ESRCH` when there is none.
+    pub fn with_ignored_signals(pid: i32) -> mydocker_sys::Result<(Self, SignalBits)> {
+        let stat = read_stat(pid)?;
+        Ok((Self { pid, start_time: stat.start_time }, stat.ignored))
     }
 
     /// What has become of it.
@@ -78,6 +88,8 @@ impl ProcessRecord {
 
 struct Stat {
     start_time: u64,
+    /// Field 33; real-time signals are not in it.
+    ignored: SignalBits,
     ended: bool,
     /// How, as far as the kernel tells.
     exit: Option<Exit>,
@@ -92,17 +104,18 @@ fn read_stat(pid: i32) -> mydocker_sys::Result<Stat> {
         .ok_or_else(|| mydocker_sys::Error::new("read", format!("{path}: not understood"), Errno::EINVAL))
 }
 
-/// The third and the 22nd field; the second, the program's name in parentheses, may hold anything.
+/// The third, the 22nd and the 33rd field; the second, the program's name in parentheses, may hold anything.
 fn parse_stat(text: &[u8]) -> Option<Stat> {
     let end_of_name = text.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(text.get(end_of_name + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?;
     let start_time = fields.nth(18)?.parse().ok()?;
+    let ignored = fields.nth(10)?.parse().ok()?;
     // Field 52 holds 0 for whoever may not trace the process, so that 0 is believed to root alone.
-    let status: Option<i32> = fields.nth(29).and_then(|field| field.parse().ok());
+    let status: Option<i32> = fields.nth(18).and_then(|field| field.parse().ok());
     let exit = status.filter(|status| *status != 0 || process::euid() == 0).map(Exit::from_wait_status);
-    Some(Stat { start_time, ended: matches!(state, "Z" | "X" | "x"), exit })
+    Some(Stat { start_time, ignored, ended: matches!(state, "Z" | "X" | "x"), exit })
 }
 
 #[cfg(test)]
@@ -121,9 +134,10 @@ mod tests {
 
     #[test]
     fn a_program_name_full_of_parentheses_does_not_shift_the_fields() {
-        let text = b"7 (a) Z 1 (b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
+        let text =
+            b"7 (a) Z 1 (b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1 1 1 1 1 1 1 0 0 4097 2";
         let stat = parse_stat(text).unwrap();
-        assert_eq!(stat.start_time, 4242);
+        assert_eq!((stat.start_time, stat.ignored), (4242, 4097));
         assert!(!stat.ended);
     }
 

@@ -100,20 +100,36 @@ impl Store {
         &self.root
     }
 
-    /// Takes an id for a new container.
+    /// Takes an id for a new container, and records what is intended.
     ///
     /// # Errors
-    /// [`Error::Exists`], and [`Error::Root`] for a full or read-only state root.
-    pub fn reserve(&self, id: &ContainerId) -> Result<Entry, Error> {
+    /// [`Error::Exists`], and [`Error::Root`] and [`Error::File`] for a full or read-only state root.
+    pub fn reserve(&self, id: &ContainerId, record: &Record) -> Result<Entry, Error> {
         // A `gc` may take the new directory for a left-over one until it is locked; then the way begins anew.
         for _ in 0..16 {
             self.take(id)?;
-            match self.open(id) {
+            match self.begin(id, record) {
                 Err(Error::NotFound { .. }) => {}
                 other => return other,
             }
         }
         Err(self.not_found(id))
+    }
+
+    /// Locks a new directory and makes the first record.
+    fn begin(&self, id: &ContainerId, record: &Record) -> Result<Entry, Error> {
+        let entry = self.look(id)?;
+        lock::lock_exclusive(&entry.directory, true).map_err(entry.file_error("locked"))?;
+        match entry.save(record) {
+            Ok(()) => Ok(entry),
+            // In a directory that was removed nothing can be made.
+            Err(Error::File { source, .. }) if source.errno() == Errno::ENOENT => Err(self.not_found(id)),
+            Err(error) => {
+                // It is the failure to be told; what cannot be removed is left for `delete --force`.
+                drop(entry.remove());
+                Err(error)
+            }
+        }
     }
 
     fn take(&self, id: &ContainerId) -> Result<(), Error> {
@@ -420,7 +436,7 @@ impl Entry {
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn remove(self) -> Result<(), Error> {
+    pub fn remove(&self) -> Result<(), Error> {
         [CONFIG_FILE, RECORD_FILE].iter().try_for_each(|name| self.unlink(name))?;
         let path = self.root.join(self.id.as_str());
         match fs::rmdirat(fs::AT_FDCWD, &path) {
