@@ -235,13 +235,9 @@ fn cgroup_v1(
     hierarchies: &[Hierarchy],
     top_is_writable: bool,
 ) -> Outcome {
-    let base = Attributes { set: step.attributes.set & !libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
-    let tmpfs = filesystem(child, "tmpfs", "tmpfs", &["mode=755".into()], &base)?;
-    for hierarchy in hierarchies {
-        nodes::fill(tmpfs.as_fd(), &hierarchy_nodes(hierarchy))?;
-    }
     let target = target(child, step, || Ok(Kind::Directory))?;
-    attach(&tmpfs, &target, step)?;
+    let nodes: Vec<Node> = hierarchies.iter().flat_map(hierarchy_nodes).collect();
+    let tmpfs = cgroup_tmpfs(child, step, &target, &nodes)?;
     child.keep(target);
     process::fchdir(&tmpfs)?;
     for hierarchy in hierarchies {
@@ -262,10 +258,32 @@ fn cgroup_v1(
     Ok(())
 }
 
-fn hierarchy_nodes(hierarchy: &Hierarchy) -> Vec<Node> {
+/// The tmpfs for the hierarchies, attached and filled. It is made read-only with the rest of them.
+fn cgroup_tmpfs(
+    child: &mut Child<'_>,
+    step: &MountStep,
+    target: &OwnedFd,
+    nodes: &[Node],
+) -> Outcome<OwnedFd> {
+    let options = ["mode=755".into()];
+    if plain::suits(child, step, "tmpfs", nodes)
+        && plain::mount(target, step, "tmpfs", "tmpfs", &options).is_some()
+    {
+        let tmpfs = mount::mounted_on(target)?;
+        nodes::fill(tmpfs.as_fd(), nodes)?;
+        return Ok(tmpfs);
+    }
+    let base = Attributes { set: step.attributes.set & !libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
+    let tmpfs = filesystem(child, "tmpfs", "tmpfs", &options, &base)?;
+    nodes::fill(tmpfs.as_fd(), nodes)?;
+    attach(&tmpfs, target, step)?;
+    Ok(tmpfs)
+}
+
+fn hierarchy_nodes(hierarchy: &Hierarchy) -> impl Iterator<Item = Node> {
     let link = |name: &String| Node::Link { path: name.into(), target: (&hierarchy.name).into() };
     let directory = Node::Directory { path: (&hierarchy.name).into() };
-    std::iter::once(directory).chain(hierarchy.links.iter().map(link)).collect()
+    std::iter::once(directory).chain(hierarchy.links.iter().map(link))
 }
 
 fn cgroup_v2(
