@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 pub use nix::dir::{Dir, Type as DirEntryType};
 pub use nix::fcntl::OFlag;
 pub use nix::sys::stat::{FileStat, Mode, SFlag};
+pub use rustix::fs::FileType;
 
 pub use crate::lock::{lock_exclusive, lock_shared};
 pub use crate::resolve::{
@@ -376,6 +377,23 @@ pub fn directory_names(path: &Path) -> Result<Vec<std::ffi::OsString>> {
     std::fs::read_dir(path)
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect())
         .context("getdents64", || format!("{path:?}"))
+}
+
+/// What is in a directory that is open for reading, with `.` and `..`, in no order: the names, and of which type each is.
+///
+/// # Errors
+/// What the kernel says, with the path behind the descriptor.
+pub fn entries(dir: impl AsFd) -> Result<Vec<(OsString, FileType)>> {
+    let dir = dir.as_fd();
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 8192];
+    let mut list = rustix::fs::RawDir::new(dir, &mut buffer);
+    let mut entries = Vec::new();
+    while let Some(entry) = list.next() {
+        let entry = entry.context("getdents64", || describe(dir))?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_owned();
+        entries.push((name, entry.file_type()));
+    }
+    Ok(entries)
 }
 
 /// `read(2)` into `buffer`; 0 is the end of the file.

@@ -1,6 +1,7 @@
 //! Mounts, by descriptor: the new mount API (Linux 5.2, `mount_setattr` 5.12) and the few old calls still needed.
 
 use crate::error::{Context, Result, check, describe};
+use crate::fs::{OFlag, at};
 use nix::errno::Errno;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -53,7 +54,7 @@ fn clone_tree(
 }
 
 /// [`open_tree_at`] and [`set_attributes`] of the copy: one call from Linux 6.15 on (`open_tree_attr(2)`), two before. An
-/// empty path is the mount behind `fd` itself.
+/// empty path is the mount behind `fd` itself. A link at the end of the path is followed.
 ///
 /// # Errors
 /// What the kernel says, with the path behind the descriptor.
@@ -70,7 +71,7 @@ pub fn open_tree_with(
     {
         return Ok(tree);
     }
-    let tree = clone_tree(fd, path, clone).context("open_tree", || format!("{path:?}, {clone:?}"))?;
+    let tree = clone_tree(fd, path, clone).context("open_tree", || format!("{}, {clone:?}", at(fd, path)))?;
     set_attributes(&tree, attributes)?;
     Ok(tree)
 }
@@ -131,14 +132,28 @@ pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<()> {
         .context("move_mount", || format!("detached, {}", describe(target)))
 }
 
-/// The root of what is mounted on the directory behind `target`, whose own descriptor stays below it, as a descriptor for
-/// paths. No name is looked up: where `target` is the root of the lookup, `..` leads to itself and onto what is mounted
+/// As [`attach`], onto a name in the directory behind `dir`, or onto that itself where the name is empty. A link at the end
+/// is not followed: the mount lies on the link.
+///
+/// # Errors
+/// What the kernel says, with the directory and the name.
+pub fn attach_at(mount: impl AsFd, dir: impl AsFd, name: &Path) -> Result<()> {
+    use rustix::mount::MoveMountFlags;
+    if name.as_os_str().is_empty() {
+        return attach(mount, dir);
+    }
+    let dir = dir.as_fd();
+    rustix::mount::move_mount(mount.as_fd(), "", dir, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .context("move_mount", || format!("detached, {}", at(dir, name)))
+}
+
+/// The root of what is mounted on the directory behind `target`, whose own descriptor stays below it. No name is looked up: where `target` is the root of the lookup, `..` leads to itself and onto what is mounted
 /// there.
 ///
 /// # Errors
 /// What the kernel says, with the path behind the descriptor.
-pub fn mounted_on(target: impl AsFd) -> Result<OwnedFd> {
-    crate::fs::open_in_root(target, Path::new(".."), crate::fs::OFlag::O_PATH, 0)
+pub fn mounted_on(target: impl AsFd, flags: OFlag) -> Result<OwnedFd> {
+    crate::fs::open_in_root(target, Path::new(".."), flags | OFlag::O_DIRECTORY, 0)
 }
 
 /// Binds `source`, an absolute path, onto `name` in the working directory (`mount(2)`, `MS_BIND`): what [`open_tree_at`]

@@ -148,6 +148,53 @@ fn privileged_files_that_tell_a_containers_own_limits_may_be_mounted_into_proc()
 }
 
 #[test]
+fn privileged_links_of_procfs_stay_and_what_they_lead_to_is_covered() {
+    let runtime = Runtime::new();
+    let script = "readlink /proc/mounts; wc -c </proc/1/mounts; wc -c </proc/version";
+    let bundle = runtime.bundle().script(script).with(|config| {
+        config["linux"]["maskedPaths"] = json!(["/proc/mounts", "/proc/version"]);
+    });
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, "self/mounts\n0\n0\n");
+
+    let script =
+        "readlink /proc/mounts; awk '$5 ~ \"^/proc/\" { print $4, $5, substr($6, 1, 2) }' /proc/1/mountinfo";
+    let bundle = runtime.bundle().script(script).with(|config| {
+        config["linux"]["readonlyPaths"] = json!(["/proc/self", "/proc/mounts"]);
+        config["linux"]["maskedPaths"] = json!([]);
+    });
+    let covered = "/1 /proc/1 ro\n/1/mounts /proc/1/mounts ro\n";
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, format!("self/mounts\n{covered}"));
+}
+
+#[test]
+fn privileged_a_mask_lies_on_whatever_covers_procfs_before() {
+    let runtime = Runtime::new();
+    let masked = |paths: &[&str]| {
+        let script = "wc -c </proc/version; wc -c </proc/uptime; ls -A /proc/sys | wc -l";
+        let bundle = runtime.bundle().script(script).with(|config| {
+            config["linux"]["readonlyPaths"] = json!(paths);
+            config["linux"]["maskedPaths"] =
+                json!(["/proc/version", "/proc/never", "/proc/uptime", "/proc/sys"]);
+        });
+        symlink("/proc", bundle.path("link")).expect("an own directory");
+        bundle
+    };
+    let file = runtime.scratch().join("served");
+    fs::write(&file, "served\n").expect("the scratch directory is writable");
+    for bundle in [
+        masked(&[]),
+        masked(&["/proc/version", "/proc/sys", "/proc/sys"]),
+        masked(&["/proc/version", "/proc"]),
+        masked(&["/link"]),
+        masked(&[]).mount("/proc/uptime", "bind", &file, &["bind"]),
+        masked(&[]).mount("/sys/../proc", "proc", "proc", &[]),
+        masked(&[]).without_namespace("pid"),
+    ] {
+        assert_eq!(runtime.run(&bundle).succeeds().stdout, "0\n0\n0\n", "{}", bundle.dir().display());
+    }
+}
+
+#[test]
 fn privileged_a_real_procfs_may_be_bound_to_proc() {
     let runtime = Runtime::new();
     let bundle = runtime.bundle().args(["stat", "-f", "-c", "%T", "/proc"]).without_namespace("pid");

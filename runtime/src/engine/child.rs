@@ -409,6 +409,11 @@ impl<'a> Child<'a> {
         self.compiled.clone_flags & libc::CLONE_NEWNS as u64 != 0
     }
 
+    /// Whether the pid namespace is new too, so that a procfs mounted here is the container's own.
+    pub(super) fn is_alone_in_pids_and_mounts(&self) -> bool {
+        self.is_alone_among_mounts() && self.compiled.clone_flags & libc::CLONE_NEWPID as u64 != 0
+    }
+
     /// The container's root: the mount itself before the pivot, `/` in a process that joined a container.
     pub(super) fn root(&mut self) -> Outcome<mydocker_sys::BorrowedFd<'_>> {
         if self.root.is_none() {

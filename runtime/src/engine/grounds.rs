@@ -29,6 +29,8 @@ pub(super) struct Grounds<'a> {
 struct Ground<'a> {
     at: &'a Path,
     root: Option<OwnedFd>,
+    /// Whether it is a procfs: nothing is mounted there but what covers its files.
+    is_procfs: bool,
     /// What the runtime has made there, in a file system that nobody else can change yet.
     contents: &'a [Node],
 }
@@ -48,19 +50,25 @@ impl<'a> Grounds<'a> {
     /// it covers is forgotten.
     pub(super) fn add(&mut self, step: &'a MountStep, root: Option<OwnedFd>) {
         let (root, contents) = match &step.what {
-            MountKind::Filesystem { fs_type, contents, .. } if fs_type != "proc" => {
-                (root, contents.as_slice())
-            }
+            MountKind::Filesystem { contents, .. } => (root, contents.as_slice()),
             MountKind::Remount => return,
             _ => (None, [].as_slice()),
         };
+        self.lost |= climbs(&step.target);
         self.made.retain(|ground| rest_below(ground.at, &step.target).is_none());
-        self.made.push(Ground { at: &step.target, root, contents });
+        self.made.push(Ground { at: &step.target, root, is_procfs: is_procfs(step), contents });
     }
 
     /// Forgets all mounts and those to come: what is mounted nobody knows where may cover them.
     pub(super) fn lose(&mut self) {
         self.lost = true;
+    }
+
+    /// The root of the container's own procfs, open for reading, if that is what `/proc` shows: for who mounts nothing
+    /// there but what it tells apart.
+    pub(super) fn take_procfs(&mut self) -> Option<OwnedFd> {
+        let mut shown = self.made.iter_mut().filter(|ground| ground.is_procfs && !self.lost);
+        shown.find(|ground| ground.at == Path::new("/proc"))?.root.take()
     }
 
     /// The descriptors, for who closes them.
@@ -87,13 +95,12 @@ impl<'a> Grounds<'a> {
 
 /// Looks for a target on a mount that is known.
 pub(super) fn find(child: &mut Child<'_>, target: &Path) -> Outcome<Found> {
-    // Where a path climbs, its text does not say what it passes.
-    let climbs = target.components().any(|component| component == Component::ParentDir);
-    if child.grounds.lost || climbs {
+    if child.grounds.lost || climbs(target) {
         return Ok(Found::Elsewhere);
     }
     if let Some((ground, rest)) = child.grounds.below(target) {
-        return Ok(ground.root.as_ref().map_or(Found::Elsewhere, |root| look(root.as_fd(), rest)));
+        let root = ground.root.as_ref().filter(|_| !ground.is_procfs);
+        return Ok(root.map_or(Found::Elsewhere, |root| look(root.as_fd(), rest)));
     }
     let is_procfs = match child.grounds.root_is_procfs {
         Some(known) => known,
@@ -104,6 +111,16 @@ pub(super) fn find(child: &mut Child<'_>, target: &Path) -> Outcome<Found> {
         Ok(rest) if !is_procfs => Ok(look(child.root()?, rest)),
         _ => Ok(Found::Elsewhere),
     }
+}
+
+/// Whether a path climbs: its text does not say what it passes then.
+fn climbs(path: &Path) -> bool {
+    path.components().any(|component| component == Component::ParentDir)
+}
+
+/// Whether a step mounts a procfs.
+pub(super) fn is_procfs(step: &MountStep) -> bool {
+    matches!(&step.what, MountKind::Filesystem { fs_type, .. } if fs_type == "proc")
 }
 
 /// What is left of a path below another. The plan's targets have no doubled slashes, so that bytes tell, without taking

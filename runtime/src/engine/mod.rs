@@ -14,6 +14,7 @@ mod landlock;
 mod message;
 mod mount_points;
 mod mounts;
+mod names;
 mod net_devices;
 mod nodes;
 mod notify;

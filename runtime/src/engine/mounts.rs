@@ -6,7 +6,7 @@ use super::grounds::{self, Found};
 use super::rootfs::{self, Kind};
 use super::{nodes, plain};
 use crate::plan::{Attributes, Hierarchy, MountKind, MountStep, Node, Opener, TargetRule};
-use mydocker_sys::fs;
+use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::mount::{self, FsContext, MountAttrFlags};
 use mydocker_sys::{AsFd, BorrowedFd, OwnedFd, process};
 use std::borrow::Cow;
@@ -32,7 +32,7 @@ fn make(child: &mut Child<'_>, step: &MountStep) -> Outcome<Option<OwnedFd>> {
             let is_plain = !copy_up && plain::suits(child, step, fs_type, contents);
             let (target, options) = prepare(child, step, options, *mode_of_target)?;
             if is_plain && plain::mount(&target, step, fs_type, source, &options).is_some() {
-                let root = plain::complete(step, &target, contents)?;
+                let root = plain::complete(child, step, &target, contents)?;
                 child.keep(target);
                 return Ok(root);
             }
@@ -269,7 +269,7 @@ fn cgroup_tmpfs(
     if plain::suits(child, step, "tmpfs", nodes)
         && plain::mount(target, step, "tmpfs", "tmpfs", &options).is_some()
     {
-        let tmpfs = mount::mounted_on(target)?;
+        let tmpfs = mount::mounted_on(target, OFlag::O_PATH)?;
         nodes::fill(tmpfs.as_fd(), nodes)?;
         return Ok(tmpfs);
     }

@@ -5,10 +5,11 @@
 //! the mount goes onto `.`, so that no path is looked up again (CVE-2021-30465).
 
 use super::child::{Child, Outcome};
-use super::nodes;
+use super::{grounds, nodes};
 use crate::plan::{MountKind, MountStep, Node};
+use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::mount::{self, MsFlags};
-use mydocker_sys::{AsFd, OwnedFd, fs, process};
+use mydocker_sys::{AsFd, OwnedFd, process};
 use std::ffi::{CStr, CString};
 
 /// File systems without a device or another path as their source, which would be looked up from the working directory.
@@ -95,12 +96,19 @@ fn mount_here(name: &CStr, step: &MountStep, fs_type: &str, source: &str, option
 
 /// Fills what [`mount`] has mounted at a target, and makes it read-only: `mount(2)` would make a new file system read-only
 /// as well as the mount, and procfs and sysfs are shared by all mounts in their namespaces. Nobody else is in the mount
-/// namespace who could use the mount meanwhile. Returns the mount's root, if there was something to do.
-pub(super) fn complete(step: &MountStep, target: &OwnedFd, contents: &[Node]) -> Outcome<Option<OwnedFd>> {
-    if is_complete(step, contents) {
+/// namespace who could use the mount meanwhile. Returns the mount's root, if there was something to do, and that of the
+/// container's own procfs, which is listed later ([`super::names`]).
+pub(super) fn complete(
+    child: &Child<'_>,
+    step: &MountStep,
+    target: &OwnedFd,
+    contents: &[Node],
+) -> Outcome<Option<OwnedFd>> {
+    let is_own_procfs = grounds::is_procfs(step) && child.is_alone_in_pids_and_mounts();
+    if is_complete(step, contents) && !is_own_procfs {
         return Ok(None);
     }
-    let root = mount::mounted_on(target)?;
+    let root = mount::mounted_on(target, if is_own_procfs { OFlag::O_RDONLY } else { OFlag::O_PATH })?;
     nodes::fill(root.as_fd(), contents)?;
     if is_readonly(step) {
         let readonly = mount::Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Default::default() };
