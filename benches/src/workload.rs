@@ -349,13 +349,13 @@ impl Oci<'_> {
 
     fn run(&self, seccomp: Seccomp) -> std::io::Result<Script> {
         let proof = self.run_argv(&format!("{}-proof", self.id()), &PROOF, seccomp)?;
-        let measured = vec![Step::Run(self.run_argv(&self.id(), &["true"], seccomp)?)];
+        let measured = vec![Step::Run(self.run_argv(&self.id(), &["/bin/true"], seccomp)?)];
         Ok(Script { setup: vec![Step::Prove(proof, PROOF_STATUS)], measured, ..Script::default() })
     }
 
     fn lifecycle(&self) -> std::io::Result<Script> {
         let id = self.id();
-        let bundle = self.bundle(&id, &["true"], Seccomp::None)?;
+        let bundle = self.bundle(&id, &["/bin/true"], Seccomp::None)?;
         let pid_file = bundle.join("pid");
         let create =
             ["create", "--bundle", &bundle.to_string_lossy(), "--pid-file", &pid_file.to_string_lossy(), &id];
@@ -412,7 +412,7 @@ impl Oci<'_> {
     fn parallel(&self) -> std::io::Result<Script> {
         let ids = (0..MANY).map(|index| format!("{}-{index}", self.id()));
         let commands: Result<Vec<_>, _> =
-            ids.map(|id| self.run_argv(&id, &["true"], Seccomp::None)).collect();
+            ids.map(|id| self.run_argv(&id, &["/bin/true"], Seccomp::None)).collect();
         Ok(Script { measured: vec![Step::Together(commands?)], ..Script::default() })
     }
 }

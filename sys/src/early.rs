@@ -22,10 +22,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Whether the binary was found to be on a read-only mount.
 static READONLY: AtomicBool = AtomicBool::new(false);
 
+/// Whether the standard streams were found to be open.
+static STREAMS: AtomicBool = AtomicBool::new(false);
+
+/// Whether the tables of pointers cannot be written to any more.
+static TABLES: AtomicBool = AtomicBool::new(false);
+
+/// Whether the tables of pointers are known to be read-only. `false` says nothing.
+pub(crate) fn has_protected_tables() -> bool {
+    TABLES.load(Ordering::Relaxed)
+}
+
 /// Whether this program is known to run from a read-only mount. `false` says nothing.
 #[must_use]
 pub fn runs_from_readonly_mount() -> bool {
     READONLY.load(Ordering::Relaxed)
+}
+
+/// Whether descriptors 0, 1 and 2 are known to be open. `false` says nothing.
+pub(crate) fn has_standard_streams() -> bool {
+    STREAMS.load(Ordering::Relaxed)
 }
 
 /// Executes the program again from a read-only view of its binary if one of its words `asks` for that. Returns where the
@@ -33,9 +49,13 @@ pub fn runs_from_readonly_mount() -> bool {
 ///
 /// # Safety
 /// `stack` is what the kernel gave to the first instruction: the number of arguments, their pointers, a null pointer, the
-/// environment's pointers and a null pointer.
+/// environment's pointers and a null pointer. If it `has_final_tables`, nothing relocates its tables of pointers.
 #[inline(always)]
-pub unsafe fn enter_readonly_view(stack: *const usize, asks: impl Fn(*const u8) -> bool) {
+pub unsafe fn enter_readonly_view(
+    stack: *const usize,
+    has_final_tables: bool,
+    asks: impl Fn(*const u8) -> bool,
+) {
     // SAFETY: the layout is the caller's promise.
     unsafe {
         let count = *stack;
@@ -43,7 +63,7 @@ pub unsafe fn enter_readonly_view(stack: *const usize, asks: impl Fn(*const u8) 
         let mut index = 1;
         while index < count {
             if asks(*words.add(index)) {
-                return enter(&Start { stack, args: words, env: words.add(count + 1) });
+                return enter(&Start { stack, args: words, env: words.add(count + 1), has_final_tables });
             }
             index += 1;
         }
@@ -93,11 +113,13 @@ unsafe fn enter(start: &Start) {
         }
         if become_file(view, start) {
             READONLY.store(true, Ordering::Relaxed);
-        } else {
-            let [args, env] = [start.args.addr(), start.env.addr()];
-            let list = [view as usize, c"".as_ptr().addr(), args, env, libc::AT_EMPTY_PATH as usize, 0];
-            call(libc::SYS_execveat, list);
+            TABLES.store(start.has_final_tables, Ordering::Relaxed);
+            // A new descriptor gets the lowest number that is free.
+            return STREAMS.store(view > 2, Ordering::Relaxed);
         }
+        let [args, env] = [start.args.addr(), start.env.addr()];
+        let list = [view as usize, c"".as_ptr().addr(), args, env, libc::AT_EMPTY_PATH as usize, 0];
+        call(libc::SYS_execveat, list);
         call(libc::SYS_close, [view as usize, 0, 0, 0, 0, 0]);
     }
 }

@@ -13,14 +13,15 @@ const PAGES: usize = !0xfff;
 
 /// Defines the entry points of a program, to be used with `#![no_main]`: the C library's calls a `fn() -> u8` and returns
 /// the status. The other is the very first instruction, for a link with `--entry=first_instruction`: where one of the
-/// program's words is in the list, the program runs from a read-only view of its binary ([`early`](crate::early)).
+/// program's words is in the list, the program runs from a read-only view of its binary ([`early`](crate::early)). Its tables of
+/// pointers are final if it has fixed addresses and a C library that resolves nothing when it starts.
 ///
 /// The words of the command line come from [`args`]: `std::env::args_os` has them of glibc alone, which hands them to what
 /// runs before `main`. What is lost is the message about a stack overflow, which is a plain SIGSEGV then.
 #[macro_export]
 macro_rules! entry_point {
-    ($main:path, readonly_view for $($word:literal),+) => {
-        $crate::first_instruction!($($word),+);
+    ($main:path, readonly_view for $($word:literal),+; final_tables: $final:expr) => {
+        $crate::first_instruction!($final, $($word),+);
 
         #[doc(hidden)]
         // SAFETY: the C library calls the one function of this name, with this signature, once.
@@ -42,7 +43,7 @@ macro_rules! entry_point {
 #[macro_export]
 #[cfg(target_arch = "x86_64")]
 macro_rules! first_instruction {
-    ($($word:literal),+) => {
+    ($final:expr, $($word:literal),+) => {
         #[doc(hidden)]
         // SAFETY: the linker takes the one symbol of this name as the entry point, where the kernel begins.
         #[unsafe(no_mangle)]
@@ -66,7 +67,7 @@ macro_rules! first_instruction {
             }
             // SAFETY: the stack is as the kernel made it, and so are the words on it.
             unsafe {
-                $crate::early::enter_readonly_view(stack, |word| $($crate::early::is(word, $word))||+);
+                $crate::early::enter_readonly_view(stack, $final, |word| $($crate::early::is(word, $word))||+);
             }
         }
     };
@@ -77,7 +78,7 @@ macro_rules! first_instruction {
 #[macro_export]
 #[cfg(not(target_arch = "x86_64"))]
 macro_rules! first_instruction {
-    ($($word:literal),+) => {};
+    ($final:expr, $($word:literal),+) => {};
 }
 
 /// Whether this program is known to run from a read-only mount. `false` says nothing.
@@ -120,6 +121,10 @@ pub fn args() -> Vec<OsString> {
 /// Takes the right to write away from the tables of pointers, as a dynamic loader does (the segment `PT_GNU_RELRO`):
 /// musl leaves those of a static program writable. It is hardening, so that a kernel that refuses is not told of.
 fn protect_tables() {
+    #[cfg(target_arch = "x86_64")]
+    if crate::early::has_protected_tables() {
+        return;
+    }
     let Some((start, length)) = relocated_tables() else { return };
     let end = start.wrapping_add(length) & PAGES;
     let start = start & PAGES;
@@ -168,25 +173,46 @@ pub extern "C" fn mydocker_no_unwind_table(_code: *const c_void, _found: *mut c_
     -1
 }
 
-/// Makes sure that descriptors 0, 1 and 2 are open, so that no file of ours becomes one of them, and that writing to a
-/// closed pipe is an error instead of the end.
+/// Whether the standard streams are known to be open.
+fn has_standard_streams() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return crate::early::has_standard_streams();
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// What is to become of who writes to a pipe that nobody reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokenPipe {
+    /// The write is an error.
+    Fails,
+    /// The process ends, unless it blocks SIGPIPE, which makes it an error as well.
+    Ends,
+}
+
+/// Makes sure that descriptors 0, 1 and 2 are open, so that no file of ours becomes one of them, and that children can be
+/// waited for.
 ///
 /// # Errors
 /// What the kernel says of /dev/null.
-pub fn prepare() -> crate::Result<()> {
-    open_standard_streams()?;
-    // SAFETY: ignoring a signal installs no handler.
-    let ret = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-    if ret == libc::SIG_ERR {
-        return Err(crate::Error::last("rt_sigaction", || "SIGPIPE, SIG_IGN".into()));
+pub fn prepare(broken_pipe: BrokenPipe) -> crate::Result<()> {
+    if !has_standard_streams() {
+        open_standard_streams()?;
+    }
+    if broken_pipe == BrokenPipe::Fails {
+        set_disposition(libc::SIGPIPE, libc::SIG_IGN, "SIGPIPE, SIG_IGN")?;
     }
     // A caller may ignore it, and then the kernel reaps children before anybody can wait for them.
-    // SAFETY: the default disposition installs no handler.
-    let ret = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-    if ret == libc::SIG_ERR {
-        return Err(crate::Error::last("rt_sigaction", || "SIGCHLD, SIG_DFL".into()));
+    set_disposition(libc::SIGCHLD, libc::SIG_DFL, "SIGCHLD, SIG_DFL")
+}
+
+/// Sets one of the two dispositions that are no handlers.
+fn set_disposition(signal: c_int, disposition: libc::sighandler_t, what: &str) -> crate::Result<()> {
+    // SAFETY: the callers give SIG_IGN or SIG_DFL, which run no code of ours.
+    match unsafe { libc::signal(signal, disposition) } {
+        libc::SIG_ERR => Err(crate::Error::last("rt_sigaction", || what.into())),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn open_standard_streams() -> crate::Result<()> {

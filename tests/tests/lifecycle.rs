@@ -319,6 +319,25 @@ fn privileged_run_can_do_without_a_subreaper() {
     assert_eq!(runtime.bundle_command("run", &bundle, &["--no-subreaper"]).run().exits(3).stdout, "ran\n");
 }
 
+/// Where the container has a pid namespace of its own they get its first process.
+#[test]
+fn privileged_run_adopts_the_containers_orphans() {
+    for (flags, adopts) in [(&[][..], true), (&["--no-subreaper"][..], false)] {
+        let runtime = Runtime::new();
+        let bundle = runtime.bundle().without_namespace("pid");
+        let bundle = bundle.script("(sleep 60 & echo orphan $!.); read line; exit 0");
+        let running = runtime.bundle_command("run", &bundle, flags).stdin_pipe().spawn();
+        running.wait_for_output(".");
+        let orphan: i32 =
+            running.stdout().trim_matches(|letter: char| !letter.is_ascii_digit()).parse().expect("a pid");
+        let parent = || procfs::status_field(orphan, "PPid").expect("it sleeps");
+        let own = running.pid().to_string();
+        wait::until("a new parent", || (parent() != runtime.pid(bundle.id()).to_string()).then_some(()));
+        assert_eq!(parent() == own, adopts, "{flags:?}");
+        running.wait().succeeds();
+    }
+}
+
 #[test]
 fn privileged_create_refuses_a_bundle_without_config() {
     let runtime = Runtime::new();

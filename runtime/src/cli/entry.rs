@@ -4,12 +4,21 @@ use super::{
     Command, Context, Environment, Log, Report, Request, UsageError, parse_global, print, usage_status,
 };
 use crate::commands::{self, Outcome};
+use mydocker_sys::start::{BrokenPipe, args, prepare};
 use std::ffi::OsString;
 
 /// Runs the program with the arguments and the environment of this process.
 #[must_use]
 pub fn main_entry() -> u8 {
-    run(mydocker_sys::start::args().into_iter().skip(1))
+    run(args().into_iter().skip(1))
+}
+
+/// Who attends a program blocks SIGPIPE with all other signals.
+fn broken_pipe(request: &Result<Request, UsageError>) -> BrokenPipe {
+    match request {
+        Ok(Request::Command(Command::Run(run))) if !run.detach => BrokenPipe::Ends,
+        _ => BrokenPipe::Fails,
+    }
 }
 
 fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
@@ -25,7 +34,7 @@ fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     {
         return finish(&Log::stderr(), 1, Err(report));
     }
-    if let Err(error) = mydocker_sys::start::prepare() {
+    if let Err(error) = prepare(broken_pipe(&request)) {
         return finish(&Log::stderr(), 1, Err(Report::new("start", &error).into()));
     }
     if let Ok(Request::Print(text)) = &request {

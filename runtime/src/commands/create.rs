@@ -19,7 +19,14 @@ use std::path::Path;
 /// If the bundle is wrong or the container cannot be made; nothing is left then.
 pub fn create(args: &CreateArgs, context: &Context) -> Outcome {
     let id = container::id(&args.id)?;
-    let wish = Wish { launch: &args.launch, id, await_start: true, own_terminal: false, attended: false };
+    let wish = Wish {
+        launch: &args.launch,
+        id,
+        await_start: true,
+        own_terminal: false,
+        attended: false,
+        adopts_orphans: false,
+    };
     let up = bring_up(&wish, context)?;
     up.launched.release().map_err(failed("setup"))?;
     Ok(0)
@@ -43,12 +50,13 @@ pub fn run(args: &RunArgs, context: &Context) -> Outcome {
         await_start: false,
         own_terminal: !args.detach,
         attended: !args.detach && !args.keep,
+        adopts_orphans: !args.detach && !args.no_subreaper,
     };
     if args.detach {
         return detach(bring_up(&wish, context)?, context);
     }
     // Signals wait from here on, so that none is lost between the program's start and the first look.
-    let foreground = Foreground::begin(!args.no_subreaper).map_err(failed("foreground"))?;
+    let foreground = Foreground::begin().map_err(failed("foreground"))?;
     attend(args, context, bring_up(&wish, context)?, foreground)
 }
 

@@ -33,7 +33,7 @@ pub fn exec(args: &ExecArgs, context: &Context) -> Outcome {
     check_terminal(process.terminal, args.console_socket.is_some(), !args.detach)?;
     let foreground = match args.detach {
         true => None,
-        false => Some(Foreground::begin(false).map_err(failed("foreground"))?),
+        false => Some(Foreground::begin().map_err(failed("foreground"))?),
     };
     context.timings.mark("config");
     let launched = launch(args, &container, &config, &process, &host, context)?;

@@ -14,8 +14,8 @@ use crate::resctrl::Removal;
 use crate::spec::NamespaceKind;
 use crate::state::{ContainerId, Entry, ProcessRecord, Progress, Record, Status};
 use crate::support;
-use mydocker_sys::AsFd;
 use mydocker_sys::signal::SignalBits;
+use mydocker_sys::{AsFd, process};
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::time::SystemTime;
@@ -30,6 +30,9 @@ pub(super) struct Wish<'a> {
     pub(super) own_terminal: bool,
     /// Whether the caller deletes it at its end.
     pub(super) attended: bool,
+    /// Whether the caller becomes the parent of what loses its own, so that none is left to the host's init when the program
+    /// has ended.
+    pub(super) adopts_orphans: bool,
 }
 
 /// A container that is up, still guarded: dropping it without [`Up::settle`] leaves the process to be killed.
@@ -53,6 +56,9 @@ pub(super) fn bring_up(wish: &Wish<'_>, context: &Context) -> Result<Up, Box<Rep
         return Err(no_process());
     }
     warn_of_lost_processes(&bundle, context);
+    if wish.adopts_orphans && may_leave_orphans(&bundle) {
+        process::set_subreaper(true).map_err(failed("foreground"))?;
+    }
     context.timings.mark("config");
     let socket = wish.launch.console_socket.as_deref();
     bundle::check_terminal(bundle.spec.has_terminal(), socket.is_some(), wish.own_terminal)?;
@@ -130,6 +136,12 @@ fn warn_of_lost_processes(bundle: &Bundle, context: &Context) {
     }
 }
 
+/// Whether processes may lose their parent outside of a pid namespace whose first process gets them.
+fn may_leave_orphans(bundle: &Bundle) -> bool {
+    let spec = &bundle.spec;
+    !spec.namespaces.is_new(NamespaceKind::Pid) || !spec.spec().hooks.is_empty()
+}
+
 /// What is known of a container before there is anything of it.
 pub(super) fn new_record(id: &ContainerId, attended: bool, bundle: &Bundle, host: &HostFacts) -> Record {
     let spec = &bundle.spec;
@@ -189,9 +201,7 @@ fn compile(
 fn activation_sockets() -> u32 {
     let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u32>().ok());
     match (number("LISTEN_FDS"), number("LISTEN_PID")) {
-        (Some(count), Some(pid)) if i32::try_from(pid) == Ok(mydocker_sys::process::getpid().as_raw()) => {
-            count
-        }
+        (Some(count), Some(pid)) if i32::try_from(pid) == Ok(process::getpid().as_raw()) => count,
         _ => 0,
     }
 }

@@ -41,8 +41,11 @@ pub fn restore(args: &RestoreArgs, context: &Context) -> Outcome {
     let wish = Wish::check(args, context)?;
     let mut foreground = match args.detach {
         true => None,
-        false => Some(Foreground::begin(!args.no_subreaper).map_err(failed("foreground"))?),
+        false => Some(Foreground::begin().map_err(failed("foreground"))?),
     };
+    if !args.detach && !args.no_subreaper {
+        process::set_subreaper(true).map_err(failed("foreground"))?;
+    }
     let Restored { entry, record, bundle, pidfd, terminal } = bring_back(args, &wish, id, context)?;
     let Some(foreground) = &mut foreground else { return Ok(0) };
     // Others must be able to pause, kill and delete the container while it runs.

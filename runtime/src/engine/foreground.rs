@@ -29,15 +29,11 @@ pub struct Foreground {
 }
 
 impl Foreground {
-    /// Begins to collect signals instead of dying of them; a `subreaper` also becomes the parent of the container's
-    /// orphans, so that none is left to the host's init when the program has ended.
+    /// Begins to collect signals instead of dying of them.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn begin(subreaper: bool) -> Result<Self, ForegroundError> {
-        if subreaper {
-            process::set_subreaper(true)?;
-        }
+    pub fn begin() -> Result<Self, ForegroundError> {
         let mut all = signal::all();
         // These tell of mistakes of this process itself and must end it.
         for own in [

@@ -250,13 +250,12 @@ pub fn launch(launch: Launch<'_>, until: Until, commit: Commit<'_>) -> Result<La
         }
         process::Forked::Parent { pid, pidfd } => {
             lent_score.map_or(Ok(()), OomScore::take_back)?;
-            // Only the first process holds the other end from here on: its end is the end of the conversation.
-            drop(child_channel);
             launch.timings.mark("clone");
             let launched = Launched { pid: pid.as_raw(), terminal: None, pidfd: Some(pidfd) };
             let result = Conversation {
                 launch: &launch,
                 channel,
+                other_end: Some(child_channel),
                 launched,
                 commit,
                 id_maps: IdMaps::default(),
@@ -304,6 +303,8 @@ fn clone(flags: u64, cgroups: Option<&JoinFds>) -> mydocker_sys::Result<(process
 struct Conversation<'a> {
     launch: &'a Launch<'a>,
     channel: Channel,
+    /// The first process's, until it is listened to.
+    other_end: Option<Channel>,
     launched: Launched,
     commit: Commit<'a>,
     id_maps: IdMaps,
@@ -318,6 +319,8 @@ struct Conversation<'a> {
 impl Conversation<'_> {
     fn run(mut self, until: Until) -> Result<Launched, Error> {
         self.hand_over_cgroups()?;
+        // Only the first process holds the other end from here on: its end is the end of the conversation.
+        self.other_end = None;
         loop {
             match self.next_report()? {
                 Report::NeedsUnit => {
@@ -339,7 +342,11 @@ impl Conversation<'_> {
                 Report::Created if until == Until::Created => return Ok(self.launched),
                 Report::Created => {}
                 Report::Failed(failure) => return Err(Error::Step(failure)),
-                Report::Closed if until == Until::Executed && self.ready => return Ok(self.launched),
+                Report::Closed if until == Until::Executed && self.ready => {
+                    // Nobody is at its other end: the end of the runtime may close it.
+                    std::mem::forget(self.channel);
+                    return Ok(self.launched);
+                }
                 Report::Closed => return Err(self.ended()),
             }
         }
