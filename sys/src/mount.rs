@@ -147,8 +147,8 @@ pub fn attach_at(mount: impl AsFd, dir: impl AsFd, name: &Path) -> Result<()> {
         .context("move_mount", || format!("detached, {}", at(dir, name)))
 }
 
-/// The root of what is mounted on the directory behind `target`, whose own descriptor stays below it. No name is looked up: where `target` is the root of the lookup, `..` leads to itself and onto what is mounted
-/// there.
+/// The root of what is mounted on the directory behind `target`, whose own descriptor stays below it. No name is looked
+/// up: where `target` is the root of the lookup, `..` leads to itself and onto what is mounted there.
 ///
 /// # Errors
 /// What the kernel says, with the path behind the descriptor.

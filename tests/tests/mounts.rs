@@ -378,6 +378,32 @@ fn privileged_the_end_of_the_old_root_takes_no_shared_mount_off_the_host() {
     }
 }
 
+/// A mount on a shared one is copied to the host as it is at that moment.
+#[test]
+fn privileged_what_is_mounted_read_only_on_a_shared_mount_is_so_on_the_host() {
+    let cases: [(&str, &[&str]); 4] = [
+        ("rshared", &["rbind", "rshared"]),
+        ("shared", &["bind"]),
+        ("slave", &["bind"]),
+        ("private", &["rbind"]),
+    ];
+    for (propagation, options) in cases {
+        let runtime = Runtime::new();
+        let nested = Nested::new(&runtime);
+        let volume = nested.dir.join("sub");
+        runtime.host(["mount", "--make-shared"]).arg(&volume).run().succeeds();
+        fs::create_dir(volume.join("t")).expect("a new tmpfs is writable");
+        let bundle = runtime.bundle().args(["true"]).mount("/vol", "none", &volume, options);
+        let bundle = bundle.mount("/vol/t", "tmpfs", "tmpfs", &["ro", "nosuid"]).with(|config| {
+            config["linux"]["rootfsPropagation"] = json!(propagation);
+        });
+        runtime.run(&bundle).succeeds();
+        let seen = fs::read_to_string("/proc/self/mountinfo").expect("procfs is there");
+        let copy = mount_at(&seen, &volume.join("t").display().to_string());
+        check(&copy, &["ro", "nosuid"], &["rw"]);
+    }
+}
+
 /// On a host of systemd every mount is shared, and the bundle may lie on another one than `/`, which alone is changed by a
 /// propagation that is not recursive: what the container mounts must not appear there, and the root must be one to pivot to.
 #[test]

@@ -4,7 +4,7 @@ use mydocker_tests::{Bundle, Runtime, cgroup, procfs, wait};
 use rustix::process::Signal;
 use serde_json::json;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 /// The kinds that config.json and `/proc/PID/ns` name, in this order, differently.
@@ -283,6 +283,24 @@ fn privileged_files_of_unmapped_owners_are_nobodys_and_are_not_touched() {
     assert_eq!(runtime.run(&bundle).succeeds().stdout, "5:5\n65534:65534\n");
     let owner = |name| fs::metadata(bundle.path(name)).map(|meta| meta.uid()).expect("it is there");
     assert_eq!((owner("mapped"), owner("unmapped")), (100_005, 5));
+}
+
+/// Root inside may not search what is another's, and need not to cover it.
+#[test]
+fn privileged_directories_of_unmapped_owners_can_be_masked() {
+    let runtime = Runtime::new();
+    let script = "for dir in /secret /other; do stat -c %a:%u $dir; ls -A $dir; mkdir $dir/new 2>&1 | grep -c Read-only; done";
+    let bundle = runtime.bundle().user_namespace(100_000, 65_536).script(script).with(|config| {
+        config["linux"]["maskedPaths"] = json!(["/secret", "/other"]);
+    });
+    for name in ["secret", "other"] {
+        let dir = bundle.path(name);
+        fs::create_dir(&dir).expect("the bundle is writable");
+        fs::write(dir.join("file"), "").expect("the bundle is writable");
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).expect("it is ours");
+    }
+    let said = "1777:0\n1\n".repeat(2);
+    assert_eq!(runtime.run(&bundle).succeeds().stdout, said);
 }
 
 #[test]

@@ -404,9 +404,10 @@ impl<'a> Child<'a> {
         Ok(())
     }
 
-    /// Whether the mount namespace is new, so that nobody else sees what is mounted before the program runs.
+    /// Whether the mount namespace is new and none of its mounts is shared, so that nobody else sees what is mounted before
+    /// the program runs, and nothing of it has a copy that is never completed.
     pub(super) fn is_alone_among_mounts(&self) -> bool {
-        self.compiled.clone_flags & libc::CLONE_NEWNS as u64 != 0
+        self.compiled.clone_flags & libc::CLONE_NEWNS as u64 != 0 && !self.compiled.shares_mounts
     }
 
     /// Whether the pid namespace is new too, so that a procfs mounted here is the container's own.

@@ -19,6 +19,8 @@ pub struct Compiled {
     pub seccomp: Option<seccomp::Compiled>,
     /// The flags of the clone that makes the first process.
     pub clone_flags: u64,
+    /// Whether a mount of the container may have copies elsewhere ([`Plan::shares_mounts`]).
+    pub shares_mounts: bool,
     /// The container's state as hooks are told, but for the pid.
     pub state: State,
 }
@@ -74,6 +76,7 @@ pub fn compile(inputs: Inputs<'_>) -> Result<Compiled, CompileError> {
     Ok(Compiled {
         clone_flags: kinds.iter().fold(0, |flags, kind| flags | kind.clone_flag() as u64),
         program: Program { args, env, uid: inputs.process.map_or(0, |process| process.uid) },
+        shares_mounts: inputs.plan.shares_mounts(),
         plan: inputs.plan,
         seccomp,
         state: inputs.state,

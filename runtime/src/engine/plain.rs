@@ -96,7 +96,8 @@ fn mount_here(name: &CStr, step: &MountStep, fs_type: &str, source: &str, option
 
 /// Fills what [`mount`] has mounted at a target, and makes it read-only: `mount(2)` would make a new file system read-only
 /// as well as the mount, and procfs and sysfs are shared by all mounts in their namespaces. Nobody else is in the mount
-/// namespace who could use the mount meanwhile. Returns the mount's root, if there was something to do, and that of the
+/// namespace who could use the mount meanwhile, and no mount in it is shared, whose peers would get a copy that stays
+/// writable ([`Child::is_alone_among_mounts`]). Returns the mount's root, if there was something to do, and that of the
 /// container's own procfs, which is listed later ([`super::names`]).
 pub(super) fn complete(
     child: &Child<'_>,

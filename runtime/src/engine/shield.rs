@@ -3,8 +3,8 @@
 use super::child::{Child, Fault, Outcome};
 use super::failure::Code;
 use super::names::{self, Named, Names};
-use super::rootfs;
-use crate::plan::{Node, TargetRule};
+use super::{mounts, rootfs};
+use crate::plan::{Attributes, Node, TargetRule};
 use mydocker_sys::fs::{self, OFlag};
 use mydocker_sys::mount::{self, MsFlags};
 use mydocker_sys::{Errno, OwnedFd, process};
@@ -73,7 +73,7 @@ pub(super) fn mask(child: &mut Child<'_>, path: &Path) -> Outcome {
         place.cover(&tree)?;
         child.keep(tree);
     } else if place.is_directory {
-        child.shields.directory = Some(mount_empty_directory(&place)?);
+        child.shields.directory = Some(mount_empty_directory(child, &place)?);
     } else {
         let tree = null_device(child)?;
         place.cover(&tree)?;
@@ -112,18 +112,35 @@ fn open<'p>(child: &mut Child<'_>, path: &Path) -> Outcome<Option<Place<'p>>> {
     }
 }
 
-/// Mounts an empty file system by the way of [`super::plain`], and opens it. It belongs to nobody else, so that it may be
-/// read-only as well as its mount. Nobody can write to it, so that it takes no bounds.
-fn mount_empty_directory(place: &Place<'_>) -> Outcome<OwnedFd> {
-    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+/// Mounts an empty file system, and opens it. It belongs to nobody else, so that it may be read-only as well as its mount.
+/// Nobody can write to it, so that it takes no bounds.
+fn mount_empty_directory(child: &mut Child<'_>, place: &Place<'_>) -> Outcome<OwnedFd> {
+    if mount_plainly(place).is_none() {
+        return attach_empty_directory(child, place);
+    }
     let directory = &*place.directory;
-    process::fchdir(directory)?;
     if place.name.as_os_str().is_empty() {
-        mount::mount(None, c".", Some(c"tmpfs"), flags, None)?;
         return Ok(mount::mounted_on(directory, OFlag::O_PATH)?);
     }
-    mount::mount(None, &fs::cstring(place.name)?, Some(c"tmpfs"), flags, None)?;
     Ok(fs::openat(directory, place.name, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW, 0)?)
+}
+
+/// By the way of [`super::plain`], and `None` as there.
+fn mount_plainly(place: &Place<'_>) -> Option<()> {
+    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let name = if place.name.as_os_str().is_empty() { Path::new(".") } else { place.name };
+    process::fchdir(&*place.directory).ok()?;
+    mount::mount(None, &fs::cstring(name).ok()?, Some(c"tmpfs"), flags, None).ok()
+}
+
+/// By the new calls, which cover also a directory that may not be searched: one of the host's root in a user namespace.
+fn attach_empty_directory(child: &mut Child<'_>, place: &Place<'_>) -> Outcome<OwnedFd> {
+    let set =
+        libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+    let attributes = Attributes { set, ..Attributes::default() };
+    let tree = mounts::filesystem(child, "tmpfs", "", &[], &attributes)?;
+    place.cover(&tree)?;
+    Ok(tree)
 }
 
 /// The container's own null device, read-only, and only if it is one: an image can put anything at that path, and a

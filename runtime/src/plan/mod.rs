@@ -54,6 +54,18 @@ impl Plan {
             _ => false,
         })
     }
+
+    /// Whether the first process may mount on something shared: mounts of the host that stay so, also below the root that is
+    /// attached, or a mount that the configuration makes so. The kernel copies a new mount to all peers as it is then, and
+    /// what is done to it later is not passed on.
+    #[must_use]
+    pub fn shares_mounts(&self) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::AttachRoot { isolate, .. } => *isolate,
+            Step::Mount(mount) => mount.propagation.iter().any(|flags| flags & libc::MS_SHARED != 0),
+            _ => false,
+        })
+    }
 }
 
 /// What the runtime does for the first process.
