@@ -17,9 +17,7 @@ const LARGE_FILE: [&str; 8] =
     ["fstat64", "fstatfs64", "lseek64", "mmap64", "open64", "readdir64", "stat64", "statfs64"];
 
 fn main() -> Result<()> {
-    tell(
-        "cargo:rerun-if-changed=build.rs\ncargo:rerun-if-changed=hot.ld\ncargo:rustc-check-cfg=cfg(links_with_musl)",
-    )?;
+    tell("cargo:rerun-if-changed=build.rs\ncargo:rerun-if-changed=hot.ld")?;
     if known("CARGO_CFG_TARGET_ARCH")? != "x86_64" {
         return Ok(());
     }
@@ -45,12 +43,14 @@ fn link_with_musl() -> Result<()> {
             "cargo:warning=musl is not installed (Debian: musl-dev): the runtime is linked with glibc, and starts slower",
         );
     };
-    tell("cargo:rustc-cfg=links_with_musl")?;
     let start = ["crt1.o", "crti.o", "crtn.o"].map(|file| format!("{place}/{file}"));
     link(&["-nostartfiles", &start[0], &start[1], &start[2], &format!("-L{place}")])?;
     let aliases = LARGE_FILE.iter().map(|name| (*name, name.trim_end_matches("64")));
-    let foreign =
-        [("gnu_get_libc_version", "mydocker_no_glibc"), ("_dl_find_object", "mydocker_no_unwind_table")];
+    let foreign = [
+        ("gnu_get_libc_version", "mydocker_no_glibc"),
+        ("_dl_find_object", "mydocker_no_unwind_table"),
+        ("abort", "mydocker_abort"),
+    ];
     aliases.chain(foreign).try_for_each(|(name, ours)| link(&[&format!("-Wl,--defsym={name}={ours}")]))
 }
 

@@ -25,14 +25,6 @@ static READONLY: AtomicBool = AtomicBool::new(false);
 /// Whether the standard streams were found to be open.
 static STREAMS: AtomicBool = AtomicBool::new(false);
 
-/// Whether the tables of pointers cannot be written to any more.
-static TABLES: AtomicBool = AtomicBool::new(false);
-
-/// Whether the tables of pointers are known to be read-only. `false` says nothing.
-pub(crate) fn has_protected_tables() -> bool {
-    TABLES.load(Ordering::Relaxed)
-}
-
 /// Whether this program is known to run from a read-only mount. `false` says nothing.
 #[must_use]
 pub fn runs_from_readonly_mount() -> bool {
@@ -49,13 +41,9 @@ pub(crate) fn has_standard_streams() -> bool {
 ///
 /// # Safety
 /// `stack` is what the kernel gave to the first instruction: the number of arguments, their pointers, a null pointer, the
-/// environment's pointers and a null pointer. If it `has_final_tables`, nothing relocates its tables of pointers.
+/// environment's pointers and a null pointer.
 #[inline(always)]
-pub unsafe fn enter_readonly_view(
-    stack: *const usize,
-    has_final_tables: bool,
-    asks: impl Fn(*const u8) -> bool,
-) {
+pub unsafe fn enter_readonly_view(stack: *const usize, asks: impl Fn(*const u8) -> bool) {
     // SAFETY: the layout is the caller's promise.
     unsafe {
         let count = *stack;
@@ -63,7 +51,7 @@ pub unsafe fn enter_readonly_view(
         let mut index = 1;
         while index < count {
             if asks(*words.add(index)) {
-                return enter(&Start { stack, args: words, env: words.add(count + 1), has_final_tables });
+                return enter(&Start { stack, args: words, env: words.add(count + 1) });
             }
             index += 1;
         }
@@ -113,7 +101,6 @@ unsafe fn enter(start: &Start) {
         }
         if become_file(view, start) {
             READONLY.store(true, Ordering::Relaxed);
-            TABLES.store(start.has_final_tables, Ordering::Relaxed);
             // A new descriptor gets the lowest number that is free.
             return STREAMS.store(view > 2, Ordering::Relaxed);
         }

@@ -61,6 +61,23 @@ pub fn reset_dispositions() {
     }
 }
 
+/// Sends this process a signal that nothing keeps from it, and returns where the kernel does not let it end the process.
+pub(crate) fn end_by_default(signal: libc::c_int) {
+    let default = KernelAction::default();
+    let bits: u64 = 1 << (signal - 1);
+    // SAFETY: the kernel reads an action without code of ours, and a mask of 8 bytes; the numbers are the kernel's own.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, 0_usize, 8_usize);
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_UNBLOCK, &raw const bits, 0_usize, 8_usize);
+        libc::syscall(
+            libc::SYS_tgkill,
+            libc::syscall(libc::SYS_getpid),
+            libc::syscall(libc::SYS_gettid),
+            signal,
+        );
+    }
+}
+
 /// `struct kernel_sigaction`: a handler (0: the default), flags, a restorer and a mask.
 #[repr(C)]
 #[derive(Default)]

@@ -13,15 +13,14 @@ const PAGES: usize = !0xfff;
 
 /// Defines the entry points of a program, to be used with `#![no_main]`: the C library's calls a `fn() -> u8` and returns
 /// the status. The other is the very first instruction, for a link with `--entry=first_instruction`: where one of the
-/// program's words is in the list, the program runs from a read-only view of its binary ([`early`](crate::early)). Its tables of
-/// pointers are final if it has fixed addresses and a C library that resolves nothing when it starts.
+/// program's words is in the list, the program runs from a read-only view of its binary ([`early`](crate::early)).
 ///
 /// The words of the command line come from [`args`]: `std::env::args_os` has them of glibc alone, which hands them to what
 /// runs before `main`. What is lost is the message about a stack overflow, which is a plain SIGSEGV then.
 #[macro_export]
 macro_rules! entry_point {
-    ($main:path, readonly_view for $($word:literal),+; final_tables: $final:expr) => {
-        $crate::first_instruction!($final, $($word),+);
+    ($main:path, readonly_view for $($word:literal),+) => {
+        $crate::first_instruction!($($word),+);
 
         #[doc(hidden)]
         // SAFETY: the C library calls the one function of this name, with this signature, once.
@@ -43,7 +42,7 @@ macro_rules! entry_point {
 #[macro_export]
 #[cfg(target_arch = "x86_64")]
 macro_rules! first_instruction {
-    ($final:expr, $($word:literal),+) => {
+    ($($word:literal),+) => {
         #[doc(hidden)]
         // SAFETY: the linker takes the one symbol of this name as the entry point, where the kernel begins.
         #[unsafe(no_mangle)]
@@ -67,7 +66,7 @@ macro_rules! first_instruction {
             }
             // SAFETY: the stack is as the kernel made it, and so are the words on it.
             unsafe {
-                $crate::early::enter_readonly_view(stack, $final, |word| $($crate::early::is(word, $word))||+);
+                $crate::early::enter_readonly_view(stack, |word| $($crate::early::is(word, $word))||+);
             }
         }
     };
@@ -78,7 +77,7 @@ macro_rules! first_instruction {
 #[macro_export]
 #[cfg(not(target_arch = "x86_64"))]
 macro_rules! first_instruction {
-    ($final:expr, $($word:literal),+) => {};
+    ($($word:literal),+) => {};
 }
 
 /// Whether this program is known to run from a read-only mount. `false` says nothing.
@@ -121,10 +120,6 @@ pub fn args() -> Vec<OsString> {
 /// Takes the right to write away from the tables of pointers, as a dynamic loader does (the segment `PT_GNU_RELRO`):
 /// musl leaves those of a static program writable. It is hardening, so that a kernel that refuses is not told of.
 fn protect_tables() {
-    #[cfg(target_arch = "x86_64")]
-    if crate::early::has_protected_tables() {
-        return;
-    }
     let Some((start, length)) = relocated_tables() else { return };
     let end = start.wrapping_add(length) & PAGES;
     let start = start & PAGES;
@@ -162,6 +157,17 @@ fn relocated_tables() -> Option<(usize, usize)> {
 #[unsafe(no_mangle)]
 pub extern "C" fn mydocker_no_glibc() -> *const c_char {
     c"none".as_ptr()
+}
+
+/// What ends a program that panics. musl's asks for no thread's id but takes the one that it has noted, and a process that
+/// `clone3` has made has its parent's noted: the parent would be ended. In a pid namespace the first process gets no signal
+/// from itself, and ends like a shell's child that such a signal has ended.
+#[doc(hidden)]
+// SAFETY: no library has the name.
+#[unsafe(no_mangle)]
+pub extern "C" fn mydocker_abort() -> ! {
+    crate::signal::end_by_default(libc::SIGABRT);
+    crate::process::exit_now(128 + libc::SIGABRT)
 }
 
 /// The same for the look-up of a function's unwind table, which libgcc asks glibc for: there is none, and so no backtrace.

@@ -8,6 +8,7 @@ use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 /// Replaces config.json.
@@ -327,6 +328,23 @@ fn privileged_a_disk_that_fills_up_on_the_way_ends_in_success_or_in_an_error_tha
             nothing_left(&runtime, &bundle, &outcome);
         }
         assert_eq!(disk.names(), Vec::<String>::new(), "state is left with {spare} pages");
+    }
+}
+
+/// It ends itself, by its own number and not by its parent's, where it is in the same pid namespace.
+#[test]
+fn privileged_a_first_process_without_memory_ends_alone() {
+    let runtime = Runtime::new();
+    for own_pids in [true, false] {
+        let mut bundle = runtime.bundle().args(["x".repeat(100_000)]);
+        if !own_pids {
+            bundle = bundle.without_namespace("pid");
+        }
+        let limit = json!([{ "type": "RLIMIT_AS", "hard": 4096, "soft": 4096 }]);
+        bundle.edit(|config| config["process"]["rlimits"] = limit.clone());
+        let outcome = runtime.run(&bundle).fails();
+        assert_eq!(outcome.status.signal(), None, "{}", outcome.describe());
+        nothing_left(&runtime, &bundle, &outcome);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! runc meets none of these; they are promises of this runtime.
 
-use mydocker_tests::{Engine, Runtime, cgroup, procfs, wait};
+use mydocker_tests::{Engine, Runtime, procfs, wait};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -17,8 +17,7 @@ fn privileged_a_run_of_true_takes_few_system_calls() {
     outcome.succeeds();
     // docs/adr/0013-the-system-calls-of-a-run.md says what each is for. crun 1.8 makes 1,020 with the hierarchies of v1
     // and 810 without, runc 1.1 makes 2,500 and 2,900 of them.
-    let most = if cgroup::is_v1("pids") { 380 } else { 300 };
-    assert!(count <= most, "{count} system calls");
+    assert!(count <= 300, "{count} system calls");
 }
 
 /// The runtime while its container runs: all but the removal is behind it.

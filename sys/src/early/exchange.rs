@@ -21,8 +21,6 @@ pub(super) struct Start {
     pub args: *const *const u8,
     /// The environment, with a null pointer behind the last.
     pub env: *const *const u8,
-    /// Whether the tables of pointers are as the linker left them for good: nothing relocates them.
-    pub has_final_tables: bool,
 }
 
 /// Becomes the file that `view` leads to, which was opened with `O_PATH` only, and closes `view`. `false`: the kernel refuses,
@@ -41,7 +39,7 @@ pub(super) unsafe fn become_file(view: isize, start: &Start) -> bool {
         if file < 0 {
             return false;
         }
-        let done = match map_all(file, start.has_final_tables) {
+        let done = match map_all(file) {
             Some(extent) => declare(file, &extent, start),
             None => false,
         };
@@ -81,13 +79,12 @@ impl PathOf {
 struct Extent {
     code: [u64; 2],
     data: [u64; 2],
-    end: u64,
 }
 
 /// Maps every segment of the program from `file`; none if the kernel refuses one, or the addresses are not fixed.
 #[inline(always)]
-unsafe fn map_all(file: isize, final_tables: bool) -> Option<Extent> {
-    let mut extent = Extent { code: [u64::MAX, 0], data: [0, 0], end: 0 };
+unsafe fn map_all(file: isize) -> Option<Extent> {
+    let mut extent = Extent { code: [u64::MAX, 0], data: [0, 0] };
     // SAFETY: the linker gives the address of the program's first header, which says where the others are.
     unsafe {
         let program = &raw const __ehdr_start;
@@ -96,13 +93,8 @@ unsafe fn map_all(file: isize, final_tables: bool) -> Option<Extent> {
         }
         let first = program.cast::<u8>().add((*program).e_phoff as usize).cast::<libc::Elf64_Phdr>();
         let headers = std::slice::from_raw_parts(first, (*program).e_phnum as usize);
-        let tables = match final_tables {
-            true => headers.iter().find(|header| header.p_type == libc::PT_GNU_RELRO),
-            false => None,
-        };
         for segment in headers.iter().filter(|header| header.p_type == libc::PT_LOAD) {
-            let is_constant = tables.is_some_and(|tables| tables.p_vaddr == segment.p_vaddr);
-            if !map(segment, file, is_constant) {
+            if !map(segment, file) {
                 return None;
             }
             note(&mut extent, segment);
@@ -119,19 +111,16 @@ fn note(extent: &mut Extent, segment: &libc::Elf64_Phdr) {
     }
     if start > extent.data[0] {
         extent.data = [start, end];
-        extent.end = start + segment.p_memsz;
     }
 }
 
-/// Maps a segment from `file` where it is mapped from another of the same content, without the right to write where it is
-/// constant.
+/// Maps a segment from `file` where it is mapped from another of the same content.
 #[inline(always)]
-unsafe fn map(segment: &libc::Elf64_Phdr, file: isize, is_constant: bool) -> bool {
+unsafe fn map(segment: &libc::Elf64_Phdr, file: isize) -> bool {
     let before = segment.p_vaddr as usize & WITHIN_PAGE;
     let start = segment.p_vaddr as usize - before;
     let length = before + segment.p_filesz as usize;
-    let given = if is_constant { segment.p_flags & !libc::PF_W } else { segment.p_flags };
-    let right = |has: u32, gives: libc::c_int| if given & has != 0 { gives as usize } else { 0 };
+    let right = |has: u32, gives: libc::c_int| if segment.p_flags & has != 0 { gives as usize } else { 0 };
     let rights = right(libc::PF_R, libc::PROT_READ)
         | right(libc::PF_W, libc::PROT_WRITE)
         | right(libc::PF_X, libc::PROT_EXEC);
@@ -142,7 +131,7 @@ unsafe fn map(segment: &libc::Elf64_Phdr, file: isize, is_constant: bool) -> boo
         return false;
     }
     // What follows in the file is not the variables that begin as zeros.
-    if !is_constant && segment.p_memsz > segment.p_filesz {
+    if segment.p_memsz > segment.p_filesz {
         let mut at = start + length;
         while at & WITHIN_PAGE != 0 {
             // SAFETY: the last page of the segment, which can be written to.
@@ -170,11 +159,9 @@ struct MemoryMap {
 /// Tells the kernel that `file` is the program, and for the rest what it knows already.
 #[inline(always)]
 unsafe fn declare(file: isize, extent: &Extent, start: &Start) -> bool {
-    // What `brk(2)` gives follows the variables, as the kernel has it where it places nothing at random: the C library's heap,
-    // which the program does without but for lists of directories, needs no address that nobody can guess.
-    let heap = (extent.end + WITHIN_PAGE as u64) & !(WITHIN_PAGE as u64);
-    // SAFETY: the lists are the caller's promise; the kernel reads map, of which the length is given.
+    // SAFETY: brk with 0 only asks; the lists are the caller's promise; the kernel reads map, of which the length is given.
     unsafe {
+        let heap = call(libc::SYS_brk, [0; 6]) as u64;
         let args = extent_of(start.args, start.stack.addr() as u64);
         let map = MemoryMap {
             code: extent.code,
