@@ -1,6 +1,7 @@
 //! Closing descriptors, many with few system calls.
 
 use crate::error::{Result, check};
+use crate::fs::is_inherited;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 
 /// Closes descriptors, each row of consecutive numbers with one call.
@@ -36,6 +37,17 @@ pub fn from(first: u32, keep: &[BorrowedFd<'_>]) -> Result<()> {
     range(next, u32::MAX)
 }
 
+/// Closes whatever this program opened itself of the numbers from `first` up to `end`, but for those of `keep`: of a row that a
+/// caller has passed ([`is_inherited`]). What owned one of them is never used nor dropped after that.
+///
+/// # Errors
+/// What the kernel says.
+pub fn own_between(first: u32, end: u32, keep: &[BorrowedFd<'_>]) -> Result<()> {
+    let is_kept = |number: u32| keep.iter().any(|fd| fd.as_raw_fd() as u32 == number);
+    let mut own = (first..end).filter(|number| !is_kept(*number) && !is_inherited(*number as i32));
+    own.try_for_each(|number| range(number, number))
+}
+
 /// Closes this process's copy of a descriptor whose owner lives on in the parent: in a process that clone has just
 /// made, where what the parent owns is never used nor dropped.
 pub fn copy(fd: BorrowedFd<'_>) {
@@ -49,4 +61,35 @@ fn range(first: u32, last: u32) -> Result<()> {
     // neither used nor dropped any more.
     let ret = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     check(ret, "close_range", || format!("{first}, {last}")).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::{self, OFlag};
+    use std::path::Path;
+
+    /// A descriptor with a number far from those of other tests, with what `command` of fcntl makes of it.
+    fn at(number: i32, command: i32) -> i32 {
+        let null = fs::open(Path::new("/dev/null"), OFlag::O_RDONLY).expect("it is there");
+        // SAFETY: the call takes three integers; nobody owns the new descriptor.
+        let fd = unsafe { libc::fcntl(null.as_raw_fd(), command, number) };
+        assert_eq!(fd, number);
+        fd
+    }
+
+    fn is_open(number: i32) -> bool {
+        // SAFETY: F_GETFD takes any number.
+        unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
+    }
+
+    #[test]
+    fn what_a_caller_has_passed_and_what_is_needed_stays_open() {
+        let (own, passed) = (at(700, libc::F_DUPFD_CLOEXEC), at(701, libc::F_DUPFD));
+        let needed = at(702, libc::F_DUPFD_CLOEXEC);
+        // SAFETY: it is open to the end of the test.
+        let keep = unsafe { BorrowedFd::borrow_raw(needed) };
+        own_between(700, 710, &[keep]).expect("the kernel has close_range");
+        assert_eq!([own, passed, needed].map(is_open), [false, true, true]);
+    }
 }

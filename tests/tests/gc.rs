@@ -2,6 +2,7 @@
 
 use mydocker_tests::{Bundle, Outcome, Runtime, cgroup, procfs, refusal, wait};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use std::fs;
 
 fn gc(runtime: &Runtime, flags: &[&str]) -> Outcome {
@@ -90,6 +91,26 @@ fn privileged_a_container_whose_runtime_was_killed_is_deleted_at_once_and_as_a_w
             killed_at(&runtime, verb, &bundle, call, number).discard();
             runtime.delete_force(bundle.id()).succeeds().discard();
             let left = cgroup::existing(bundle.cgroup());
+            assert!(left.is_empty(), "{verb} {call} {number}: {left:?}");
+            assert!(!has_state(&runtime, &bundle), "{verb} {call} {number}");
+        }
+    }
+}
+
+/// The group of the bundle is looked for by itself elsewhere: what is above it was made for it as well.
+#[test]
+fn privileged_the_parents_of_a_cgroup_go_with_the_container_whose_runtime_was_killed() {
+    let runtime = Runtime::new();
+    let template = runtime.bundle().args(["true"]);
+    for verb in ["create", "run"] {
+        for (call, number) in [("clone3", 1), ("sendmsg", 1), ("recvmsg", 1), ("recvmsg", 2)] {
+            let mut bundle = runtime.bundle_like(&template);
+            let top = format!("/{}", bundle.id());
+            bundle.edit(|config| config["linux"]["cgroupsPath"] = json!(format!("{top}/one/two")));
+            killed_at(&runtime, verb, &bundle, call, number).discard();
+            assert!(!cgroup::existing(&top).is_empty(), "{verb} {call} {number}: it was killed too early");
+            runtime.delete_force(bundle.id()).succeeds().discard();
+            let left = cgroup::existing(&top);
             assert!(left.is_empty(), "{verb} {call} {number}: {left:?}");
             assert!(!has_state(&runtime, &bundle), "{verb} {call} {number}");
         }

@@ -412,6 +412,45 @@ fn privileged_run_takes_no_program_from_descriptors() {
     }
 }
 
+/// Announces twenty sockets, and closes the one with this number.
+fn with_lost_socket(lost: u8, command: Invocation) -> Invocation {
+    let script = format!("LISTEN_FDS=20 LISTEN_FDNAMES=a:b LISTEN_PID=$$ exec \"$@\" {lost}<&-");
+    command.through(["sh", "-c", &script, "sh"])
+}
+
+#[test]
+fn privileged_sockets_that_were_not_passed_hand_over_nothing_of_the_runtime() {
+    let runtime = Runtime::new();
+    let mut bundle = runtime.bundle().script("echo \"<$LISTEN_FDS>\"; ls /proc/self/fd | wc -l");
+    // The three standard streams, and what ls has open itself.
+    assert_eq!(with_lost_socket(3, runtime.run_command(&bundle)).run().succeeds().stdout, "<>\n4\n");
+    for path in programs_outside(&bundle).take(2 * 24).collect::<Vec<_>>() {
+        bundle.edit(|config| config["process"]["args"] = json!([path, "cwd"]));
+        assert_not_run(&with_lost_socket(3, runtime.run_command(&bundle)).run(), &path);
+    }
+}
+
+#[test]
+fn privileged_sockets_that_were_not_passed_do_not_keep_the_lock() {
+    let runtime = Runtime::new();
+    let bundle = runtime.bundle().args(["sleep", "1000"]);
+    with_lost_socket(3, runtime.bundle_command("create", &bundle, &[])).run().succeeds().discard();
+    runtime.command(["start", bundle.id()]).run().succeeds().discard();
+    assert_eq!(runtime.status(bundle.id()), "running");
+    runtime.delete_force(bundle.id()).succeeds().discard();
+}
+
+#[test]
+fn privileged_of_sockets_those_before_the_first_lost_one_are_handed_over() {
+    let runtime = Runtime::new();
+    let script = "cat <&3; echo $LISTEN_FDS $LISTEN_FDNAMES; ls /proc/self/fd | wc -l";
+    let bundle = runtime.bundle().script(script);
+    let file = runtime.scratch().join("file");
+    fs::write(&file, "passed\n").expect("the scratch directory is writable");
+    let run = with_lost_socket(4, runtime.run_command(&bundle)).with_fd(3, &file);
+    assert_eq!(run.run().succeeds().stdout, "passed\n1 a\n5\n");
+}
+
 #[test]
 fn privileged_the_home_of_a_user_is_not_read_from_the_host() {
     let runtime = Runtime::new();

@@ -143,6 +143,12 @@ impl CgroupRecord {
         (!self.directories.is_empty()).then_some(self)
     }
 
+    /// Whether parents were missing somewhere, and made.
+    #[must_use]
+    pub fn has_made_parents(&self) -> bool {
+        self.directories.iter().any(|directory| directory.made > 1)
+    }
+
     /// Its directory in the cgroup v2 hierarchy.
     #[must_use]
     pub fn unified(&self) -> Option<&Directory> {

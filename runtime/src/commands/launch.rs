@@ -197,27 +197,32 @@ fn compile(
 }
 
 /// How many sockets a service manager has passed (`sd_listen_fds(3)`): they go on to the container, as with runc. Those
-/// of another process, whose environment was merely inherited, are not there.
+/// of another process, whose environment was merely inherited, are not there, and neither are those that somebody on the way
+/// has closed: their numbers are the runtime's own by now.
 fn activation_sockets() -> u32 {
     let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u32>().ok());
     match (number("LISTEN_FDS"), number("LISTEN_PID")) {
-        (Some(count), Some(pid)) if i32::try_from(pid) == Ok(process::getpid().as_raw()) => count,
+        (Some(count), Some(pid)) if i32::try_from(pid) == Ok(process::getpid().as_raw()) => passed(3, count),
         _ => 0,
     }
 }
 
 /// Refuses to hand over descriptors that the caller has not passed: the program would find others, or none.
 pub(super) fn require_descriptors(first: u32, count: u32) -> Result<(), Box<Report>> {
-    let passed = |number: &u32| i32::try_from(*number).is_ok_and(mydocker_sys::fs::is_inherited);
-    match (first..first.saturating_add(count)).find(|number| !passed(number)) {
-        None => Ok(()),
-        Some(number) => {
-            let place = number - first + 1;
-            let message =
-                format!("--preserve-fds {count}: descriptor {number}, number {place} of them, is not open");
-            Err(refusal("bad-descriptor", message))
-        }
+    let passed = passed(first, count);
+    if passed == count {
+        return Ok(());
     }
+    let (number, place) = (first + passed, passed + 1);
+    let message = format!("--preserve-fds {count}: descriptor {number}, number {place} of them, is not open");
+    Err(refusal("bad-descriptor", message))
+}
+
+/// How many descriptors the caller has passed from `first` on without a gap, of `count`.
+fn passed(first: u32, count: u32) -> u32 {
+    let is_passed = |number: &u32| i32::try_from(*number).is_ok_and(mydocker_sys::fs::is_inherited);
+    let end = (first..first.saturating_add(count)).find(|number| !is_passed(number));
+    end.map_or(count, |end| end - first)
 }
 
 /// What the container's program is told of them; it is process 1 of its pid namespace.
@@ -225,7 +230,11 @@ fn activation_environment(sockets: u32) -> Vec<String> {
     if sockets == 0 {
         return Vec::new();
     }
-    let names = std::env::var("LISTEN_FDNAMES").ok().map(|names| format!("LISTEN_FDNAMES={names}"));
+    let names = std::env::var("LISTEN_FDNAMES").ok().map(|names| {
+        // As many as there are sockets, or sd_listen_fds_with_names(3) fails.
+        let names: Vec<&str> = names.split(':').take(sockets as usize).collect();
+        format!("LISTEN_FDNAMES={}", names.join(":"))
+    });
     [format!("LISTEN_FDS={sockets}"), "LISTEN_PID=1".into()].into_iter().chain(names).collect()
 }
 

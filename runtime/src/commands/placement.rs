@@ -52,7 +52,7 @@ pub(super) fn begin(
     if !plan.enters_cgroups_late() {
         return Ok(Begun { cgroups: Some(make_cgroup(bundle, entry, record)?), rest: None });
     }
-    let cgroup = begin_cgroup(bundle, record)?;
+    let cgroup = begin_cgroup(bundle, entry, record)?;
     let cgroups = Some(cgroup.join_fds_unified().map_err(cgroup_failed)?);
     Ok(Begun { cgroups, rest: Some(Rest { cgroup, recorded_first: plan.records_cgroups_first() }) })
 }
@@ -73,15 +73,22 @@ pub(super) fn finish(
 }
 
 /// Makes what of the cgroups the first process is cloned into. The record that is written still has the intention, so that
-/// whoever looks after a runtime that was killed here finds what it made.
-fn begin_cgroup(bundle: &Bundle, record: &mut Record) -> Result<Cgroup, Box<Report>> {
+/// whoever looks after a runtime that was killed here finds what it made; but it has nothing of parents that were made too.
+fn begin_cgroup(bundle: &Bundle, entry: &Entry, record: &mut Record) -> Result<Cgroup, Box<Report>> {
     let cgroup = Cgroup::begin(bundle.cgroup.clone(), &bundle.limits).map_err(cgroup_failed)?;
+    let mut saved = Ok(());
+    if cgroup.record().has_made_parents() {
+        // The rest is still intended.
+        record.cgroup = Some(cgroup.record().clone());
+        saved = entry.save(record);
+    }
     record.cgroup = cgroup.begun().unless_empty();
-    Ok(cgroup)
+    saved.map(|()| cgroup).map_err(state_failed)
 }
 
 /// Makes the rest. Where they are recorded with the first process, that keeps a copy of the lock until then: whoever looks
-/// after a runtime that was killed here finds by the intention what it made, and nobody in it.
+/// after a runtime that was killed here finds by the intention what it made, and nobody in it. Parents that were made too are
+/// recorded at once: no intention tells of them.
 fn complete_cgroup(
     rest: &Rest,
     bundle: &Bundle,
@@ -91,7 +98,7 @@ fn complete_cgroup(
     let mut cgroup = rest.cgroup.clone();
     cgroup.complete(&bundle.limits)?;
     note_made(&cgroup, record)?;
-    if rest.recorded_first {
+    if rest.recorded_first || cgroup.record().has_made_parents() {
         entry.save(record)?;
     }
     give_away(bundle, &cgroup)?;

@@ -530,7 +530,10 @@ impl<'a> Child<'a> {
         let mut needed = vec![self.slots.channel.as_fd()];
         needed.extend(gate.chain(self.root.as_ref().map(AsFd::as_fd)));
         needed.extend(self.procfs.as_ref().map(Procfs::as_fd));
-        Ok(close::from(self.compiled.plan.parent.first_closed_fd, &needed)?)
+        let first = self.compiled.plan.parent.first_closed_fd;
+        // What is handed over was passed by the caller; nothing of ours goes along, whatever has been counted.
+        close::own_between(STREAMS, first, &needed)?;
+        Ok(close::from(first, &needed)?)
     }
 
     /// Whether rules of Landlock are still to be made, of paths below the root.
@@ -592,6 +595,9 @@ impl<'a> Child<'a> {
 pub(super) fn clone_flags(kinds: &[NamespaceKind]) -> CloneFlags {
     CloneFlags::from_bits_retain(kinds.iter().fold(0, |flags, kind| flags | kind.clone_flag()))
 }
+
+/// How many descriptors are standard input, output and error.
+const STREAMS: u32 = 3;
 
 /// Whether a limit may be below the numbers of the descriptors that are open here.
 fn leaves_few_descriptors(rlimit: &Rlimit) -> bool {
