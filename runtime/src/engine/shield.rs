@@ -105,10 +105,11 @@ fn open<'p>(child: &mut Child<'_>, path: &Path) -> Outcome<Option<Place<'p>>> {
     match fs::try_open_in_root(child.root()?, path, OFlag::O_PATH | OFlag::O_DIRECTORY) {
         Ok(directory) => Ok(Some(Place::open(directory, true))),
         Err(Errno::ENOENT) => Ok(None),
-        Err(_) => {
+        Err(Errno::ENOTDIR) => {
             let file = rootfs::open_if_present(child.root()?, path, TargetRule::Inside)?;
             Ok(file.map(|file| Place::open(file, false)))
         }
+        Err(errno) => Err(mydocker_sys::Error::new("openat2", path.display().to_string(), errno).into()),
     }
 }
 
