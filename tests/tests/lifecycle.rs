@@ -584,7 +584,10 @@ fn kill_attendant(runtime: &Runtime, bundle: &Bundle) {
 fn assert_newcomer_survives_delete_force(runtime: &Runtime, bundle: &Bundle, groups: &[std::path::PathBuf]) {
     let init = runtime.pid(bundle.id());
     for group in groups {
-        fs::write(group.with_file_name("cgroup.procs"), init.to_string()).expect("the process can leave");
+        // With cgroup v2 a process may not be beside the children that it was among, but in the root.
+        let root =
+            cgroup::hierarchies().into_iter().find(|root| group.starts_with(root)).expect("a hierarchy");
+        fs::write(root.join("cgroup.procs"), init.to_string()).expect("the process can leave");
         fs::remove_dir(group).expect("it is empty");
         fs::create_dir(group).expect("somebody makes it again");
     }
@@ -603,7 +606,9 @@ impl Newcomer {
         let child = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep runs");
         for group in groups {
             for file in ["cpuset.cpus", "cpuset.mems"] {
-                if let Ok(value) = fs::read_to_string(group.with_file_name(file)) {
+                if let Ok(value) = fs::read_to_string(group.with_file_name(file))
+                    && group.join(file).exists()
+                {
                     fs::write(group.join(file), value).expect("the cpuset takes its parent's values");
                 }
             }
