@@ -159,17 +159,6 @@ pub extern "C" fn mydocker_no_glibc() -> *const c_char {
     c"none".as_ptr()
 }
 
-/// What ends a program that panics. musl's asks for no thread's id but takes the one that it has noted, and a process that
-/// `clone3` has made has its parent's noted: the parent would be ended. In a pid namespace the first process gets no signal
-/// from itself, and ends like a shell's child that such a signal has ended.
-#[doc(hidden)]
-// SAFETY: no library has the name.
-#[unsafe(no_mangle)]
-pub extern "C" fn mydocker_abort() -> ! {
-    crate::signal::end_by_default(libc::SIGABRT);
-    crate::process::exit_now(128 + libc::SIGABRT)
-}
-
 /// The same for the look-up of a function's unwind table, which libgcc asks glibc for: there is none, and so no backtrace.
 /// The programs end at a panic, and have no names of functions to show.
 #[doc(hidden)]
@@ -177,6 +166,17 @@ pub extern "C" fn mydocker_abort() -> ! {
 #[unsafe(no_mangle)]
 pub extern "C" fn mydocker_no_unwind_table(_code: *const c_void, _found: *mut c_void) -> c_int {
     -1
+}
+
+/// What ends a program that panics, in the place of musl's, which takes the thread's id that it has noted: a process that
+/// `clone3` has made has its parent's noted, and the parent would be ended. In a pid namespace the first process gets no signal
+/// from itself, and ends like a shell's child that such a signal has ended.
+#[doc(hidden)]
+// SAFETY: no library has the name.
+#[unsafe(no_mangle)]
+pub extern "C" fn mydocker_abort() -> ! {
+    crate::signal::end_by_default(libc::SIGABRT);
+    crate::process::exit_now(128 + libc::SIGABRT)
 }
 
 /// Whether the standard streams are known to be open.
